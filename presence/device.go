@@ -1,0 +1,107 @@
+package presence
+
+import (
+	"net/netip"
+	"time"
+)
+
+// ID names a device in topics and in the database: the first MAC that it was
+// known by, as twelve lower-case hex digits.
+type ID string
+
+// State is home or away, in the words of the state topic.
+type State string
+
+// The states. A device that has never been heard (only named by the user) is NotHome.
+const (
+	Home    State = "home"
+	NotHome State = "not_home"
+)
+
+// Device is one device as others see it. It is a value: a copy stays as it is.
+// The slices are never changed in place.
+type Device struct {
+	ID        ID
+	MAC       MAC // the MAC that it was last heard with
+	Interface string
+	Addr      netip.Addr   // the IPv4 address that it is asked at; may be invalid
+	IPv6      []netip.Addr // newest first
+
+	HostName    string // the device says so itself
+	Vendor      string // of the MAC's prefix; empty for a private MAC
+	VendorClass string
+	ClientID    string
+	Fingerprint string
+
+	State     State
+	Since     time.Time // when State began
+	Why       string    // why State began
+	FirstSeen time.Time
+	LastSeen  time.Time
+	AwayAfter time.Duration // the silence after which it is away, as learned or set
+
+	Tracked bool // it has topics and an entity
+	Settings
+}
+
+// Settings is what the user has decided about a device.
+type Settings struct {
+	Name      string        // wins over HostName; empty: none given
+	Track     *bool         // nil: the TRACK setting decides
+	Groups    []string      // names, in the user's order
+	AwayAfter time.Duration // fixed timeout; 0: learned
+}
+
+// Record is a device as the database keeps it.
+type Record struct {
+	Device
+	Model Model
+}
+
+// DisplayName is what to call the device: the user's name, else the host name,
+// else the vendor or "Private device" with the end of the MAC, so that two of
+// a kind can be told apart.
+func (d *Device) DisplayName() string {
+	switch {
+	case d.Name != "":
+		return d.Name
+	case d.HostName != "":
+		return d.HostName
+	}
+	id := string(d.ID)
+	if len(id) == 12 {
+		id = id[8:10] + ":" + id[10:12]
+	}
+	switch {
+	case d.MAC.Private():
+		return "Private device " + id
+	case d.Vendor != "":
+		return d.Vendor + " " + id
+	}
+	return "Device " + id
+}
+
+// Change is a command from the user to change a device's Settings; nil leaves
+// a field as it is.
+type Change struct {
+	Name      *string
+	Track     *bool
+	Groups    *[]string
+	AwayAfter *time.Duration // 0: learn it again
+}
+
+// Summary is the household in one value.
+type Summary struct {
+	Home, Known int
+	LastNew     *NewFound // nil: none since the first run
+	Sensing     []Sensing // one per interface, by name
+	Problems    []string  // what keeps Porchlight from working fully, in words; empty: nothing
+}
+
+// NewFound is the newest device, for those who missed its event.
+type NewFound struct {
+	Found
+	MAC    MAC       `json:"mac"`
+	Vendor string    `json:"vendor,omitempty"`
+	Time   time.Time `json:"time"`
+}

@@ -1,0 +1,59 @@
+package presence
+
+import (
+	"net/netip"
+	"time"
+)
+
+// EventType names what happened; the names are the contract's.
+type EventType string
+
+// The event types.
+const (
+	NewDevice       EventType = "new_device"
+	Arrived         EventType = "arrived"
+	Left            EventType = "left"
+	AddressChanged  EventType = "address_changed"
+	AddressConflict EventType = "address_conflict"
+	MergeSuggested  EventType = "merge_suggested"
+	SensingLost     EventType = "sensing_lost"
+	SensingBack     EventType = "sensing_back"
+	Baseline        EventType = "baseline"
+)
+
+// EventTypes lists every type, in the order in which they are declared to
+// Home Assistant.
+func EventTypes() []EventType {
+	return []EventType{
+		NewDevice, Arrived, Left, AddressChanged, AddressConflict,
+		MergeSuggested, SensingLost, SensingBack, Baseline,
+	}
+}
+
+// Event is one change, as it stands in the event log, on the event topic and
+// in the output of the commands: its JSON form is the contract's payload.
+type Event struct {
+	Type       EventType  `json:"event_type"`
+	Seq        int64      `json:"seq"`  // given by the event log; 0 before that
+	Time       time.Time  `json:"time"` // UTC
+	ID         ID         `json:"id,omitempty"`
+	MAC        MAC        `json:"mac,omitzero"`
+	Addr       netip.Addr `json:"ip,omitzero"`
+	Name       string     `json:"name,omitempty"` // what to call the device: Device.DisplayName
+	HostName   string     `json:"host_name,omitempty"`
+	Vendor     string     `json:"vendor,omitempty"`
+	PrivateMAC bool       `json:"private_mac"`
+	Interface  string     `json:"interface,omitempty"` // sensing events only
+	Why        string     `json:"why"`                 // in words that a person understands
+	Devices    []Found    `json:"devices,omitempty"`   // baseline only: who was found, at most MaxBaseline
+}
+
+// MaxBaseline is how many devices a baseline event lists; Why has the full count.
+const MaxBaseline = 250
+
+// Found is a device in a baseline event.
+type Found struct {
+	ID   ID         `json:"id"`
+	Addr netip.Addr `json:"ip,omitzero"`
+	Name string     `json:"name"`
+}

@@ -1,0 +1,129 @@
+package presence
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Kind says what was heard. The kind alone decides what it proves.
+type Kind uint8
+
+// The kinds of sightings, by protocol.
+const (
+	// ARP (RFC 826, RFC 5227). The device is the sender.
+	ARPProbe        Kind = iota + 1 // request with sender address 0.0.0.0
+	ARPAnnouncement                 // request or reply with sender address = target address
+	ARPRequest
+	ARPReply
+
+	// DHCPv4 from a client (RFC 2131). The device is chaddr.
+	DHCPDiscover
+	DHCPRequest
+	DHCPInform
+	DHCPDecline
+	DHCPRelease
+
+	// DHCPv4 from a server: says what address and name a device was given,
+	// never that the device is there.
+	DHCPOffer
+	DHCPAck
+
+	// IPv6 neighbour discovery (RFC 4861, RFC 4862). The device is the sender.
+	NDPDad // neighbour solicitation from ::
+	NDPRouterSolicitation
+	NDPSolicitation
+	NDPAdvertisement
+)
+
+// Evidence is what a sighting proves about the device that it is of.
+type Evidence uint8
+
+const (
+	// None proves nothing: it comes from a third party.
+	None Evidence = iota
+	// Hint proves nothing either, but is a reason to ask now.
+	Hint
+	// Alive proves that the device is there; it may have been there, silent, before.
+	Alive
+	// Join proves that the device is there and has just joined the link.
+	Join
+)
+
+var kinds = [...]struct {
+	name     string
+	evidence Evidence
+}{
+	ARPProbe:              {"ARP probe", Join},
+	ARPAnnouncement:       {"ARP announcement", Alive},
+	ARPRequest:            {"ARP request", Alive},
+	ARPReply:              {"ARP reply", Alive},
+	DHCPDiscover:          {"DHCP DISCOVER", Join},
+	DHCPRequest:           {"DHCP REQUEST", Join},
+	DHCPInform:            {"DHCP INFORM", Alive},
+	DHCPDecline:           {"DHCP DECLINE", Hint},
+	DHCPRelease:           {"DHCP RELEASE", Hint},
+	DHCPOffer:             {"DHCP OFFER", None},
+	DHCPAck:               {"DHCP ACK", None},
+	NDPDad:                {"IPv6 duplicate address detection", Join},
+	NDPRouterSolicitation: {"IPv6 router solicitation", Join},
+	NDPSolicitation:       {"IPv6 neighbour solicitation", Alive},
+	NDPAdvertisement:      {"IPv6 neighbour advertisement", Alive},
+}
+
+// String returns the kind in the words that a person reads in an event.
+func (k Kind) String() string {
+	if int(k) < len(kinds) && kinds[k].name != "" {
+		return kinds[k].name
+	}
+	return "unknown frame"
+}
+
+// Sighting is one thing heard on the LAN. Whoever makes one has checked that
+// MAC is a station's address, and has cleaned the strings (CleanText).
+type Sighting struct {
+	At        time.Time  // when the kernel (or the capture) took the frame
+	Interface string     // where it was heard
+	MAC       MAC        // the device that it is of
+	Addr      netip.Addr // the address that the device uses, asks for, or was given; may be invalid
+	Kind      Kind
+	Unicast   bool  // the frame was addressed to one station, so others may never hear its like
+	DHCP      *DHCP // what the DHCP message said; nil for other kinds
+}
+
+// Evidence returns what s proves. A DHCP REQUEST by unicast is a renewal
+// (RFC 2131, section 4.4.5): it proves that the device is there, not that it joined.
+func (s Sighting) Evidence() Evidence {
+	if s.Kind == DHCPRequest && s.Unicast {
+		return Alive
+	}
+	if int(s.Kind) < len(kinds) {
+		return kinds[s.Kind].evidence
+	}
+	return None
+}
+
+// DHCP is what a DHCP message told about its client; every field is cleaned,
+// bounded, and empty where the message did not have it.
+type DHCP struct {
+	HostName    string // option 12, else option 81
+	VendorClass string // option 60
+	ClientID    string // option 61, hex
+	Fingerprint string // option 55, decimal codes joined by commas
+}
+
+// Sensing says whether an interface can hear. Away timers stand still while it
+// cannot.
+type Sensing struct {
+	At        time.Time
+	Interface string
+	Blind     bool
+	Why       string // in words: "no carrier on eth0"
+}
+
+// Probe is a question to one device, to be sent now: an ARP request for Addr.
+type Probe struct {
+	Interface string
+	MAC       MAC
+	Addr      netip.Addr
+	Broadcast bool // to everyone instead of to MAC alone
+}
