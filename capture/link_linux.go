@@ -1,0 +1,164 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"porchlight/presence"
+)
+
+// Link is an interface as the kernel last described it.
+type Link struct {
+	Index    int
+	MAC      presence.MAC
+	Prefixes []netip.Prefix // its IPv4 addresses with the length of their subnets; never changed in place
+}
+
+// linkState is what decides whether an interface can hear. The zero value is
+// an interface that does not exist.
+type linkState struct {
+	Link
+	up, carrier bool
+	encap       string // "ether", "loopback", or something without Ethernet frames
+}
+
+// blind says in words why name cannot hear; empty when it can.
+func (s linkState) blind(name string) string {
+	switch {
+	case s.Index == 0:
+		return name + " does not exist"
+	case !s.up:
+		return name + " is down"
+	case !s.carrier:
+		return "no carrier on " + name
+	}
+	return ""
+}
+
+func describe(a *netlink.LinkAttrs) linkState {
+	mac, _ := presence.MACFrom(a.HardwareAddr)
+	return linkState{
+		Link:    Link{Index: a.Index, MAC: mac},
+		up:      a.RawFlags&unix.IFF_UP != 0,
+		carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
+		encap:   a.EncapType,
+	}
+}
+
+// next is the state of the interface called name after one message of the
+// kernel. The addresses stay as long as the interface is the same one.
+func (s linkState) next(name string, u netlink.LinkUpdate) linkState {
+	a := u.Attrs()
+	switch {
+	case u.IfInfomsg.Family != unix.AF_UNSPEC:
+		return s // a bridge speaks about its port, not about the interface
+	case a.Index == s.Index && (u.Header.Type == unix.RTM_DELLINK || a.Name != name):
+		return linkState{} // deleted, moved away or renamed
+	case a.Name != name || u.Header.Type != unix.RTM_NEWLINK:
+		return s
+	}
+	n := describe(a)
+	if n.Index == s.Index {
+		n.Prefixes = s.Prefixes
+	}
+	return n
+}
+
+// linkWatch follows one interface by name.
+type linkWatch struct {
+	name   string
+	handle *netlink.Handle
+	links  chan netlink.LinkUpdate
+	addrs  chan netlink.AddrUpdate
+	done   chan struct{}
+}
+
+// watchLink subscribes first and lists then, so that no change is lost. Either
+// channel closes when the kernel had more to say than the socket could hold:
+// then watch anew.
+func watchLink(name string) (*linkWatch, linkState, error) {
+	w := &linkWatch{
+		name:  name,
+		links: make(chan netlink.LinkUpdate),
+		addrs: make(chan netlink.AddrUpdate),
+		done:  make(chan struct{}),
+	}
+	if err := netlink.LinkSubscribe(w.links, w.done); err != nil {
+		return nil, linkState{}, fmt.Errorf("subscribing to link changes: %w", err)
+	}
+	if err := netlink.AddrSubscribe(w.addrs, w.done); err != nil {
+		close(w.addrs)
+		w.close()
+		return nil, linkState{}, fmt.Errorf("subscribing to address changes: %w", err)
+	}
+	// A handle keeps its socket, and with it the network namespace.
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		w.close()
+		return nil, linkState{}, fmt.Errorf("opening netlink: %w", err)
+	}
+	w.handle = h
+	s, err := w.list()
+	if err != nil {
+		w.close()
+		return nil, linkState{}, err
+	}
+	return w, s, nil
+}
+
+// list asks for the state of the interface now.
+func (w *linkWatch) list() (linkState, error) {
+	l, err := w.handle.LinkByName(w.name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, syscall.ENODEV) {
+		return linkState{}, nil
+	}
+	if err != nil {
+		return linkState{}, fmt.Errorf("looking up interface %q: %w", w.name, err)
+	}
+	s := describe(l.Attrs())
+	s.Prefixes, err = w.prefixes(s.Index)
+	return s, err
+}
+
+// prefixes asks for the IPv4 addresses of an interface.
+func (w *linkWatch) prefixes(index int) ([]netip.Prefix, error) {
+	l := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
+	var addrs []netlink.Addr
+	var err error
+	for range 5 { // a change during the dump interrupts it
+		addrs, err = w.handle.AddrList(l, netlink.FAMILY_V4)
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the addresses of %q: %w", w.name, err)
+	}
+	var ps []netip.Prefix
+	for _, a := range addrs {
+		ip, ok := netip.AddrFromSlice(a.IP.To4())
+		bits, _ := a.Mask.Size()
+		if p := netip.PrefixFrom(ip, bits); ok && p.IsValid() && !slices.Contains(ps, p) {
+			ps = append(ps, p)
+		}
+	}
+	return ps, nil
+}
+
+// close ends the subscriptions and waits until they have ended.
+func (w *linkWatch) close() {
+	close(w.done)
+	for range w.links {
+	}
+	for range w.addrs {
+	}
+	if w.handle != nil {
+		w.handle.Close()
+	}
+}

@@ -1,0 +1,315 @@
+package capture
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"porchlight/capture/capturetest"
+	"porchlight/presence"
+)
+
+var (
+	station   = presence.MAC{0x02, 0, 0x5e, 0x10, 0, 1}
+	broadcast = presence.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+)
+
+// ethernet builds a frame from station to everyone: tags are pairs of TPID and
+// tag control information.
+func ethernet(etherType uint16, payload []byte, tags ...uint16) []byte {
+	b := append(broadcast[:], station[:]...)
+	for _, t := range append(tags, etherType) {
+		b = binary.BigEndian.AppendUint16(b, t)
+	}
+	return append(b, payload...)
+}
+
+type heard struct {
+	Frame
+	took time.Time
+}
+
+// bench is a Listener on the near end of a wire, and a socket on the far end.
+type bench struct {
+	*capturetest.Wire
+	t      *testing.T
+	l      *Listener
+	far    int
+	frames chan heard
+	states chan presence.Sensing
+}
+
+func newBench(t *testing.T, filter []bpf.RawInstruction) *bench {
+	b := &bench{
+		Wire:   capturetest.NewWire(t),
+		t:      t,
+		frames: make(chan heard, 64),
+		states: make(chan presence.Sensing, 64),
+	}
+	b.l = NewListener(Config{
+		Interface: capturetest.Near,
+		Filter:    filter,
+		Handle: func(f Frame) {
+			f.Payload = append([]byte(nil), f.Payload...)
+			b.frames <- heard{f, time.Now()}
+		},
+		State: func(s presence.Sensing) { b.states <- s },
+	})
+	b.far = b.Socket(capturetest.Far, unix.ETH_P_ALL)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	b.Go(func() { done <- b.l.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		_ = unix.Close(b.far)
+	})
+	return b
+}
+
+func (b *bench) send(frame []byte) {
+	b.t.Helper()
+	if err := unix.Send(b.far, frame, 0); err != nil {
+		b.t.Fatalf("sending: %v", err)
+	}
+}
+
+// reopenFar is for when the far end went down: its socket has an error to tell.
+func (b *bench) reopenFar() {
+	_ = unix.Close(b.far)
+	b.far = b.Socket(capturetest.Far, unix.ETH_P_ALL)
+}
+
+func (b *bench) wantFrame() heard {
+	b.t.Helper()
+	select {
+	case f := <-b.frames:
+		return f
+	case <-time.After(5 * time.Second):
+		b.t.Fatal("no frame heard")
+		return heard{}
+	}
+}
+
+// wantState checks the next change of state.
+func (b *bench) wantState(blind bool, why string) {
+	b.t.Helper()
+	select {
+	case s := <-b.states:
+		if s.Blind != blind || s.Why != why || s.Interface != capturetest.Near || s.At.IsZero() {
+			b.t.Fatalf("state %+v, want blind=%t, %q", s, blind, why)
+		}
+	case <-time.After(5 * time.Second):
+		b.t.Fatalf("no change of state, want blind=%t, %q", blind, why)
+	}
+}
+
+func arpFilter(t *testing.T) []bpf.RawInstruction {
+	t.Helper()
+	f, err := Match(EtherTypeARP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestListenerHears(t *testing.T) {
+	b := newBench(t, arpFilter(t))
+	b.wantState(false, "near hears")
+	payload := make([]byte, 46)
+	jumbo := make([]byte, 8900)
+	tests := []struct {
+		name    string
+		raw     []byte
+		ifname  string
+		payload int
+	}{
+		{"untagged", ethernet(EtherTypeARP, payload), "near", 46},
+		{"tagged", ethernet(EtherTypeARP, payload, 0x8100, 10), "near.10", 46},
+		{"priority tag", ethernet(EtherTypeARP, payload, 0x8100, 5<<13), "near", 46},
+		{"tagged twice", ethernet(EtherTypeARP, payload, 0x88a8, 100, 0x8100, 10), "near.100.10", 46},
+		{"jumbo, cut to the snap length", ethernet(EtherTypeARP, jumbo), "near", Snap - headerLen},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b.t = t
+			b.send(ethernet(0x88b5, payload)) // another protocol: not to be heard
+			b.send(tt.raw)
+			f := b.wantFrame()
+			got := Frame{Interface: f.Interface, Dst: f.Dst, Src: f.Src, EtherType: f.EtherType}
+			want := Frame{Interface: tt.ifname, Dst: broadcast, Src: station, EtherType: EtherTypeARP}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("frame (-want +got):\n%s", d)
+			}
+			if len(f.Payload) != tt.payload {
+				t.Errorf("payload of %d bytes, want %d", len(f.Payload), tt.payload)
+			}
+		})
+	}
+}
+
+func TestListenerTime(t *testing.T) {
+	b := newBench(t, arpFilter(t))
+	b.wantState(false, "near hears")
+	sent := time.Now()
+	b.send(ethernet(EtherTypeARP, make([]byte, 46)))
+	f := b.wantFrame()
+	if early := sent.Sub(f.At); early > 5*time.Millisecond {
+		t.Errorf("stamped %v before it was sent", early)
+	}
+	if f.At.After(f.took) {
+		t.Errorf("stamped %v after it was handed over", f.At.Sub(f.took))
+	}
+	// Round(0) strips the monotonic reading; without one nothing changes.
+	if f.At == f.At.Round(0) {
+		t.Error("the time has no monotonic reading")
+	}
+}
+
+func TestListenerIgnoresOwnFrames(t *testing.T) {
+	b := newBench(t, arpFilter(t))
+	b.wantState(false, "near hears")
+	if err := b.l.Send(ethernet(EtherTypeARP, make([]byte, 46))); err != nil {
+		t.Fatal(err)
+	}
+	b.send(ethernet(EtherTypeARP, []byte("from the other side, padded to some length....")))
+	if f := b.wantFrame(); string(f.Payload[:4]) != "from" {
+		t.Errorf("heard its own frame: %q", f.Payload)
+	}
+	buf := make([]byte, 2048)
+	if n, err := unix.Read(b.far, buf); err != nil || n != 60 {
+		t.Errorf("the far end read %d bytes, %v; want the 60 that were sent", n, err)
+	}
+}
+
+func TestListenerSurvivesNonsense(t *testing.T) {
+	b := newBench(t, nil) // no filter: everything comes
+	b.wantState(false, "near hears")
+	nonsense := [][]byte{
+		ethernet(0x0004, []byte{1, 2, 3, 4}), // a length, not an EtherType
+		ethernet(EtherTypeARP, make([]byte, 46), 0x8100, 0xfff),
+		ethernet(EtherTypeARP, make([]byte, 46), 0x88a8, 1, 0x88a8, 2, 0x88a8, 3),
+	}
+	for _, raw := range nonsense {
+		b.send(raw)
+	}
+	b.send(ethernet(0x88b5, []byte("sound")))
+	if f := b.wantFrame(); f.EtherType != 0x88b5 {
+		t.Errorf("heard %#04x", f.EtherType)
+	}
+	if s := b.l.Stats(); s.Malformed != uint64(len(nonsense)) || s.Frames != 1 {
+		t.Errorf("stats %+v, want %d malformed, 1 frame", s, len(nonsense))
+	}
+}
+
+func TestListenerLinkDownUp(t *testing.T) {
+	b := newBench(t, arpFilter(t))
+	b.wantState(false, "near hears")
+	b.Do(func() { b.SetUp(capturetest.Near, false) })
+	b.wantState(true, "near is down")
+	if err := b.l.Send(ethernet(EtherTypeARP, nil)); !errors.Is(err, ErrBlind) {
+		t.Errorf("Send while down: %v, want ErrBlind", err)
+	}
+	b.Do(func() { b.SetUp(capturetest.Near, true) })
+	b.wantState(false, "near hears")
+	b.Do(func() { b.SetUp(capturetest.Far, false) })
+	b.wantState(true, "no carrier on near")
+	b.Do(func() { b.SetUp(capturetest.Far, true) })
+	b.wantState(false, "near hears")
+
+	b.reopenFar()
+	b.send(ethernet(EtherTypeARP, make([]byte, 46)))
+	b.wantFrame()
+	if n := b.l.Stats().Redials; n != 1 {
+		t.Errorf("%d redials, want 1: for the end that was down", n)
+	}
+}
+
+func TestListenerInterfaceRecreated(t *testing.T) {
+	b := newBench(t, arpFilter(t))
+	b.wantState(false, "near hears")
+	before, _ := b.l.Link()
+	b.Do(func() {
+		if err := netlink.LinkDel(b.Link(capturetest.Near)); err != nil {
+			t.Error(err)
+		}
+	})
+	var s presence.Sensing
+	for s.Why != "near does not exist" { // the veth may be seen without carrier, or down, on its way out
+		s = <-b.states
+		if !s.Blind {
+			t.Fatalf("state %+v while the interface goes", s)
+		}
+	}
+	if _, ok := b.l.Link(); ok {
+		t.Error("Link knows an interface that does not exist")
+	}
+	b.Do(b.Connect)
+	for s.Blind { // it is made before it is set up
+		s = <-b.states
+	}
+	after, _ := b.l.Link()
+	if after.Index == before.Index {
+		t.Fatal("the interface came back with its old index: the test shows nothing")
+	}
+	b.reopenFar()
+	b.send(ethernet(EtherTypeARP, make([]byte, 46)))
+	b.wantFrame()
+}
+
+func TestListenerFollowsAddresses(t *testing.T) {
+	b := newBench(t, arpFilter(t))
+	b.wantState(false, "near hears")
+	prefixes := func(want int) []string {
+		deadline := time.Now().Add(5 * time.Second)
+		for {
+			l, _ := b.l.Link()
+			if len(l.Prefixes) == want || time.Now().After(deadline) {
+				var got []string
+				for _, p := range l.Prefixes {
+					got = append(got, p.String())
+				}
+				return got
+			}
+			time.Sleep(time.Millisecond) // the kernel tells another thread
+		}
+	}
+	b.Do(func() { b.Address(capturetest.Near, "192.0.2.7/24", true) })
+	if d := cmp.Diff([]string{"192.0.2.7/24"}, prefixes(1)); d != "" {
+		t.Errorf("prefixes (-want +got):\n%s", d)
+	}
+	b.Do(func() { b.Address(capturetest.Near, "192.0.2.7/24", false) })
+	if got := prefixes(0); len(got) != 0 {
+		t.Errorf("prefixes %v after the address went", got)
+	}
+}
+
+// TestListenerWithoutRight drops CAP_NET_RAW on a thread that ends with the test.
+func TestListenerWithoutRight(t *testing.T) {
+	w := capturetest.NewWire(t)
+	w.Do(func() {
+		runtime.LockOSThread()
+		hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&hdr, &none[0]); err != nil {
+			t.Errorf("dropping the capabilities: %v", err)
+			return
+		}
+		err := NewListener(Config{Interface: capturetest.Near, Handle: func(Frame) {}}).Run(t.Context())
+		if !errors.Is(err, os.ErrPermission) {
+			t.Errorf("Run: %v, want a permission error", err)
+		}
+		t.Log(err)
+	})
+}
