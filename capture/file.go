@@ -1,0 +1,240 @@
+package capture
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"porchlight/presence"
+)
+
+const (
+	// maxRecord is the longest frame of a capture file: libpcap's own limit.
+	maxRecord = 256 << 10
+	// maxStep is how many bytes of a file one record may take, blocks to be
+	// skipped included, so that a length made up by the file's author cannot
+	// claim memory without end.
+	maxStep = 16 << 20
+	// maxInterfaces and maxNames bound what a pcapng file may declare.
+	maxInterfaces = 1024
+	maxNames      = 100_000
+
+	maxInterfaceName = 32 // bytes
+	readBuffer       = 64 << 10
+)
+
+// File reads a capture file record by record: pcap (microseconds and
+// nanoseconds) and pcapng (draft-ietf-opsawg-pcapng), in either byte order,
+// plain or compressed by gzip. It keeps one record in memory.
+type File struct {
+	name   string
+	closer io.Closer
+	source *meter
+	reader gopacket.ZeroCopyPacketDataSource
+	ng     *pcapgo.NgReader // the reader, when the file is pcapng
+
+	records int // read so far
+
+	// The last answer of interfaceName, as most files name one interface only.
+	lastIndex         int
+	lastRaw, lastName string
+}
+
+// Record is one captured frame.
+type Record struct {
+	At        time.Time // UTC, as precise as the file
+	Interface string    // as the file names it; "if0" and so on when it does not
+	Raw       []byte    // from the destination address on; valid until the next call of Next
+}
+
+// Frame cuts the record's frame. The error is Parse's.
+func (r Record) Frame() (Frame, error) { return Parse(r.At, r.Interface, r.Raw) }
+
+// OpenFile opens the capture file at path; "-" is standard input. An error is
+// one line that names the file and what is wrong with it.
+func OpenFile(path string) (*File, error) {
+	if path == "-" {
+		return newFile("standard input", os.Stdin, io.NopCloser(nil))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening capture: %w", err)
+	}
+	file, err := newFile(path, f, f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return file, nil
+}
+
+func newFile(name string, r io.Reader, c io.Closer) (*File, error) {
+	f := &File{name: name, closer: c, source: &meter{r: r, budget: maxStep}}
+	if err := f.readHeader(); err != nil {
+		return nil, fmt.Errorf("reading capture %q: %w", name, err)
+	}
+	return f, nil
+}
+
+// Close closes the file; standard input stays open.
+func (f *File) Close() error { return f.closer.Close() }
+
+// Next returns the next record, or io.EOF after the last. A file that ends
+// within a record (its writer was stopped) gives an error that is
+// io.ErrUnexpectedEOF; the records before it are good. After an error there is
+// nothing more to read.
+func (f *File) Next() (Record, error) {
+	f.source.budget = maxStep
+	raw, info, err := f.reader.ZeroCopyReadPacketData()
+	if err == nil {
+		f.records++
+		err = f.check(raw, info)
+	}
+	switch {
+	case err == nil:
+		return Record{At: info.Timestamp, Interface: f.interfaceName(info.InterfaceIndex), Raw: raw}, nil
+	case errors.Is(err, io.EOF):
+		return Record{}, io.EOF
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return Record{}, fmt.Errorf("reading capture %q: the file ends within a record, after %d whole records at byte %d: %w",
+			f.name, f.records, f.source.read, err)
+	}
+	return Record{}, fmt.Errorf("reading capture %q: after %d records: %w", f.name, f.records, err)
+}
+
+// The first four bytes of each format; pcap's in both byte orders.
+const (
+	magicPcapng = "\x0a\x0d\x0d\x0a"
+	magicMicro  = "\xa1\xb2\xc3\xd4"
+	magicMicroR = "\xd4\xc3\xb2\xa1"
+	magicNano   = "\xa1\xb2\x3c\x4d"
+	magicNanoR  = "\x4d\x3c\xb2\xa1"
+	magicGzip   = "\x1f\x8b"
+)
+
+// readHeader finds out the format and reads up to the first record.
+func (f *File) readHeader() error {
+	buffered := bufio.NewReaderSize(f.source, readBuffer)
+	magic, err := buffered.Peek(4)
+	if len(magic) > 2 && string(magic[:2]) == magicGzip {
+		var z *gzip.Reader
+		if z, err = gzip.NewReader(buffered); err != nil {
+			return fmt.Errorf("unpacking: %w", err)
+		}
+		// What counts is the unpacked size.
+		f.source = &meter{r: z, budget: maxStep}
+		buffered = bufio.NewReaderSize(f.source, readBuffer)
+		magic, err = buffered.Peek(4)
+	}
+	switch string(magic) {
+	case magicPcapng:
+		return f.openNg(buffered)
+	case magicMicro, magicMicroR, magicNano, magicNanoR:
+		return f.openPcap(buffered)
+	case "":
+		if err == nil || errors.Is(err, io.EOF) {
+			return errors.New("the file is empty")
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("not a pcap or pcapng file: it begins with % x", magic)
+}
+
+func (f *File) openPcap(r io.Reader) error {
+	p, err := pcapgo.NewReader(r)
+	if err != nil {
+		return fmt.Errorf("its pcap header: %w", err)
+	}
+	p.SetSnaplen(maxRecord) // some writers state less than they write
+	f.reader = p
+	return checkLinkType(p.LinkType())
+}
+
+func (f *File) openNg(r io.Reader) error {
+	ng, err := pcapgo.NewNgReader(r, pcapgo.NgReaderOptions{WantMixedLinkType: true})
+	if err != nil {
+		return fmt.Errorf("its pcapng header: %w", err)
+	}
+	f.reader, f.ng = ng, ng
+	return nil
+}
+
+// check refuses what nothing can be made of.
+func (f *File) check(raw []byte, info gopacket.CaptureInfo) error {
+	if len(raw) > maxRecord {
+		return fmt.Errorf("a frame of %d bytes; at most %d are possible", len(raw), maxRecord)
+	}
+	if info.Timestamp.IsZero() {
+		return errors.New("a frame without a time (a pcapng simple packet block); capture with times")
+	}
+	if y := info.Timestamp.Year(); y < 1970 || y > 2200 {
+		return fmt.Errorf("a frame with an impossible time, in the year %d", y)
+	}
+	if f.ng == nil {
+		return nil
+	}
+	if f.ng.NInterfaces() > maxInterfaces || f.ng.NNames() > maxNames {
+		return errors.New("more interfaces or names than a capture can have")
+	}
+	iface, err := f.ng.Interface(info.InterfaceIndex)
+	if err != nil {
+		return err
+	}
+	return checkLinkType(iface.LinkType)
+}
+
+func checkLinkType(t layers.LinkType) error {
+	switch t {
+	case layers.LinkTypeEthernet:
+		return nil
+	case layers.LinkTypeLinuxSLL, layers.LinkTypeLinuxSLL2:
+		return fmt.Errorf("link type %s (%d), not Ethernet: capture on one interface (tcpdump -i eth0), not on \"any\"", t, t)
+	}
+	return fmt.Errorf("link type %s (%d), not Ethernet: only Ethernet captures can be read", t, t)
+}
+
+func (f *File) interfaceName(index int) string {
+	var raw string
+	if f.ng != nil {
+		if iface, err := f.ng.Interface(index); err == nil {
+			raw = iface.Name
+		}
+	}
+	if f.lastName == "" || index != f.lastIndex || raw != f.lastRaw {
+		f.lastIndex, f.lastRaw = index, raw
+		f.lastName = presence.CleanText(raw, maxInterfaceName)
+		if f.lastName == "" {
+			f.lastName = "if" + strconv.Itoa(index)
+		}
+	}
+	return f.lastName
+}
+
+var errBudget = fmt.Errorf("a record or block of more than %d MiB; the file is damaged", maxStep>>20)
+
+// meter counts what is read and stops it at the budget.
+type meter struct {
+	r      io.Reader
+	read   int64
+	budget int64
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	if m.budget <= 0 {
+		return 0, errBudget
+	}
+	n, err := m.r.Read(p[:min(int64(len(p)), m.budget)])
+	m.read += int64(n)
+	m.budget -= int64(n)
+	return n, err
+}
