@@ -1,0 +1,262 @@
+package lab
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/socket"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// Population plays devices, up to thousands, from one veth: it answers ARP
+// requests for their addresses with their MACs, and says what it is told to.
+// The kernel of its namespace is silent. Its methods are safe for concurrent use.
+type Population struct {
+	ns    *namespace
+	iface int
+	conn  *socket.Conn
+	reads sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	byAddr    map[netip.Addr]*Device
+	devices   []*Device
+	recording bool
+	requests  []ARPRequest
+	rand      *rand.Rand
+}
+
+// ARPRequest is one ARP request that a population heard, whether for one of
+// its devices or not.
+type ARPRequest struct {
+	At     time.Time // when the kernel took the frame
+	From   MAC
+	Addr   netip.Addr // whose MAC is asked for
+	To     MAC        // of the Ethernet header: Broadcast or one station
+	Device *Device    // the device with that address; nil: nobody's
+}
+
+// Population connects a population without devices.
+func (l *Lab) Population() (*Population, error) {
+	ns, _, iface, err := l.silentPort("people")
+	if err != nil {
+		return nil, err
+	}
+	pop := &Population{
+		ns:     ns,
+		iface:  iface,
+		byAddr: make(map[netip.Addr]*Device),
+		rand:   rand.New(rand.NewPCG(1, 2)),
+	}
+	if err := pop.listen(); err != nil {
+		_ = pop.Close()
+		return nil, err
+	}
+	if err := l.adopt(pop); err != nil {
+		_ = pop.Close()
+		return nil, err
+	}
+	return pop, nil
+}
+
+// silentPort makes a namespace whose kernel says nothing, and connects it. It
+// returns the interface's index.
+func (l *Lab) silentPort(iface string) (*namespace, *port, int, error) {
+	ns, err := newNamespace(false)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	p, err := l.sw.connect(ns, iface, privateMAC(iface))
+	index := 0
+	if err == nil {
+		err = ns.linked(iface, func(h *netlink.Handle, link netlink.Link) error {
+			index = link.Attrs().Index
+			return h.LinkSetARPOff(link)
+		})
+	}
+	if err != nil {
+		ns.close()
+		return nil, nil, 0, fmt.Errorf("connecting %q: %w", iface, err)
+	}
+	return ns, p, index, nil
+}
+
+// listen opens the socket, which hears ARP requests only.
+func (p *Population) listen() (err error) {
+	if p.conn, err = p.ns.rawSocket(); err != nil {
+		return err
+	}
+	filter, err := bpf.Assemble([]bpf.Instruction{
+		// The made-up senders of a flood are dropped here, where it is cheap.
+		bpf.LoadAbsolute{Off: 6, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(binary.BigEndian.Uint16(strangerPrivate[:])), SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(binary.BigEndian.Uint16(strangerVendor[:])), SkipTrue: 3},
+		bpf.LoadAbsolute{Off: 20, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: arpRequest, SkipTrue: 1},
+		bpf.RetConstant{Val: minFrame},
+		bpf.RetConstant{Val: 0},
+	})
+	if err != nil {
+		return fmt.Errorf("assembling the filter: %w", err)
+	}
+	if err := p.conn.SetBPF(filter); err != nil {
+		return fmt.Errorf("setting the filter: %w", err)
+	}
+	if err := p.conn.SetsockoptInt(unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20); err != nil {
+		return fmt.Errorf("enlarging the receive buffer: %w", err)
+	}
+	if err := p.conn.SetsockoptInt(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		return fmt.Errorf("switching timestamps on: %w", err)
+	}
+	// Bound last, so that nothing gets in before the filter.
+	if err := p.conn.Bind(&unix.SockaddrLinklayer{Protocol: etherARP>>8 | etherARP&0xff<<8, Ifindex: p.iface}); err != nil {
+		return fmt.Errorf("binding the packet socket: %w", err)
+	}
+	p.reads.Go(p.answer)
+	return nil
+}
+
+// answer reads requests until the socket is closed.
+func (p *Population) answer() {
+	buf, oob := make([]byte, minFrame), make([]byte, 128)
+	for {
+		n, oobn, _, _, err := p.conn.Recvmsg(context.Background(), buf, oob, 0)
+		if err != nil {
+			p.mu.Lock()
+			closed := p.closed
+			p.mu.Unlock()
+			if closed || errors.Is(err, os.ErrClosed) {
+				return
+			}
+			continue // such as ENETDOWN, which comes once
+		}
+		if req, ok := parseARP(buf[:n]); ok && !req.Reply {
+			p.asked(req, kernelTime(oob[:oobn]))
+		}
+	}
+}
+
+// kernelTime reads the SO_TIMESTAMPNS message.
+func kernelTime(oob []byte) time.Time {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return time.Now()
+	}
+	for _, m := range msgs {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return time.Now()
+}
+
+// asked notes a request, and answers it as the device would.
+func (p *Population) asked(req ARP, at time.Time) {
+	p.mu.Lock()
+	d := p.byAddr[req.TargetAddr]
+	if p.recording {
+		p.requests = append(p.requests, ARPRequest{At: at, From: req.Src, Addr: req.TargetAddr, To: req.Dst, Device: d})
+	}
+	if d == nil || (req.Dst != Broadcast && req.Dst != d.MAC) || req.Src == d.MAC {
+		p.mu.Unlock()
+		return
+	}
+	d.requests++
+	b := d.behaviour
+	silent := d.asleep || (b.Drop > 0 && p.rand.Float64() < b.Drop)
+	delay := b.DelayMin
+	if b.DelayMax > b.DelayMin {
+		delay += time.Duration(p.rand.Int64N(int64(b.DelayMax - b.DelayMin)))
+	}
+	p.mu.Unlock()
+	if silent {
+		return
+	}
+	reply := ARP{
+		Dst: req.Src, Src: d.MAC, Reply: true,
+		SenderMAC: d.MAC, SenderAddr: d.Addr,
+		TargetMAC: req.SenderMAC, TargetAddr: req.SenderAddr,
+	}.Frame()
+	if delay == 0 {
+		_, _ = p.Say(reply)
+		return
+	}
+	time.AfterFunc(delay, func() { _, _ = p.Say(reply) })
+}
+
+// Say sends a frame, Ethernet header included. It returns the time just before
+// the send.
+func (p *Population) Say(frame []byte) (sent time.Time, err error) {
+	sent = time.Now()
+	if err := p.conn.Sendto(context.Background(), frame, 0, &unix.SockaddrLinklayer{Ifindex: p.iface}); err != nil {
+		return sent, fmt.Errorf("sending a frame for the population: %w", err)
+	}
+	return sent, nil
+}
+
+// Record switches the recording of requests on, with an empty record, or off.
+func (p *Population) Record(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if on {
+		p.requests = nil
+	}
+	p.recording = on
+}
+
+// Requests returns what was recorded, in the order of hearing.
+func (p *Population) Requests() []ARPRequest {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]ARPRequest(nil), p.requests...)
+}
+
+// Devices returns the devices in the order in which they were added.
+func (p *Population) Devices() []*Device {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]*Device(nil), p.devices...)
+}
+
+// Pace calls do for each device, rate times a second and evenly spaced, until
+// one fails or ctx ends.
+func Pace(ctx context.Context, devices []*Device, rate float64, do func(*Device) error) error {
+	gap := time.Duration(float64(time.Second) / rate)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	start := time.Now()
+	for i, d := range devices {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-next.C:
+		}
+		if err := do(d); err != nil {
+			return err
+		}
+		next.Reset(time.Until(start.Add(gap * time.Duration(i+1))))
+	}
+	return nil
+}
+
+// Close removes the population. Answers that were still due are not sent.
+func (p *Population) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	if p.conn != nil {
+		_ = p.conn.Close()
+	}
+	p.reads.Wait()
+	p.ns.close()
+	return nil
+}
