@@ -1,0 +1,175 @@
+package config
+
+import (
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	topicLevel = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	topic      = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}(/[a-zA-Z0-9_-]{1,64}){0,7}$`)
+	zone       = regexp.MustCompile(`^zone\.[a-z0-9_]{1,64}$`)
+	ifname     = regexp.MustCompile(`^[^\s/:]{1,15}$`) // what the Linux kernel takes
+)
+
+// check adds a fault for each value that is of the right form and yet wrong,
+// and puts what can be written in several ways into one.
+func (c *Config) check(f *faults) {
+	c.checkPlaces(f)
+	c.checkTopics(f)
+	c.checkBroker(f)
+	c.checkListeners(f)
+	c.checkTimes(f)
+	c.checkLimits(f)
+}
+
+func (c *Config) checkPlaces(f *faults) {
+	f.expect("DATA_DIR", c.DataDir != "", "a directory, as neither HOME nor XDG_STATE_HOME is set")
+	for i, name := range c.Interfaces {
+		f.expect("INTERFACES", ifname.MatchString(name) && name != "." && name != "..", "interface names such as eth0,wlan0")
+		f.expect("INTERFACES", !slices.Contains(c.Interfaces[:i], name), "each interface once")
+	}
+	for i, p := range c.SweepPrefixes {
+		f.expect("SWEEP_PREFIXES", p.Addr().Is4() && p.Bits() >= 16, "IPv4 networks of at most a /16, such as 192.168.1.0/24")
+		c.SweepPrefixes[i] = p.Masked()
+	}
+}
+
+func (c *Config) checkTopics(f *faults) {
+	const level, levels = "letters, digits, _ and - only", "letters, digits, _ and - only, with / between levels"
+	f.expect("NODE", topicLevel.MatchString(c.Node), level)
+	f.expect("TOPIC_PREFIX", topic.MatchString(c.TopicPrefix), levels)
+	f.expect("TOPIC_PREFIX", c.TopicPrefix != c.HADiscoveryPrefix, "another than PORCHLIGHT_HA_DISCOVERY_PREFIX")
+	f.expect("HA_DISCOVERY_PREFIX", topic.MatchString(c.HADiscoveryPrefix), levels)
+	f.expect("HA_STATUS_TOPIC", topic.MatchString(c.HAStatusTopic), levels)
+	f.expect("HA_ZONE", zone.MatchString(c.HAZone), "the entity of a zone, such as zone.home")
+}
+
+func (c *Config) checkBroker(f *faults) {
+	tls := false
+	if c.MQTTURL != nil && f.fine("MQTT_URL") {
+		f.expect("MQTT_URL", slices.Contains([]string{"mqtt", "mqtts", "ws", "wss"}, c.MQTTURL.Scheme),
+			"mqtt://, mqtts://, ws:// or wss:// at the beginning")
+		f.expect("MQTT_URL", c.MQTTURL.Hostname() != "" && portInRange(c.MQTTURL.Port()), wants[reflect.TypeOf(c.MQTTURL)])
+		f.expect("MQTT_URL", c.MQTTURL.RawQuery == "" && c.MQTTURL.Fragment == "", "no ? and no # in it")
+		web := c.MQTTURL.Scheme == "ws" || c.MQTTURL.Scheme == "wss"
+		f.expect("MQTT_URL", web || strings.Trim(c.MQTTURL.Path, "/") == "", "no path after the host")
+		tls = c.MQTTURL.Scheme == "mqtts" || c.MQTTURL.Scheme == "wss"
+		c.takeUser(f)
+	}
+	f.expect("MQTT_PASSWORD", c.MQTTPassword == "" || c.MQTTUsername != "", "PORCHLIGHT_MQTT_USERNAME beside it")
+	f.expect("MQTT_USERNAME", c.MQTTUsername == "" || c.MQTTURL != nil,
+		"PORCHLIGHT_MQTT_URL beside it; the embedded broker has PORCHLIGHT_BROKER_USERNAME")
+	for _, file := range []struct{ name, path string }{
+		{"MQTT_CA_FILE", c.MQTTCAFile}, {"MQTT_CERT_FILE", c.MQTTCertFile}, {"MQTT_KEY_FILE", c.MQTTKeyFile},
+	} {
+		if file.path == "" {
+			continue
+		}
+		f.expect(file.name, tls || !f.fine("MQTT_URL"), "an mqtts:// or wss:// address in PORCHLIGHT_MQTT_URL beside it")
+		if _, err := os.ReadFile(file.path); err != nil {
+			f.expect(file.name, false, "a file that can be read ("+reason(err)+")")
+		}
+	}
+	f.expect("MQTT_CERT_FILE", c.MQTTCertFile == "" || c.MQTTKeyFile != "", "PORCHLIGHT_MQTT_KEY_FILE beside it")
+	f.expect("MQTT_KEY_FILE", c.MQTTKeyFile == "" || c.MQTTCertFile != "", "PORCHLIGHT_MQTT_CERT_FILE beside it")
+}
+
+// takeUser moves the user name and the password out of the broker's URL, so
+// that the URL can be shown.
+func (c *Config) takeUser(f *faults) {
+	user := c.MQTTURL.User
+	if user == nil {
+		return
+	}
+	c.MQTTURL.User = nil
+	f.expect("MQTT_URL", c.MQTTUsername == "" && c.MQTTPassword == "",
+		"the user name and the password either in it or in their own variables")
+	password, _ := user.Password()
+	c.MQTTUsername, c.MQTTPassword = user.Username(), Secret(password)
+}
+
+func (c *Config) checkListeners(f *faults) {
+	const want = "an address and a port such as 127.0.0.1:1883, or :1883 for all addresses"
+	port, loopback := listenAddress(c.BrokerListen)
+	f.expect("BROKER_LISTEN", port, want)
+	f.expect("BROKER_USERNAME", c.BrokerUsername == "" || c.BrokerPassword != "", "PORCHLIGHT_BROKER_PASSWORD beside it")
+	f.expect("BROKER_PASSWORD", c.BrokerPassword == "" || c.BrokerUsername != "", "PORCHLIGHT_BROKER_USERNAME beside it")
+	f.expect("BROKER_LISTEN", c.MQTTURL != nil || loopback || c.BrokerPassword != "" || !f.fine("BROKER_USERNAME", "BROKER_PASSWORD", "BROKER_PASSWORD_FILE"),
+		"PORCHLIGHT_BROKER_USERNAME and PORCHLIGHT_BROKER_PASSWORD beside it, or a loopback address")
+
+	port, loopback = listenAddress(c.WebListen)
+	f.expect("WEB_LISTEN", port, strings.ReplaceAll(want, "1883", "8580"))
+	f.expect("WEB_LISTEN", loopback || c.WebPassword != "" || !f.fine("WEB_PASSWORD_FILE"),
+		"PORCHLIGHT_WEB_PASSWORD beside it, or a loopback address")
+}
+
+func (c *Config) checkTimes(f *faults) {
+	between := func(name string, d, low, high time.Duration) {
+		f.expect(name, low <= d && d <= high, "between "+short(low)+" and "+short(high))
+	}
+	const week = 7 * 24 * time.Hour
+	between("AWAY_MIN", c.AwayMin, 5*time.Second, week)
+	between("AWAY_MAX", c.AwayMax, 5*time.Second, week)
+	between("AWAY_INITIAL", c.AwayInitial, 5*time.Second, week)
+	if f.fine("AWAY_MIN", "AWAY_INITIAL", "AWAY_MAX") {
+		f.expect("AWAY_MIN", c.AwayMin <= c.AwayMax, "at most PORCHLIGHT_AWAY_MAX, which is "+short(c.AwayMax))
+	}
+	if f.fine("AWAY_MIN", "AWAY_INITIAL", "AWAY_MAX") {
+		f.expect("AWAY_INITIAL", c.AwayMin <= c.AwayInitial && c.AwayInitial <= c.AwayMax,
+			"between PORCHLIGHT_AWAY_MIN and PORCHLIGHT_AWAY_MAX, which are "+short(c.AwayMin)+" and "+short(c.AwayMax))
+	}
+	if c.AwayAfter != 0 {
+		between("AWAY_AFTER", c.AwayAfter, 5*time.Second, week)
+	}
+	between("PROBE_INTERVAL", c.ProbeInterval, time.Second, time.Hour)
+	between("SWEEP_INTERVAL", c.SweepInterval, 10*time.Second, week)
+	between("OUTAGE_HOLD", c.OutageHold, 0, 24*time.Hour)
+	between("FORGET_AFTER", c.ForgetAfter, time.Hour, 100*365*24*time.Hour)
+}
+
+func (c *Config) checkLimits(f *faults) {
+	f.expect("FALSE_AWAYS", c.FalseAways > 0 && !math.IsInf(c.FalseAways, 0), "a number above 0, such as 0.25")
+	f.expect("MAX_TRACKED", 0 <= c.MaxTracked && c.MaxTracked <= 10_000, "a whole number between 0 and 10000")
+	f.expect("SWEEP_RATE", 1 <= c.SweepRate && c.SweepRate <= 1000, "a rate between 1/s and 1000/s")
+}
+
+// listenAddress takes an address to listen on apart: whether it is one, and
+// whether only this machine can reach it.
+func listenAddress(s string) (valid, loopback bool) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || port == "" || !portInRange(port) {
+		return false, false
+	}
+	ip, err := netip.ParseAddr(host)
+	return true, host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// portInRange reports whether port is a number that a port can have, or none.
+func portInRange(port string) bool {
+	if port == "" {
+		return true
+	}
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// short writes 1h0m0s as 1h.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,90 @@
+// Package config reads Porchlight's settings from environment variables.
+//
+// A wrong value stops the start, and all of them are told at once: one line
+// each, with the variable, its value (never a secret) and what would be right.
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Prefix begins the name of every variable.
+const Prefix = "PORCHLIGHT_"
+
+// Config holds the settings, valid as Load returns them. The tags env and
+// envDefault are the variable's name, without Prefix, and its default; oneof
+// lists the values that it may have; shown says the default in words where it
+// is not a constant; meaning is for the table in the README. In both, | stands
+// for the backtick, which a struct tag cannot hold.
+type Config struct {
+	Interfaces []string `env:"INTERFACES" shown:"the default route's" meaning:"The network interfaces to listen on, comma-separated."`
+	Node       string   `env:"NODE" envDefault:"home" meaning:"The name of this instance in topics. Give each its own when several share a broker."`
+	DataDir    string   `env:"DATA_DIR" shown:"|/var/lib/porchlight| as root, else |~/.local/state/porchlight|" meaning:"The directory of the database."`
+
+	// MQTTURL is nil for the embedded broker. It holds no user name and no
+	// password: those of the variable are in the two fields below.
+	MQTTURL      *url.URL `env:"MQTT_URL" shown:"none: the embedded broker" meaning:"The broker: |mqtt://|, |mqtts://| (TLS), |ws://| or |wss://| (WebSocket), such as |mqtt://192.168.1.10:1883|."`
+	MQTTUsername string   `env:"MQTT_USERNAME" meaning:"The user name at the broker."`
+	MQTTPassword Secret   `env:"MQTT_PASSWORD" meaning:"The password at the broker."`
+	MQTTCAFile   string   `env:"MQTT_CA_FILE" shown:"the system's" meaning:"The certificate authority that signed the broker's certificate, a PEM file."`
+	MQTTCertFile string   `env:"MQTT_CERT_FILE" meaning:"The client certificate to show to the broker, a PEM file."`
+	MQTTKeyFile  string   `env:"MQTT_KEY_FILE" meaning:"The key of the client certificate, a PEM file."`
+
+	BrokerListen   string `env:"BROKER_LISTEN" envDefault:"127.0.0.1:1883" meaning:"Where the embedded broker listens. Other than loopback needs the user name and the password below."`
+	BrokerUsername string `env:"BROKER_USERNAME" meaning:"The user name that clients of the embedded broker need."`
+	BrokerPassword Secret `env:"BROKER_PASSWORD" meaning:"The password that clients of the embedded broker need."`
+
+	TopicPrefix string `env:"TOPIC_PREFIX" envDefault:"porchlight" meaning:"The first level of all topics."`
+
+	HADiscovery       bool   `env:"HA_DISCOVERY" envDefault:"true" meaning:"Announce devices to Home Assistant."`
+	HADiscoveryPrefix string `env:"HA_DISCOVERY_PREFIX" envDefault:"homeassistant" meaning:"The discovery prefix that Home Assistant's MQTT integration is set to."`
+	HAStatusTopic     string `env:"HA_STATUS_TOPIC" envDefault:"homeassistant/status" meaning:"Where Home Assistant says that it has started."`
+	HAZone            string `env:"HA_ZONE" envDefault:"zone.home" meaning:"The zone that a device at home is in."`
+	HATrackerMode     string `env:"HA_TRACKER_MODE" envDefault:"dual" oneof:"dual,attributes_only" meaning:"|dual| publishes the state and the zones; |attributes_only| only the zones, for a Home Assistant that no longer takes the state."`
+	HAExposeAddresses bool   `env:"HA_EXPOSE_ADDRESSES" envDefault:"true" meaning:"Put IP address, MAC and host name into the tracker's attributes. Home Assistant's DHCP integration raises discovery cards from them."`
+
+	Track      string `env:"TRACK" envDefault:"all" oneof:"all,named,none" meaning:"Which devices become entities: |all|, |named| (those that you gave a name) or |none|. A device's own switch wins."`
+	MaxTracked int    `env:"MAX_TRACKED" envDefault:"500" meaning:"The most devices that become entities, at most 10000."`
+
+	FalseAways  float64       `env:"FALSE_AWAYS" envDefault:"0.25" meaning:"How many times a week a device may be taken for away by mistake. Less makes departures known later."`
+	AwayInitial time.Duration `env:"AWAY_INITIAL" envDefault:"10m" meaning:"The away timeout of a device that is not known well yet."`
+	AwayMin     time.Duration `env:"AWAY_MIN" envDefault:"20s" meaning:"The shortest learned away timeout."`
+	AwayMax     time.Duration `env:"AWAY_MAX" envDefault:"1h" meaning:"The longest learned away timeout."`
+	AwayAfter   time.Duration `env:"AWAY_AFTER" shown:"learned per device" meaning:"A fixed away timeout for all devices."`
+
+	ProbeInterval time.Duration  `env:"PROBE_INTERVAL" envDefault:"30s" meaning:"How often a device that always answers is asked, at most."`
+	SweepInterval time.Duration  `env:"SWEEP_INTERVAL" envDefault:"10m" meaning:"How often the network is swept for silent devices."`
+	SweepRate     Rate           `env:"SWEEP_RATE" envDefault:"50/s" meaning:"How many addresses a sweep asks per second, 1 to 1000."`
+	SweepPrefixes []netip.Prefix `env:"SWEEP_PREFIXES" shown:"the interface's own, up to /16" meaning:"The networks to sweep, comma-separated, such as |192.168.1.0/24|. At most a /16 each."`
+	OutageHold    time.Duration  `env:"OUTAGE_HOLD" envDefault:"5m" meaning:"How long nobody is declared away when many devices fall silent at once, as when an access point restarts."`
+	ForgetAfter   time.Duration  `env:"FORGET_AFTER" envDefault:"720h" meaning:"How long an unnamed device is remembered after it was last seen."`
+
+	WebListen   string `env:"WEB_LISTEN" envDefault:"127.0.0.1:8580" meaning:"Where the page, the health check and the metrics are served. Other than loopback needs the password below."`
+	WebPassword Secret `env:"WEB_PASSWORD" meaning:"The password of the page."`
+
+	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" meaning:"|debug|, |info|, |warn| or |error|."`
+	LogFormat string `env:"LOG_FORMAT" envDefault:"text" oneof:"text,json" meaning:"|text| or |json|."`
+}
+
+// Secret is a value that must not be shown: printed or logged, it only says
+// that it is there. Convert it to a string where it is used.
+type Secret string
+
+// String implements fmt.Stringer.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(secret)"
+}
+
+// GoString implements fmt.GoStringer.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText implements encoding.TextMarshaler; slog and JSON use it.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Rate is a number of things per second.
+type Rate int

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"errors"
+	"math"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v10"
+)
+
+// parsers are for the types that the library cannot read, or not as we want.
+var parsers = map[reflect.Type]env.ParserFunc{
+	reflect.TypeFor[time.Duration](): func(v string) (any, error) { return ParseDuration(v) },
+	reflect.TypeFor[Rate]():          func(v string) (any, error) { return parseRate(v) },
+	reflect.TypeFor[url.URL]():       func(v string) (any, error) { return parseURL(v) },
+}
+
+// wants says for each type what a right value looks like.
+var wants = map[reflect.Type]string{
+	reflect.TypeFor[bool]():           "true or false",
+	reflect.TypeFor[int]():            "a whole number",
+	reflect.TypeFor[float64]():        "a number such as 0.25",
+	reflect.TypeFor[time.Duration]():  "a duration such as 30s, 10m, 12h or 7d",
+	reflect.TypeFor[Rate]():           "a rate per second such as 50/s",
+	reflect.TypeFor[*url.URL]():       "an address such as mqtt://192.168.1.10:1883",
+	reflect.TypeFor[[]netip.Prefix](): "networks such as 192.168.1.0/24, comma-separated",
+}
+
+var errParse = errors.New("not of this form")
+
+// ParseDuration reads what time.ParseDuration reads, and days: "7d", "1d12h",
+// "1.5d".
+func ParseDuration(s string) (time.Duration, error) {
+	days, rest, found := strings.Cut(s, "d")
+	if !found {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseFloat(days, 64)
+	const day = 24 * time.Hour
+	if err != nil || !(math.Abs(n) < float64(math.MaxInt64/day)) {
+		return 0, errParse
+	}
+	d := time.Duration(n * float64(day))
+	if rest == "" {
+		return d, nil
+	}
+	more, err := time.ParseDuration(rest)
+	if err != nil || more < 0 || d < 0 || d+more < d {
+		return 0, errParse
+	}
+	return d + more, nil
+}
+
+// parseRate reads "50/s" or "50".
+func parseRate(s string) (Rate, error) {
+	n, err := strconv.Atoi(strings.TrimSuffix(s, "/s"))
+	return Rate(n), err
+}
+
+// parseURL reads a URL. Its error does not repeat it, as it can hold a password.
+func parseURL(s string) (url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return url.URL{}, errParse
+	}
+	return *u, nil
+}
