@@ -1,0 +1,266 @@
+package presence
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// forgetEvery is how often the table is searched for devices to forget.
+	forgetEvery = time.Hour
+	// ghostAfter is how long a device is kept that nobody named and that was
+	// only ever heard within one minute: somebody made it up.
+	ghostAfter = 24 * time.Hour
+	ghostSpan  = time.Minute
+
+	// A flood is more unknown MACs in a moment than any network has.
+	floodWindow = 100 * time.Millisecond
+	floodSize   = 50
+	// floodCalm is how long it must have been quiet for the flood to be over.
+	floodCalm = 10 * time.Second
+	// During a flood a MAC is let in when it is heard again after a while, and
+	// no more than one in floodEach.
+	floodAgain = 2 * time.Second
+	floodEach  = time.Second
+	floodSeen  = 4096
+
+	// Without a flood, this many new devices are let in at once, and this many
+	// a second after that.
+	admitBurst = 2000
+	admitRate  = 50
+)
+
+// doorman decides whether a MAC that was never heard before is let in, so that
+// a flood of made-up MACs costs next to nothing.
+type doorman struct {
+	tokens  float64
+	at      time.Time // when tokens were last counted
+	window  time.Time // begin of the moment in which arrivals are counted
+	arrived int
+	calm    time.Time // when the present flood is over, if it stays quiet
+	last    time.Time // when one was last let in during a flood
+	seen    map[MAC]time.Time
+	refused int64
+}
+
+func (p *doorman) flooded(now time.Time) bool { return now.Before(p.calm) }
+
+func (p *doorman) words() string {
+	return fmt.Sprintf("a flood of made-up MAC addresses: %d frames refused; find the machine that sends them", p.refused)
+}
+
+// admit reports whether the unknown m, heard at now, is let in.
+func (p *doorman) admit(m MAC, now time.Time) bool {
+	if now.Sub(p.window) >= floodWindow {
+		p.window, p.arrived = now, 0
+	}
+	p.arrived++
+	if p.arrived > floodSize {
+		p.calm = now.Add(floodCalm)
+	}
+	if p.flooded(now) {
+		if p.again(m, now) && now.Sub(p.last) >= floodEach {
+			p.last = now
+			return true
+		}
+		p.refused++
+		return false
+	}
+	p.seen = nil
+	p.refused = 0
+	if p.at.IsZero() {
+		p.tokens, p.at = admitBurst, now
+	}
+	p.tokens = min(admitBurst, p.tokens+now.Sub(p.at).Seconds()*admitRate)
+	p.at = now
+	if p.tokens < 1 {
+		return false
+	}
+	p.tokens--
+	return true
+}
+
+// again reports whether m was heard a while ago in this flood already: made-up
+// MACs are hardly ever made up twice.
+func (p *doorman) again(m MAC, now time.Time) bool {
+	if t, ok := p.seen[m]; ok {
+		return now.Sub(t) >= floodAgain
+	}
+	if p.seen == nil {
+		p.seen = make(map[MAC]time.Time, floodSeen)
+	}
+	if len(p.seen) >= floodSeen {
+		for old := range p.seen { // any one
+			delete(p.seen, old)
+			break
+		}
+	}
+	p.seen[m] = now
+	return false
+}
+
+// admit makes room for the device of s, or refuses it.
+func (e *Engine) admit(s Sighting) bool {
+	if !e.doorman.admit(s.MAC, e.now) {
+		return false
+	}
+	return len(e.devices) < e.cfg.MaxDevices || e.evict()
+}
+
+// newDevice adds the device of s, which was never heard before.
+func (e *Engine) newDevice(s Sighting) *device {
+	d := &device{
+		Device: Device{
+			ID: s.MAC.ID(), MAC: s.MAC, Interface: s.Interface,
+			State: NotHome, FirstSeen: s.At.Round(0).UTC(),
+		},
+		heard: s.At, quiet: s.At, heap: -1, tainted: true,
+	}
+	e.add(d)
+	e.trackNew(d)
+	return d
+}
+
+func (e *Engine) add(d *device) {
+	if !d.MAC.Private() {
+		d.Vendor = e.cfg.Vendor(d.MAC)
+	}
+	e.devices[d.ID] = d
+	e.byMAC[d.MAC] = d
+	e.tune(d)
+}
+
+// remove forgets d.
+func (e *Engine) remove(d *device) {
+	e.unschedule(d)
+	for _, l := range e.links {
+		is := func(o *device) bool { return o == d }
+		l.checking = slices.DeleteFunc(l.checking, is)
+		l.missing = slices.DeleteFunc(l.missing, is)
+	}
+	delete(e.devices, d.ID)
+	delete(e.byMAC, d.MAC)
+	delete(e.touched, d.ID)
+	delete(e.changed, d.ID)
+	if d.State == Home {
+		e.home--
+	}
+	if d.Tracked {
+		e.tracked--
+	}
+	e.out.Forgotten = append(e.out.Forgotten, d.ID)
+}
+
+// settled reports whether the user has decided anything about d: such a device
+// is never forgotten by itself.
+func (d *device) settled() bool {
+	s := d.Settings
+	return s.Name != "" || s.Track != nil || len(s.Groups) > 0 || s.AwayAfter > 0
+}
+
+// forget removes the devices that nobody named and that were not heard for long.
+func (e *Engine) forget() {
+	for _, id := range sortedIDs(e.devices) {
+		d := e.devices[id]
+		if d.State == Home || d.settled() {
+			continue
+		}
+		unheard := e.now.Sub(d.LastSeen)
+		ghost := d.LastSeen.Sub(d.FirstSeen) < ghostSpan && unheard > ghostAfter
+		if ghost || unheard > e.cfg.ForgetAfter {
+			e.remove(d)
+		}
+	}
+	e.retrack()
+}
+
+// evict makes room in a full table: of the devices that are away, that nobody
+// named and that are no entities, a private MAC that was not heard for the
+// longest goes first. It reports false when there is none.
+func (e *Engine) evict() bool {
+	var out *device
+	for _, d := range e.devices {
+		if d.State == Home || d.Tracked || d.settled() {
+			continue
+		}
+		if out == nil || beforeOut(d, out) {
+			out = d
+		}
+	}
+	if out == nil {
+		return false
+	}
+	e.remove(out)
+	return true
+}
+
+// beforeOut orders the devices that can be evicted.
+func beforeOut(a, b *device) bool {
+	if a.MAC.Private() != b.MAC.Private() {
+		return a.MAC.Private()
+	}
+	if c := a.LastSeen.Compare(b.LastSeen); c != 0 {
+		return c < 0
+	}
+	return compareMACs(a.MAC, b.MAC) < 0
+}
+
+// wanted reports whether d should have an entity, were there no limit.
+func (e *Engine) wanted(d *device) bool {
+	switch {
+	case d.Track != nil:
+		return *d.Track
+	case e.cfg.Track == TrackAll:
+		return true
+	case e.cfg.Track == TrackNamed:
+		return d.Name != ""
+	}
+	return false
+}
+
+func (e *Engine) trackNew(d *device) {
+	if e.wanted(d) && e.tracked < e.cfg.MaxTracked {
+		d.Tracked = true
+		e.tracked++
+	}
+}
+
+// retrack gives the entities out anew: who has one keeps it while it is
+// wanted; then those that the user decided on come first, then the oldest.
+func (e *Engine) retrack() {
+	var waiting []*device
+	e.tracked = 0
+	for _, id := range sortedIDs(e.devices) {
+		d := e.devices[id]
+		switch {
+		case !e.wanted(d):
+			if d.Tracked {
+				d.Tracked = false
+				e.mark(d)
+			}
+		case d.Tracked && e.tracked < e.cfg.MaxTracked:
+			e.tracked++
+		default:
+			if d.Tracked {
+				d.Tracked = false
+				e.mark(d)
+			}
+			waiting = append(waiting, d)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *device) int {
+		if a.settled() != b.settled() {
+			if a.settled() {
+				return -1
+			}
+			return 1
+		}
+		return byFirstSeen(a, b)
+	})
+	for _, d := range waiting[:min(len(waiting), max(e.cfg.MaxTracked-e.tracked, 0))] {
+		d.Tracked = true
+		e.tracked++
+		e.mark(d)
+	}
+}

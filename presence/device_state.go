@@ -1,0 +1,128 @@
+package presence
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	// maxAddrs bounds what one device can make us remember.
+	maxAddrs = 4
+	maxIPv6  = 4
+	// addrHold is how long an address that is still being used stays the
+	// device's first one, so that a router with two addresses does not flap.
+	addrHold = 2 * time.Minute
+	// joinLag is how long after the first frame of a returning device its join may come.
+	joinLag = 10 * time.Second
+)
+
+// device is a Device with what only the Engine needs.
+type device struct {
+	Device
+	model Model
+
+	heard   time.Time // the last evidence
+	quiet   time.Time // since when its silence counts: heard, or the end of a blindness
+	tainted bool      // this silence had blindness, an outage or a restart in it: nothing is learned from it
+
+	ended   time.Duration // a silence that ended at endedAt, kept back in case a join follows
+	endedAt time.Time
+
+	asked    int // probes that went out in this silence
+	firstAsk time.Time
+	lastAsk  time.Time
+	step     int  // probes that were scheduled in this silence
+	early    bool // ask ahead of the plan
+
+	expected netip.Addr          // the address that it may have by now; asked as well
+	used     [maxAddrs]addrInUse // IPv4, in no order
+
+	due  time.Time
+	heap int // place in the queue; -1: not in it
+}
+
+type addrInUse struct {
+	addr netip.Addr
+	at   time.Time
+}
+
+func (d *device) record() Record {
+	r := Record{Device: d.Device, Model: d.model}
+	r.Model.slept = slices.Clone(d.model.slept)
+	r.Model.joined = slices.Clone(d.model.joined)
+	return r
+}
+
+// expect notes an address that d may have soon, or not.
+func (d *device) expect(a netip.Addr) {
+	if a.Is4() && !a.IsUnspecified() && a != d.Addr {
+		d.expected = a
+	}
+}
+
+// use notes that d has used the IPv4 address a at t. It reports whether that
+// made a the address that d goes by.
+func (d *device) use(a netip.Addr, t time.Time) bool {
+	oldest, current := 0, -1
+	slot := -1
+	for i, u := range d.used {
+		switch u.addr {
+		case a:
+			slot = i
+		case d.Addr:
+			current = i
+		}
+		if u.at.Before(d.used[oldest].at) {
+			oldest = i
+		}
+	}
+	if slot < 0 {
+		slot = oldest
+	}
+	d.used[slot] = addrInUse{a, t}
+	promised := a == d.expected
+	if promised {
+		d.expected = netip.Addr{}
+	}
+	if a == d.Addr {
+		return false
+	}
+	if !promised && current >= 0 && t.Sub(d.used[current].at) < addrHold {
+		return false // it has both, or is just changing
+	}
+	if a.IsLinkLocalUnicast() && current >= 0 && d.Addr.IsValid() && t.Sub(d.used[current].at) < time.Hour {
+		return false // RFC 3927: the last resort of a device without a DHCP server
+	}
+	d.Addr = a
+	return true
+}
+
+// useIPv6 notes that d uses the IPv6 address a, and reports whether that is news.
+func (d *device) useIPv6(a netip.Addr) bool {
+	if slices.Contains(d.IPv6, a) {
+		return false
+	}
+	list := append(make([]netip.Addr, 0, maxIPv6), a)
+	d.IPv6 = append(list, d.IPv6[:min(len(d.IPv6), maxIPv6-1)]...)
+	return true
+}
+
+// askAt returns the address to ask d at, for the n-th time in this silence.
+func (d *device) askAt(n int) netip.Addr {
+	if d.expected.IsValid() && (n%2 == 1 || !d.Addr.IsValid()) {
+		return d.expected
+	}
+	return d.Addr
+}
+
+func sortedIDs[V any](m map[ID]V) []ID { return slices.Sorted(maps.Keys(m)) }
+
+func compareMACs(a, b MAC) int { return bytes.Compare(a[:], b[:]) }
+
+func byFirstSeen(a, b *device) int {
+	return cmp.Or(a.FirstSeen.Compare(b.FirstSeen), compareMACs(a.MAC, b.MAC))
+}

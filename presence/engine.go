@@ -1,0 +1,520 @@
+package presence
+
+import (
+	"net/netip"
+	"time"
+)
+
+// TrackPolicy decides which devices become entities.
+type TrackPolicy string
+
+// The policies.
+const (
+	TrackAll   TrackPolicy = "all"
+	TrackNamed TrackPolicy = "named" // only those with a user's name
+	TrackNone  TrackPolicy = "none"
+)
+
+// Config is what the Engine is told once. Zero values mean the defaults of
+// the settings.
+type Config struct {
+	FalseAways    float64       // how often a week a silence may exceed the learned timeout
+	AwayInitial   time.Duration // the timeout before there is history
+	AwayMin       time.Duration
+	AwayMax       time.Duration
+	AwayAfter     time.Duration // fixes the timeout of all devices; 0: learned
+	ProbeInterval time.Duration // how long a home device may be silent before it is asked
+	ProbeRate     float64       // probes a second, unless the number of devices needs more
+	OutageHold    time.Duration
+	ForgetAfter   time.Duration // how long an unnamed device may be unheard before it is forgotten
+	Track         TrackPolicy
+	MaxTracked    int // 0: none; negative: the default
+	MaxDevices    int
+
+	// Passive is set when nobody can be asked, as in a capture: only probes
+	// that are reported by Asked count, and none is waited for.
+	Passive bool
+	// Baseline is set on the first run: devices are admitted without an event
+	// each, until EndBaseline reports them all in one.
+	Baseline bool
+	// Self are this machine's own MACs; they are not devices.
+	Self []MAC
+	// Vendor names the vendor of a universally administered MAC; may be nil.
+	Vendor func(MAC) string
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	set(&c.AwayInitial, 10*time.Minute)
+	set(&c.AwayMin, 20*time.Second)
+	set(&c.AwayMax, time.Hour)
+	set(&c.ProbeInterval, 30*time.Second)
+	set(&c.OutageHold, 5*time.Minute)
+	set(&c.ForgetAfter, 720*time.Hour)
+	if c.FalseAways <= 0 {
+		c.FalseAways = 0.25
+	}
+	if c.ProbeRate <= 0 {
+		c.ProbeRate = 50
+	}
+	if c.Track == "" {
+		c.Track = TrackAll
+	}
+	if c.MaxTracked < 0 {
+		c.MaxTracked = 500
+	}
+	if c.MaxDevices <= 0 {
+		c.MaxDevices = 16384
+	}
+	if c.Vendor == nil {
+		c.Vendor = func(MAC) string { return "" }
+	}
+	return c
+}
+
+// Output is what one call to the Engine brought about. Its slices are valid
+// until the next call.
+type Output struct {
+	Events    []Event  // in order
+	Probes    []Probe  // to be sent now
+	Changed   []Device // whose state, addresses, names or settings are different now
+	Forgotten []ID     // gone for good
+}
+
+// Engine decides home or away for every device. Make one with New.
+type Engine struct {
+	cfg     Config
+	now     time.Time // never goes back
+	devices map[ID]*device
+	byMAC   map[MAC]*device
+	self    map[MAC]bool
+	due     queue
+	home    int // devices that are home
+	tracked int
+	lastNew *NewFound
+
+	links map[string]*link // by the interface's own name, without a VLAN
+	gate  time.Time        // before this no probe is sent
+	sweep time.Time        // when the table is next searched for devices to forget
+
+	baseline bool
+	doorman  doorman
+	touched  map[ID]struct{} // heard or learned since the last Touched
+
+	out     Output
+	changed map[ID]struct{}
+}
+
+// New returns an Engine that knows nobody.
+func New(cfg Config) *Engine {
+	cfg = cfg.withDefaults()
+	e := &Engine{
+		cfg:      cfg,
+		devices:  map[ID]*device{},
+		byMAC:    map[MAC]*device{},
+		self:     map[MAC]bool{},
+		links:    map[string]*link{},
+		touched:  map[ID]struct{}{},
+		changed:  map[ID]struct{}{},
+		baseline: cfg.Baseline,
+	}
+	for _, m := range cfg.Self {
+		e.self[m] = true
+	}
+	return e
+}
+
+// begin starts a call: time never goes back, the last output is forgotten.
+func (e *Engine) begin(now time.Time) {
+	if now.After(e.now) {
+		e.now = now
+	}
+	if e.sweep.IsZero() {
+		e.sweep = e.now.Add(forgetEvery)
+	}
+	clear(e.out.Events)
+	e.out.Events = e.out.Events[:0]
+	e.out.Probes = e.out.Probes[:0]
+	e.out.Changed = e.out.Changed[:0]
+	e.out.Forgotten = e.out.Forgotten[:0]
+}
+
+// end finishes a call: who changed is reported once, as it is now.
+func (e *Engine) end() Output {
+	if len(e.changed) > 0 {
+		for _, id := range sortedIDs(e.changed) {
+			if d := e.devices[id]; d != nil {
+				e.out.Changed = append(e.out.Changed, d.Device)
+			}
+		}
+		clear(e.changed)
+	}
+	return e.out
+}
+
+// Restore brings devices back from the database, as they were. Who was home
+// is home, gets the whole of its own timeout from now on, and is asked at once.
+func (e *Engine) Restore(now time.Time, records []Record) Output {
+	e.begin(now)
+	for _, r := range records {
+		if e.devices[r.ID] != nil || !r.MAC.Station() || e.self[r.MAC] {
+			continue
+		}
+		d := &device{Device: r.Device, model: r.Model, heap: -1}
+		if d.State != Home {
+			d.State = NotHome
+		}
+		d.quiet, d.tainted, d.heard = e.now, true, e.now
+		if len(e.devices) == 0 || d.FirstSeen.After(e.newest()) {
+			e.noteNew(d)
+		}
+		e.add(d)
+		if d.State == Home {
+			e.home++
+			d.early = true
+		}
+		e.schedule(d, e.now)
+	}
+	e.retrack()
+	return e.end()
+}
+
+func (e *Engine) newest() time.Time {
+	if e.lastNew == nil {
+		return time.Time{}
+	}
+	return e.lastNew.Time
+}
+
+func (e *Engine) noteNew(d *device) {
+	e.lastNew = &NewFound{
+		Found: Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()},
+		MAC:   d.MAC, Vendor: d.Vendor, Time: d.FirstSeen.Round(0).UTC(),
+	}
+}
+
+// Sight takes what was heard. It is the only way for a device to come home.
+func (e *Engine) Sight(s Sighting) Output {
+	e.begin(s.At)
+	ev := s.Evidence()
+	d := e.byMAC[s.MAC]
+	if d == nil {
+		if ev < Alive || !s.MAC.Station() || e.self[s.MAC] || !e.admit(s) {
+			return e.end()
+		}
+		d = e.newDevice(s)
+	}
+	e.learnNames(d, s.DHCP)
+	switch ev {
+	case None:
+		d.expect(s.Addr)
+	case Hint:
+		// It says good-bye, or that its address is taken: ask, do not believe.
+		d.tainted = true
+		if d.State == Home {
+			e.askSoon(d)
+		}
+	default:
+		e.hear(d, s, ev)
+	}
+	return e.end()
+}
+
+// hear is a sighting that proves that d is there.
+func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
+	silence := s.At.Sub(d.heard)
+	e.learnSilence(d, silence, ev, s.At)
+	e.learnAddress(d, s)
+	if s.At.After(d.heard) {
+		d.heard, d.quiet = s.At, s.At
+	}
+	d.LastSeen = d.heard.Round(0).UTC()
+	d.tainted = false
+	d.asked, d.step = 0, 0
+	if d.Interface != s.Interface {
+		d.Interface = s.Interface
+	}
+	e.touched[d.ID] = struct{}{}
+	e.answered(d)
+	if d.State != Home {
+		e.arrive(d, s, silence)
+	}
+	ask, decide, _ := e.plan(d)
+	e.schedule(d, d.quiet.Add(min(ask, decide)))
+}
+
+func (e *Engine) arrive(d *device, s Sighting, silence time.Duration) {
+	known := !d.Since.IsZero()
+	d.State = Home
+	d.Since = e.now.Round(0).UTC()
+	d.Why = whyArrived(s, silence, known)
+	e.home++
+	e.mark(d)
+	if e.baseline && !known {
+		return
+	}
+	if !known {
+		e.noteNew(d)
+		e.emit(NewDevice, d, d.Why)
+	}
+	e.emit(Arrived, d, d.Why)
+}
+
+// leave declares d away.
+func (e *Engine) leave(d *device) {
+	why := whyLeft(d, e.now, e.cfg)
+	d.State = NotHome
+	d.Since = e.now.Round(0).UTC()
+	d.Why = why
+	d.model.left()
+	d.step = 0
+	e.home--
+	e.mark(d)
+	e.touched[d.ID] = struct{}{}
+	e.emit(Left, d, why)
+}
+
+// emit adds an event about d.
+func (e *Engine) emit(t EventType, d *device, why string) {
+	e.out.Events = append(e.out.Events, Event{
+		Type: t, Time: e.now.Round(0).UTC(), ID: d.ID, MAC: d.MAC, Addr: d.Addr,
+		Name: d.DisplayName(), HostName: d.HostName, Vendor: d.Vendor,
+		PrivateMAC: d.MAC.Private(), Why: why,
+	})
+}
+
+// mark notes that others must be told of d, and that it must be stored.
+func (e *Engine) mark(d *device) {
+	e.changed[d.ID] = struct{}{}
+	e.touched[d.ID] = struct{}{}
+}
+
+// learnSilence adds the silence that has just ended to what is known of d.
+func (e *Engine) learnSilence(d *device, silence time.Duration, ev Evidence, at time.Time) {
+	if ev == Join && d.ended > 0 && at.Sub(d.endedAt) < joinLag {
+		// The silence ended with a join after all; its first frame was not the join.
+		d.model.join(d.ended)
+		d.ended = 0
+	}
+	e.settle(d)
+	if d.State == Home && !d.tainted {
+		d.model.atHome(silence)
+	}
+	if d.tainted || silence < shortest || silence > e.cfg.AwayMax {
+		return
+	}
+	if ev == Join {
+		d.model.join(silence)
+	} else {
+		d.ended, d.endedAt = silence, at
+		if silence < 2*e.cfg.ProbeInterval {
+			e.settle(d) // too short to have been a join: nothing to wait for
+		}
+	}
+	e.tune(d)
+}
+
+// settle learns a silence that was kept back in case a join follows.
+func (e *Engine) settle(d *device) {
+	if d.ended > 0 {
+		d.model.sleep(d.ended)
+		d.ended = 0
+	}
+}
+
+// tune sets the away timeout by what is known now.
+func (e *Engine) tune(d *device) {
+	d.Device.AwayAfter = e.timeout(d)
+}
+
+func (e *Engine) timeout(d *device) time.Duration {
+	switch {
+	case d.Settings.AwayAfter > 0:
+		return d.Settings.AwayAfter
+	case e.cfg.AwayAfter > 0:
+		return e.cfg.AwayAfter
+	}
+	return e.learned(d)
+}
+
+// learned is the timeout by the model: long enough to be asked in, and within
+// the bounds of the settings.
+func (e *Engine) learned(d *device) time.Duration {
+	lo := max(e.cfg.AwayMin, e.cfg.ProbeInterval+minWindow)
+	return d.model.timeout(e.cfg.FalseAways, e.cfg.AwayInitial, min(lo, e.cfg.AwayMax), e.cfg.AwayMax)
+}
+
+// learnNames takes what a DHCP message told.
+func (e *Engine) learnNames(d *device, h *DHCP) {
+	if h == nil {
+		return
+	}
+	changed := false
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&d.HostName, h.HostName},
+		{&d.VendorClass, h.VendorClass},
+		{&d.ClientID, h.ClientID},
+		{&d.Fingerprint, h.Fingerprint},
+	} {
+		if f.from != "" && *f.to != f.from {
+			*f.to = f.from
+			changed = true
+		}
+	}
+	if changed {
+		e.mark(d)
+	}
+}
+
+// learnAddress takes the address that d has just used.
+func (e *Engine) learnAddress(d *device, s Sighting) {
+	if !s.Addr.IsValid() || s.Addr.IsUnspecified() {
+		return
+	}
+	if s.Addr.Is6() {
+		if d.useIPv6(s.Addr) {
+			e.mark(d)
+		}
+		return
+	}
+	if s.Kind == ARPProbe || s.Kind == DHCPDiscover || s.Kind == DHCPRequest && d.Addr.IsValid() && d.State == Home {
+		// It asks for the address and may not get it.
+		d.expect(s.Addr)
+		return
+	}
+	was := d.Addr
+	if !d.use(s.Addr, s.At) {
+		return
+	}
+	e.mark(d)
+	if was.IsValid() && d.State == Home {
+		e.emit(AddressChanged, d, whyAddress(was, d.Addr, s))
+	}
+}
+
+// Asked tells that a probe for addr went out at now. Probes that the Engine
+// asked for count only once they are reported here.
+func (e *Engine) Asked(now time.Time, p Probe) {
+	d := e.byMAC[p.MAC]
+	if d == nil {
+		return
+	}
+	d.asked++
+	if d.asked == 1 {
+		d.firstAsk = now
+	}
+	d.lastAsk = now
+}
+
+// AskedAddr is Asked for a probe whose device is known by its address only,
+// as a broadcast in a capture.
+func (e *Engine) AskedAddr(now time.Time, addr netip.Addr) {
+	for _, d := range e.devices {
+		if d.Addr == addr {
+			e.Asked(now, Probe{MAC: d.MAC, Addr: addr})
+		}
+	}
+}
+
+// Set carries out a user's command. ok is false when the device is unknown.
+func (e *Engine) Set(now time.Time, id ID, c Change) (out Output, ok bool) {
+	e.begin(now)
+	d := e.devices[id]
+	if d == nil {
+		return e.end(), false
+	}
+	if c.Name != nil {
+		d.Name = CleanText(*c.Name, MaxName)
+	}
+	if c.Track != nil {
+		on := *c.Track
+		d.Track = &on
+	}
+	if c.Groups != nil {
+		d.Groups = append([]string(nil), *c.Groups...)
+	}
+	if c.AwayAfter != nil {
+		d.Settings.AwayAfter = max(*c.AwayAfter, 0)
+		e.tune(d)
+		if d.State == Home {
+			e.schedule(d, e.now)
+		}
+	}
+	e.mark(d)
+	e.retrack()
+	return e.end(), true
+}
+
+// EndBaseline ends the first run's silence about new devices with one event
+// that lists them; it does nothing when there is no baseline under way.
+func (e *Engine) EndBaseline(now time.Time) Output {
+	e.begin(now)
+	if e.baseline {
+		e.baseline = false
+		e.emitBaseline()
+	}
+	return e.end()
+}
+
+// Baselining reports whether the first run's list is still being made.
+func (e *Engine) Baselining() bool { return e.baseline }
+
+// Device returns the device with this id.
+func (e *Engine) Device(id ID) (Device, bool) {
+	d := e.devices[id]
+	if d == nil {
+		return Device{}, false
+	}
+	return d.Device, true
+}
+
+// Devices returns all devices, ordered by id.
+func (e *Engine) Devices() []Device {
+	all := make([]Device, 0, len(e.devices))
+	for _, id := range sortedIDs(e.devices) {
+		all = append(all, e.devices[id].Device)
+	}
+	return all
+}
+
+// Record returns the device with this id as it is to be stored.
+func (e *Engine) Record(id ID) (Record, bool) {
+	d := e.devices[id]
+	if d == nil {
+		return Record{}, false
+	}
+	return d.record(), true
+}
+
+// Touched returns the devices that were heard or learned of since the last
+// call, as they are to be stored, ordered by id.
+func (e *Engine) Touched() []Record {
+	records := make([]Record, 0, len(e.touched))
+	for _, id := range sortedIDs(e.touched) {
+		if d := e.devices[id]; d != nil {
+			records = append(records, d.record())
+		}
+	}
+	clear(e.touched)
+	return records
+}
+
+// Summary returns the household in one value; Problems is empty, the Engine
+// knows none but a flood.
+func (e *Engine) Summary() Summary {
+	s := Summary{Home: e.home, Known: len(e.devices), LastNew: e.lastNew}
+	for _, l := range e.sortedLinks() {
+		s.Sensing = append(s.Sensing, Sensing{At: l.since.Round(0).UTC(), Interface: l.name, Blind: l.blind, Why: l.why})
+	}
+	if e.doorman.flooded(e.now) {
+		s.Problems = append(s.Problems, e.doorman.words())
+	}
+	return s
+}

@@ -1,0 +1,244 @@
+package presence
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// Before anyone on a link is declared away, a few devices there that are
+	// practically never away are asked, this many times this far apart: when
+	// they are silent too, it is the access point that is away.
+	checkSize    = 8
+	checkAsks    = 3
+	checkSpacing = 1500 * time.Millisecond
+	checkTime    = checkAsks*checkSpacing + time.Second
+	// checkFresh is how long the answer of the last check is good for.
+	checkFresh = 6 * time.Second
+	// outageSize is how many of them must be silent together.
+	outageSize = 2
+	// anchorTimeout is the longest timeout of a device that can be relied on
+	// to answer at once.
+	anchorTimeout = 2 * time.Minute
+)
+
+// link is what is known of one interface: whether it hears, and whether those
+// who are always there have fallen silent together.
+type link struct {
+	name  string
+	blind bool
+	why   string
+	since time.Time
+
+	checking  []*device // who is being asked, in order of their MACs
+	checkedAt time.Time
+	asksLeft  int
+	nextAsk   time.Time
+
+	holdUntil time.Time // nobody is declared away before this
+	missing   []*device // those whose silence began the hold
+}
+
+func (l *link) held(now time.Time) bool { return now.Before(l.holdUntil) }
+
+// next returns when the link must be looked at again.
+func (l *link) next() (t time.Time, ok bool) {
+	if len(l.checking) > 0 {
+		return l.nextAsk, true
+	}
+	return l.holdUntil, len(l.missing) > 0
+}
+
+// parent is the interface that a VLAN's frames come through: "eth0" of "eth0.10".
+func parent(ifname string) string {
+	name, _, _ := strings.Cut(ifname, ".")
+	return name
+}
+
+// linkNamed returns the link of the interface that frames are heard on.
+func (e *Engine) linkNamed(ifname string) *link {
+	if l := e.links[ifname]; l != nil {
+		return l
+	}
+	name := parent(ifname)
+	l := e.links[name]
+	if l == nil {
+		l = &link{name: name, since: e.now}
+		e.links[name] = l
+	}
+	return l
+}
+
+func (e *Engine) linkOf(d *device) *link { return e.linkNamed(d.Interface) }
+
+func (e *Engine) sortedLinks() []*link {
+	all := make([]*link, 0, len(e.links))
+	for _, l := range e.links {
+		if l.name != "" {
+			all = append(all, l)
+		}
+	}
+	slices.SortFunc(all, func(a, b *link) int { return cmp.Compare(a.name, b.name) })
+	return all
+}
+
+func (e *Engine) blind(d *device) bool { return e.linkOf(d).blind }
+
+// Sense takes what an interface says about itself. While it is blind, the away
+// timers of its devices stand still; afterwards each gets the whole of its
+// timeout again, and is asked at once.
+func (e *Engine) Sense(s Sensing) Output {
+	e.begin(s.At)
+	l := e.links[s.Interface]
+	first := l == nil
+	if first {
+		l = &link{name: s.Interface, since: e.now}
+		e.links[s.Interface] = l
+	}
+	if !first && l.blind == s.Blind {
+		l.why = s.Why
+		return e.end()
+	}
+	wasBlind := l.blind
+	since := l.since
+	l.blind, l.why, l.since = s.Blind, s.Why, e.now
+	l.checking, l.missing, l.holdUntil = nil, nil, time.Time{}
+	switch {
+	case s.Blind:
+		e.taint(l)
+		e.emitSensing(SensingLost, l, s.Why)
+	case wasBlind:
+		e.grace(l)
+		e.emitSensing(SensingBack, l, whySensingBack(l, e.now.Sub(since)))
+	}
+	return e.end()
+}
+
+// Gap tells that nothing could be heard for a while on any interface, and that
+// it is over: the machine slept, or its clock jumped.
+func (e *Engine) Gap(now time.Time, why string) Output {
+	e.begin(now)
+	for _, l := range e.sortedLinks() {
+		if !l.blind {
+			e.taint(l)
+			e.grace(l)
+			e.emitSensing(SensingBack, l, why)
+		}
+	}
+	return e.end()
+}
+
+func (e *Engine) emitSensing(t EventType, l *link, why string) {
+	e.out.Events = append(e.out.Events, Event{Type: t, Time: e.now.Round(0).UTC(), Interface: l.name, Why: why})
+}
+
+// on calls f for each device on l, in order.
+func (e *Engine) on(l *link, f func(*device)) {
+	for _, id := range sortedIDs(e.devices) {
+		if d := e.devices[id]; e.linkOf(d) == l {
+			f(d)
+		}
+	}
+}
+
+// taint keeps the silences that are under way on l from being learned.
+func (e *Engine) taint(l *link) {
+	e.on(l, func(d *device) { d.tainted = true })
+}
+
+// grace lets the silence of each device on l begin anew, and asks at once who is home.
+func (e *Engine) grace(l *link) {
+	e.on(l, func(d *device) {
+		if d.heard.Before(e.now) {
+			d.quiet, d.tainted = e.now, true
+		}
+		d.asked, d.step = 0, 0
+		if d.State == Home {
+			e.askSoon(d)
+		} else {
+			e.schedule(d, e.now.Add(e.cfg.ProbeInterval))
+		}
+	})
+}
+
+// askSoon asks d as soon as the pace allows, ahead of its plan.
+func (e *Engine) askSoon(d *device) {
+	d.early = true
+	e.schedule(d, e.now)
+}
+
+// anchor reports whether d can be relied on to answer at once: it is
+// practically never away, and never silent for long.
+func (e *Engine) anchor(d *device) bool {
+	return d.State == Home && d.model.neverAway() && d.Addr.IsValid() &&
+		e.learned(d) <= anchorTimeout
+}
+
+// check asks those on l who are always there, before anyone is declared away.
+func (e *Engine) check(l *link) {
+	if e.cfg.Passive || len(l.checking) > 0 || l.held(e.now) || e.now.Sub(l.checkedAt) < checkFresh {
+		return
+	}
+	e.on(l, func(d *device) {
+		if len(l.checking) < checkSize && e.anchor(d) {
+			l.checking = append(l.checking, d)
+		}
+	})
+	if len(l.checking) < outageSize {
+		l.checking = nil
+		return
+	}
+	l.checkedAt, l.asksLeft, l.nextAsk = e.now, checkAsks, e.now
+}
+
+// watch carries a check or a hold on l on.
+func (e *Engine) watch(l *link) {
+	if len(l.checking) > 0 && !e.now.Before(l.nextAsk) {
+		silent := slices.DeleteFunc(slices.Clone(l.checking), func(d *device) bool { return d.heard.After(l.checkedAt) })
+		switch {
+		case len(silent) < outageSize:
+			l.checking = nil
+		case l.asksLeft == 0:
+			l.checking = nil
+			e.hold(l, silent)
+		default:
+			for _, d := range silent {
+				e.probe(d, false)
+			}
+			l.asksLeft--
+			l.nextAsk = e.now.Add(checkSpacing)
+		}
+	}
+	if len(l.missing) > 0 && !l.held(e.now) {
+		l.missing = nil // too long for a reboot: they are gone
+	}
+}
+
+// hold begins an outage: those who are always there are silent together.
+func (e *Engine) hold(l *link, missing []*device) {
+	l.holdUntil = e.now.Add(e.cfg.OutageHold)
+	l.missing = missing
+	e.taint(l)
+}
+
+// answered tells that d was heard, which may end an outage: it is over when
+// half of those who were missing are back.
+func (e *Engine) answered(d *device) {
+	l := e.linkOf(d)
+	if len(l.missing) == 0 {
+		return
+	}
+	back := 0
+	for _, m := range l.missing {
+		if m.heard.After(l.checkedAt) {
+			back++
+		}
+	}
+	if 2*back < len(l.missing) {
+		return
+	}
+	l.missing, l.holdUntil = nil, time.Time{}
+	e.grace(l)
+}

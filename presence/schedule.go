@@ -1,0 +1,272 @@
+package presence
+
+import (
+	"container/heap"
+	"math"
+	"time"
+)
+
+const (
+	// asks is how many probes a silent device gets before it is away, spaced
+	// over the ask window: a sleeping radio hears only some of them.
+	asks = 6
+	// needed is how many must have gone out before it is declared away.
+	needed = asks / 2
+	// checkPlace is the place in the window at which those who are always there
+	// are asked too; a probe or two that were merely lost are no reason for that.
+	checkPlace = 2
+	// answerTime is how long the last probe may take to be answered.
+	answerTime = 2 * time.Second
+	// The ask window is a third of the timeout, within these bounds.
+	minWindow, maxWindow = 8 * time.Second, time.Minute
+	// patience bounds how long a decision waits for probes that could not be sent.
+	patience = 2 * time.Minute
+	// slack is how far apart decisions on one burst of probes may be; it keeps
+	// the number of wake-ups low on large networks.
+	slack = 5 * time.Millisecond
+
+	// An away device is asked now and then, at growing intervals, for a day: it
+	// may have come back without being heard.
+	awayAskMax   = 10 * time.Minute
+	awayAskUntil = 24 * time.Hour
+
+	// rateHeadroom keeps departures quick on large networks: probes are paced
+	// at no less than this multiple of what the home devices need.
+	rateHeadroom = 2
+)
+
+// window returns how long into a silence the ask window of d begins, and its length.
+func (e *Engine) window(d *device) (start, length time.Duration) {
+	t, p := d.Device.AwayAfter, e.cfg.ProbeInterval
+	w := min(max(t/3, minWindow), maxWindow, t/2)
+	if t-w < p && t-p >= minWindow {
+		w = t - p // who always answers is not asked more often than every P
+	}
+	return t - w, w
+}
+
+// plan is when d is next asked, and when it is decided on, in time since its
+// silence began; last is true for the last probe of the window.
+//
+//	0 ──── P ··· ──── 2P ──────── 4P ──…── T-W ask ask ask … T
+//	       every answer starts anew        the ask window    away
+//
+// A device that always answers does so at P, so its timeout T is little more
+// than P; until that is known, or if it is known but T is long, the probe at P
+// is repeated a few times. A sleeper is asked at growing intervals. Within the
+// window the probes are close at first, since one may just have been lost, and
+// further apart later, since the radio may sleep.
+func (e *Engine) plan(d *device) (ask, decide time.Duration, place int) {
+	t := d.Device.AwayAfter
+	start, w := e.window(d)
+	n := d.step
+	for p := e.cfg.ProbeInterval; p < start; p *= 2 {
+		if n == 0 {
+			return p, t, regular
+		}
+		n--
+		if p == e.cfg.ProbeInterval && start > 2*p && d.model.answers(p*3/2) {
+			if n < len(repeats) {
+				return p + repeats[n], t, regular
+			}
+			n -= len(repeats)
+		}
+	}
+	if n < asks {
+		return start + time.Duration(float64(w)*math.Pow(float64(n)/asks, 1.5)), t, n
+	}
+	// All were asked for, but not all may have gone out, or an outage
+	// stretched the silence: keep asking, slowly.
+	return t + time.Duration(n-asks+1)*2*answerTime, t, n
+}
+
+// repeats is when, after the first probe that was not answered, it is repeated.
+// Without them a lost probe would look like a silence of 2P.
+var repeats = [...]time.Duration{time.Second, 2500 * time.Millisecond, 5 * time.Second, 9 * time.Second}
+
+// regular is the place of a probe before the ask window; others count from 0.
+const regular = -1
+
+// Next returns when Tick must be called next.
+func (e *Engine) Next() time.Time {
+	next := e.sweep
+	if len(e.due) > 0 {
+		t := e.due[0].due
+		if t.Before(e.gate) {
+			t = e.gate
+		}
+		next = earlier(next, t)
+	}
+	for _, l := range e.links {
+		if t, ok := l.next(); ok {
+			next = earlier(next, t)
+		}
+	}
+	return next
+}
+
+// Tick lets time pass until now: who is due is asked or decided on. The caller
+// has handed over every sighting up to now before.
+func (e *Engine) Tick(now time.Time) Output {
+	e.begin(now)
+	for _, l := range e.sortedLinks() {
+		e.watch(l)
+	}
+	for len(e.due) > 0 && !e.due[0].due.After(e.now) && !e.gate.After(e.now) {
+		e.attend(e.due[0])
+	}
+	if !e.now.Before(e.sweep) {
+		e.sweep = e.now.Add(forgetEvery)
+		e.forget()
+	}
+	return e.end()
+}
+
+// attend does what is due for d: decide, or ask, and schedules what comes next.
+func (e *Engine) attend(d *device) {
+	if e.blind(d) {
+		e.unschedule(d) // until the link can hear again
+		return
+	}
+	if d.ended > 0 && e.now.Sub(d.endedAt) >= joinLag {
+		e.settle(d)
+		e.tune(d)
+	}
+	if d.State != Home {
+		e.attendAway(d)
+		return
+	}
+	if d.early {
+		d.early = false
+		e.probe(d, false)
+	}
+	ask, decide, place := e.plan(d)
+	silence := e.now.Sub(d.quiet)
+	if silence >= decide {
+		if until := e.postponed(d, silence-decide); until.After(e.now) {
+			if silence >= ask {
+				e.ask(d, place)
+			}
+			e.schedule(d, until)
+			return
+		}
+		e.leave(d)
+		e.schedule(d, e.now.Add(e.cfg.ProbeInterval))
+		return
+	}
+	if silence >= ask {
+		e.ask(d, place)
+		ask, _, _ = e.plan(d)
+	}
+	e.schedule(d, d.quiet.Add(min(ask, decide)))
+}
+
+// postponed returns until when the decision on d, whose timeout has passed,
+// must wait; the zero time when it need not.
+func (e *Engine) postponed(d *device, overdue time.Duration) time.Time {
+	l := e.linkOf(d)
+	switch {
+	case l.held(e.now): // an outage; asking goes on, to know when it is over
+		return earlier(l.holdUntil, e.now.Add(e.cfg.ProbeInterval/3))
+	case len(l.checking) > 0: // perhaps an outage
+		return e.now.Add(checkSpacing)
+	case e.cfg.Passive || !d.askAt(0).IsValid() || overdue > patience:
+		return time.Time{}
+	case d.asked < needed: // away is asked, not assumed
+		return e.now.Add(answerTime)
+	}
+	_, w := e.window(d)
+	return d.lastAsk.Add(min(answerTime, w/asks))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// attendAway asks a device that is away, at growing intervals.
+func (e *Engine) attendAway(d *device) {
+	if e.now.Sub(d.Since) > awayAskUntil || !d.askAt(0).IsValid() {
+		e.unschedule(d)
+		return
+	}
+	e.probe(d, false)
+	wait := e.cfg.ProbeInterval << min(d.step, 10)
+	d.step++
+	e.schedule(d, e.now.Add(min(wait, max(awayAskMax, e.cfg.ProbeInterval))))
+}
+
+// ask puts the probe at this place of the plan out.
+func (e *Engine) ask(d *device, place int) {
+	d.step++
+	if place == checkPlace {
+		e.check(e.linkOf(d))
+	}
+	e.probe(d, place >= asks-1)
+}
+
+// probe sends one probe to d now and closes the gate behind it. The place of
+// the address alternates, as d may have another one by now.
+func (e *Engine) probe(d *device, broadcast bool) {
+	addr := d.askAt(d.asked)
+	if !addr.IsValid() {
+		return
+	}
+	e.out.Probes = append(e.out.Probes, Probe{Interface: d.Interface, MAC: d.MAC, Addr: addr, Broadcast: broadcast})
+	if ready := e.now.Add(-slack); e.gate.Before(ready) {
+		e.gate = ready
+	}
+	e.gate = e.gate.Add(e.spacing())
+}
+
+// spacing is the time between two probes.
+func (e *Engine) spacing() time.Duration {
+	need := rateHeadroom * float64(e.home) / e.cfg.ProbeInterval.Seconds()
+	return time.Duration(float64(time.Second) / max(e.cfg.ProbeRate, need))
+}
+
+// queue orders the devices by when they are due, then by MAC, so that the same
+// input gives the same output.
+type queue []*device
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	if c := q[i].due.Compare(q[j].due); c != 0 {
+		return c < 0
+	}
+	return compareMACs(q[i].MAC, q[j].MAC) < 0
+}
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].heap, q[j].heap = i, j
+}
+func (q *queue) Push(x any) {
+	d := x.(*device)
+	d.heap = len(*q)
+	*q = append(*q, d)
+}
+func (q *queue) Pop() any {
+	d := (*q)[len(*q)-1]
+	(*q)[len(*q)-1] = nil
+	*q = (*q)[:len(*q)-1]
+	d.heap = -1
+	return d
+}
+
+// schedule makes d due at t.
+func (e *Engine) schedule(d *device, t time.Time) {
+	d.due = t
+	if d.heap < 0 {
+		heap.Push(&e.due, d)
+		return
+	}
+	heap.Fix(&e.due, d.heap)
+}
+
+func (e *Engine) unschedule(d *device) {
+	if d.heap >= 0 {
+		heap.Remove(&e.due, d.heap)
+	}
+}

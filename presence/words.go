@@ -1,0 +1,90 @@
+package presence
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// This file has the reasons that events carry, in words that a person
+// understands.
+
+// Words returns d as a person says it: "45 s", "12 min", "3 h 05 min", "2 days".
+func Words(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < 2*time.Minute:
+		return strconv.FormatInt(int64(d.Round(time.Second).Seconds()), 10) + " s"
+	case d < time.Hour:
+		return strconv.FormatInt(int64(d.Round(time.Minute).Minutes()), 10) + " min"
+	case d < 48*time.Hour:
+		m := int64(d.Round(time.Minute).Minutes())
+		return fmt.Sprintf("%d h %02d min", m/60, m%60)
+	}
+	return strconv.FormatInt(int64(d.Hours()/24), 10) + " days"
+}
+
+func whyArrived(s Sighting, silence time.Duration, known bool) string {
+	if !known {
+		return s.Kind.String() + " heard from it for the first time"
+	}
+	return fmt.Sprintf("%s heard after %s of silence", s.Kind, Words(silence))
+}
+
+func whyLeft(d *device, now time.Time, cfg Config) string {
+	silence := now.Sub(d.quiet)
+	var asked string
+	switch {
+	case d.asked > 1:
+		asked = fmt.Sprintf("no answer to %d probes in %s", d.asked, Words(now.Sub(d.firstAsk)))
+	case d.asked == 1:
+		asked = "no answer to a probe"
+	case cfg.Passive:
+		asked = "nobody asked it"
+	case !d.askAt(0).IsValid():
+		asked = "it could not be asked, its address is not known"
+	default:
+		asked = "it could not be asked"
+	}
+	return fmt.Sprintf("%s, nothing heard for %s; %s", asked, Words(silence), whyTimeout(d, cfg))
+}
+
+// whyTimeout says where the timeout comes from.
+func whyTimeout(d *device, cfg Config) string {
+	limit := Words(d.Device.AwayAfter)
+	switch {
+	case d.Settings.AwayAfter > 0:
+		return "its timeout is set to " + limit
+	case cfg.AwayAfter > 0:
+		return "the timeout for all devices is set to " + limit
+	case d.model.weeks() < firstDayWeeks:
+		return "its habits are not known yet, so it had " + limit
+	case d.model.dropsLink():
+		return fmt.Sprintf("it drops the link when it sleeps, and had %s to come back", limit)
+	}
+	return fmt.Sprintf("it is usually heard within %s, and had %s", Words(d.model.slept.usual()), limit)
+}
+
+func whyAddress(was, is netip.Addr, s Sighting) string {
+	return fmt.Sprintf("%s from %s; it was %s before", s.Kind, is, was)
+}
+
+func whySensingBack(l *link, blind time.Duration) string {
+	return fmt.Sprintf("%s hears again after %s; every device gets its whole timeout anew", l.name, Words(blind))
+}
+
+// emitBaseline reports all devices that were found on the first run.
+func (e *Engine) emitBaseline() {
+	ev := Event{Type: Baseline, Time: e.now.Round(0).UTC()}
+	for _, id := range sortedIDs(e.devices) {
+		if len(ev.Devices) == MaxBaseline {
+			break
+		}
+		d := e.devices[id]
+		ev.Devices = append(ev.Devices, Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()})
+	}
+	ev.Why = fmt.Sprintf("first run: %d devices found; from now on each new one is reported", len(e.devices))
+	e.out.Events = append(e.out.Events, ev)
+}
