@@ -1,0 +1,140 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"porchlight/presence"
+)
+
+// stored is a device as it goes into the database. Unlike a presence.Record it
+// shares nothing that changes: the model is bytes.
+type stored struct {
+	presence.Device
+	model []byte
+}
+
+// newStored copies r. Times are kept to the millisecond.
+func newStored(r *presence.Record) (stored, error) {
+	model, err := r.Model.MarshalBinary()
+	if err != nil {
+		return stored{Device: r.Device}, fmt.Errorf("model of device %s: %w", r.ID, err)
+	}
+	return stored{r.Device, model}, nil
+}
+
+// record is the reverse of newStored. With an error, the record has a model
+// that has learned nothing.
+func (d stored) record() (presence.Record, error) {
+	r := presence.Record{Device: d.Device}
+	if len(d.model) == 0 {
+		return r, nil
+	}
+	if err := r.Model.UnmarshalBinary(d.model); err != nil {
+		r.Model = presence.Model{}
+		return r, fmt.Errorf("model of device %s: %w", d.ID, err)
+	}
+	return r, nil
+}
+
+// sameRow reports whether a and b differ at most in what changes without
+// anything having happened: LastSeen and the learned AwayAfter.
+func sameRow(a, b *presence.Device) bool {
+	return a.ID == b.ID && a.MAC == b.MAC && a.Interface == b.Interface && a.Addr == b.Addr &&
+		slices.Equal(a.IPv6, b.IPv6) &&
+		a.HostName == b.HostName && a.Vendor == b.Vendor && a.VendorClass == b.VendorClass &&
+		a.ClientID == b.ClientID && a.Fingerprint == b.Fingerprint &&
+		a.State == b.State && a.Since.Equal(b.Since) && a.Why == b.Why &&
+		a.FirstSeen.Equal(b.FirstSeen) && a.Tracked == b.Tracked && sameSettings(&a.Settings, &b.Settings)
+}
+
+func sameSettings(a, b *presence.Settings) bool {
+	track := a.Track == b.Track || a.Track != nil && b.Track != nil && *a.Track == *b.Track
+	return track && a.Name == b.Name && slices.Equal(a.Groups, b.Groups) && a.AwayAfter == b.AwayAfter
+}
+
+const (
+	deviceColumns = `id, mac, interface, ip, ipv6, host_name, vendor, vendor_class, client_id, fingerprint,
+		state, since, why, first_seen, tracked, set_name, set_track, set_groups, set_away`
+
+	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+		ON CONFLICT (id) DO UPDATE SET mac = excluded.mac, interface = excluded.interface, ip = excluded.ip,
+		ipv6 = excluded.ipv6, host_name = excluded.host_name, vendor = excluded.vendor,
+		vendor_class = excluded.vendor_class, client_id = excluded.client_id, fingerprint = excluded.fingerprint,
+		state = excluded.state, since = excluded.since, why = excluded.why, first_seen = excluded.first_seen,
+		tracked = excluded.tracked, set_name = excluded.set_name, set_track = excluded.set_track,
+		set_groups = excluded.set_groups, set_away = excluded.set_away`
+
+	upsertSeen = `INSERT INTO seen (device, last_seen) VALUES (?,?)
+		ON CONFLICT (device) DO UPDATE SET last_seen = excluded.last_seen`
+
+	upsertModel = `INSERT INTO models (device, away_after, model) VALUES (?,?,?)
+		ON CONFLICT (device) DO UPDATE SET away_after = excluded.away_after, model = excluded.model`
+
+	deleteDevice = "DELETE FROM devices WHERE id = ?"
+)
+
+func (d *stored) rowArgs() ([]any, error) {
+	groups := ""
+	if d.Groups != nil {
+		b, err := json.Marshal(d.Groups)
+		if err != nil {
+			return nil, fmt.Errorf("groups of device %s: %w", d.ID, err)
+		}
+		groups = string(b)
+	}
+	track := sql.NullBool{Valid: d.Track != nil, Bool: d.Track != nil && *d.Track}
+	return []any{
+		string(d.ID), fromMAC(d.MAC), d.Interface, fromAddr(d.Addr), fromAddrs(d.IPv6), d.HostName, d.Vendor,
+		d.VendorClass, d.ClientID, d.Fingerprint, string(d.State), fromTime(d.Since), d.Why,
+		fromTime(d.FirstSeen), d.Tracked, d.Name, track, groups, d.Settings.AwayAfter.Milliseconds(),
+	}, nil
+}
+
+// loadDevices returns all devices, by id. With an error come those that could
+// be read.
+func loadDevices(ctx context.Context, q querier) (devices []stored, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT "+deviceColumns+`, last_seen, away_after, model FROM devices
+		LEFT JOIN seen ON seen.device = id LEFT JOIN models ON models.device = id ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("reading devices: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		d, err := scanDevice(rows)
+		if err != nil {
+			return devices, fmt.Errorf("reading a device: %w", err)
+		}
+		devices = append(devices, d)
+	}
+	return devices, rows.Err()
+}
+
+func scanDevice(rows *sql.Rows) (d stored, err error) {
+	var mac, ip, ipv6, groups string
+	var since, first, setAway int64
+	var last, away sql.NullInt64
+	var track sql.NullBool
+	err = rows.Scan(&d.ID, &mac, &d.Interface, &ip, &ipv6, &d.HostName, &d.Vendor, &d.VendorClass, &d.ClientID,
+		&d.Fingerprint, &d.State, &since, &d.Why, &first, &d.Tracked, &d.Name, &track, &groups, &setAway,
+		&last, &away, &d.model)
+	if err != nil {
+		return d, err
+	}
+	d.MAC, d.Addr, d.IPv6 = toMAC(mac), toAddr(ip), toAddrs(ipv6)
+	d.Since, d.FirstSeen, d.LastSeen = toTime(since), toTime(first), toTime(last.Int64)
+	d.Device.AwayAfter = time.Duration(away.Int64) * time.Millisecond
+	d.Settings.AwayAfter = time.Duration(setAway) * time.Millisecond
+	if track.Valid {
+		d.Track = &track.Bool
+	}
+	if groups != "" {
+		_ = json.Unmarshal([]byte(groups), &d.Groups) // the rest of the device still counts
+	}
+	return d, nil
+}

@@ -1,0 +1,62 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// code returns SQLite's primary result code, 0 when err is none of SQLite's.
+func code(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// damaged reports whether err means that the file itself is broken.
+func damaged(err error) bool {
+	c := code(err)
+	return c == sqlite3.SQLITE_CORRUPT || c == sqlite3.SQLITE_NOTADB || errors.Is(err, errDamaged)
+}
+
+// full reports whether err may pass without opening the file again.
+func full(err error) bool {
+	return code(err) == sqlite3.SQLITE_FULL || code(err) == sqlite3.SQLITE_BUSY
+}
+
+// explain says what err means for someone who runs Porchlight at home, with the
+// remedy. The cause is wrapped.
+func explain(dir string, err error) error {
+	remedy := "see that the disk works"
+	switch c := code(err); {
+	case errors.Is(err, errInUse):
+		return err
+	case errors.Is(err, errGone):
+		remedy = "see that nothing removes files there"
+	case c == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		remedy = "the disk is full: free some space"
+	case c == sqlite3.SQLITE_READONLY, errors.Is(err, syscall.EROFS):
+		remedy = "it is read-only: mount it for writing, or set PORCHLIGHT_DATA_DIR to another directory"
+	case c == sqlite3.SQLITE_PERM, errors.Is(err, fs.ErrPermission):
+		remedy = "no permission: make this user its owner, or set PORCHLIGHT_DATA_DIR to another directory"
+	case c == sqlite3.SQLITE_CANTOPEN:
+		remedy = "see that this user may write there and that the disk has space"
+	case c == sqlite3.SQLITE_BUSY:
+		remedy = "another program holds the database: close it"
+	case errors.Is(err, errSlow):
+		remedy = "the disk is very slow or hangs: see that it works"
+	}
+	return fmt.Errorf("history cannot be written in %s: %s; writing resumes by itself (%w)", dir, remedy, err)
+}
+
+var (
+	errDamaged = errors.New("the database is damaged")
+	errGone    = errors.New("the database file was removed")
+	errSlow    = errors.New("no write has finished for seconds")
+)
