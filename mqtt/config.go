@@ -1,0 +1,81 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+
+	"porchlight/discovery"
+	"porchlight/presence"
+)
+
+// Config says which broker, and how to speak to it.
+type Config struct {
+	URL                string // mqtt://, mqtts://, ws:// or wss://; not used with Dial
+	Username, Password string // win over those in the URL
+	CAFile             string // PEM; instead of the system's authorities
+	CertFile, KeyFile  string // PEM; this client's certificate
+
+	Discovery     discovery.Options
+	Announce      bool   // HA_DISCOVERY: publish discovery messages
+	HAStatusTopic string // Home Assistant's birth topic
+
+	// Dial replaces the network: the embedded broker's Dial, or a test's.
+	Dial func(context.Context) (net.Conn, error)
+	Log  *slog.Logger
+}
+
+// EventLog is the log of events, and the place to keep how far this session
+// got.
+type EventLog interface {
+	// After returns up to limit events whose Seq is above seq, in order.
+	After(ctx context.Context, seq int64, limit int) ([]presence.Event, error)
+	// Changed returns a channel that is closed when events are appended after
+	// this call.
+	Changed() <-chan struct{}
+	// Cursor returns what SetCursor was last given for consumer, or 0.
+	Cursor(ctx context.Context, consumer string) (int64, error)
+	// SetCursor stores that consumer has delivered all up to seq. It returns
+	// at once.
+	SetCursor(consumer string, seq int64)
+}
+
+// Commands takes what users ask for over MQTT. The methods may be called from
+// any goroutine and return soon.
+type Commands interface {
+	Scan()
+	Set(id presence.ID, c presence.Change)
+}
+
+// check returns all faults of c, one line each.
+func (c *Config) check() error {
+	var faults []error
+	if err := c.Discovery.Check(); err != nil {
+		faults = append(faults, err)
+	}
+	if t := c.HAStatusTopic; c.Announce && (t == "" || strings.ContainsAny(t, "+#\x00")) {
+		faults = append(faults, fmt.Errorf("Home Assistant's status topic %q: want one topic without + and #, such as homeassistant/status", t))
+	}
+	if c.Dial == nil {
+		a, err := parseAddress(c)
+		if err != nil {
+			faults = append(faults, err)
+		} else if _, err := a.tlsConfig(c); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// clientID returns the client id: stable for one prefix and node, different
+// for another, and at most 23 letters and digits, which every broker accepts
+// (MQTT 3.1.1, section 3.1.3.1).
+func (c *Config) clientID() string {
+	sum := sha256.Sum256([]byte(c.Discovery.Prefix + "/" + c.Discovery.Node))
+	return "porchlight" + hex.EncodeToString(sum[:])[:13]
+}

@@ -1,0 +1,301 @@
+package mqtt
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"porchlight/discovery"
+	"porchlight/presence"
+)
+
+// echoWithin is how long after our own empty discovery message its echo may
+// arrive.
+const echoWithin = 30 * time.Second
+
+// maxInbox is how many commands may wait for Commands.
+const maxInbox = 64
+
+// inbound is what a connection has heard. The client calls receive from many
+// goroutines at once.
+type inbound struct {
+	mu         sync.Mutex
+	collecting bool
+	heardAt    time.Time            // of the last retained message
+	configs    map[presence.ID]bool // has a retained discovery message
+	attributes map[presence.ID]bool // has retained attributes
+	ids        map[presence.ID]bool // has anything retained that is ours
+	bridge     []byte               // the bridge's retained discovery message
+	asked      []presence.ID        // by verify
+	echoes     map[presence.ID]time.Time
+	birthAt    time.Time
+	inbox      chan command
+}
+
+type command struct {
+	topic   string
+	payload []byte
+	deleted presence.ID // set: the user has deleted this device in Home Assistant
+}
+
+func (in *inbound) init() {
+	in.collecting = true
+	in.configs = make(map[presence.ID]bool)
+	in.attributes = make(map[presence.ID]bool)
+	in.ids = make(map[presence.ID]bool)
+	in.echoes = make(map[presence.ID]time.Time)
+	in.inbox = make(chan command, maxInbox)
+}
+
+// receive takes a message from the client. It never waits.
+func (l *link) receive(_ paho.Client, m paho.Message) {
+	t := &l.s.topics
+	topic, payload, now := m.Topic(), m.Payload(), time.Now()
+	if topic == l.s.cfg.HAStatusTopic {
+		// A retained birth is from before; the full publish answers it.
+		if !m.Retained() && string(payload) == discovery.Online {
+			l.inbound.setBirth(now.Add(birthPause()))
+			l.poke()
+		}
+		return
+	}
+	if topic == t.BridgeConfig() {
+		l.receiveBridge(m)
+		return
+	}
+	if id, ok := t.ParseConfig(topic); ok {
+		l.receiveConfig(id, m, now)
+		return
+	}
+	if topic == t.Scan() {
+		l.accept(m)
+		return
+	}
+	if _, ok := t.ParseSet(topic); ok {
+		l.accept(m)
+		return
+	}
+	if id, ok := t.ParseState(topic); ok && m.Retained() && len(payload) > 0 {
+		l.inbound.collect(id, now, func(in *inbound) {
+			if topic == t.Attributes(id) {
+				in.attributes[id] = true
+			}
+		})
+	}
+}
+
+// accept puts a command into the inbox. Retained ones are ignored: they would
+// be carried out again at each connect.
+func (l *link) accept(m paho.Message) {
+	if m.Retained() {
+		l.s.warnings.warn(l.s.log, m.Topic(), "ignoring a retained command: publish it without retain", "topic", m.Topic())
+		return
+	}
+	select {
+	case l.inbound.inbox <- command{topic: m.Topic(), payload: m.Payload()}:
+	default:
+		l.s.warnings.warn(l.s.log, "inbox", "too many commands at once: some are ignored", "topic", m.Topic())
+	}
+}
+
+func (l *link) receiveBridge(m paho.Message) {
+	switch {
+	case m.Retained():
+		l.inbound.collectBridge(m.Payload(), time.Now())
+	case len(m.Payload()) == 0 && l.s.cfg.Announce:
+		l.s.log.Info("Porchlight's own device was deleted in Home Assistant: it comes back when Home Assistant starts next; to keep it away set PORCHLIGHT_HA_DISCOVERY=false")
+		l.inbound.setBridgeConfig(nil)
+	}
+}
+
+// receiveConfig takes a device's discovery message. One that we did not send
+// and that is empty means that the user has deleted the device in Home
+// Assistant.
+func (l *link) receiveConfig(id presence.ID, m paho.Message, now time.Time) {
+	switch {
+	case len(m.Payload()) > 0:
+		if !m.Retained() {
+			return // our own, or somebody else's mischief
+		}
+		l.s.mu.Lock()
+		known := l.s.devices[id] != nil
+		l.s.mu.Unlock()
+		if known || discovery.Ours(m.Payload()) {
+			l.inbound.collect(id, now, func(in *inbound) { in.configs[id] = true })
+		}
+	case !m.Retained() && !l.inbound.isEcho(id, now):
+		l.s.confirmDeleted([]presence.ID{id})
+	}
+}
+
+// confirmDeleted stops the tracking of devices that the user has deleted in
+// Home Assistant, and never brings them back until the user says otherwise.
+func (s *Session) confirmDeleted(ids []presence.ID) {
+	for _, id := range ids {
+		s.mu.Lock()
+		t, known := s.devices[id]
+		if known {
+			s.deleted[id] = struct{}{}
+			s.remove(id)
+		}
+		l := s.link
+		s.mu.Unlock()
+		if !known {
+			continue
+		}
+		l.poke()
+		s.log.Info("deleted in Home Assistant: not tracked any more, until its track switch is set",
+			"device", t.device.ID, "name", t.device.DisplayName())
+		no := false
+		s.commands.Set(id, presence.Change{Track: &no})
+	}
+}
+
+// obey carries commands out, one after the other.
+func (l *link) obey(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-l.inbound.inbox:
+			l.s.obey(c)
+		}
+	}
+}
+
+func (in *inbound) touch(now time.Time) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.heardAt.IsZero() {
+		in.heardAt = now
+	}
+}
+
+func (in *inbound) lastRetained() time.Time {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.heardAt
+}
+
+func (in *inbound) collect(id presence.ID, now time.Time, what func(*inbound)) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.collecting {
+		return
+	}
+	in.heardAt = now
+	in.ids[id] = true
+	what(in)
+}
+
+func (in *inbound) collectBridge(payload []byte, now time.Time) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.heardAt = now
+	if in.collecting && in.bridge == nil && discovery.Ours(payload) {
+		in.bridge = slices.Clone(payload)
+	}
+}
+
+func (in *inbound) bridgeConfig() []byte {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.bridge
+}
+
+func (in *inbound) setBridgeConfig(payload []byte) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.bridge = payload
+}
+
+// missing returns the desired devices whose attributes are retained and whose
+// discovery message is not, and remembers them for stillMissing.
+func (in *inbound) missing(desired func(presence.ID) bool) []presence.ID {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.asked = nil
+	if in.bridge == nil {
+		return nil
+	}
+	for id := range in.attributes {
+		if !in.configs[id] && desired(id) {
+			in.asked = append(in.asked, id)
+		}
+	}
+	return in.asked
+}
+
+func (in *inbound) stillMissing() (ids []presence.ID) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, id := range in.asked {
+		if !in.configs[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// found is what the broker held of ours at the start.
+type found struct {
+	ids     map[presence.ID]bool
+	configs []presence.ID
+	bridge  bool
+}
+
+// endCollection returns what was found and lets it go.
+func (in *inbound) endCollection() found {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	f := found{ids: in.ids, bridge: in.bridge != nil}
+	for id := range in.configs {
+		f.configs = append(f.configs, id)
+	}
+	in.collecting = false
+	in.ids, in.configs, in.attributes = nil, nil, nil
+	return f
+}
+
+func (in *inbound) expectEcho(id presence.ID, now time.Time) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.echoes[id] = now.Add(echoWithin)
+}
+
+// isEcho reports whether an empty discovery message of id is our own, come
+// back.
+func (in *inbound) isEcho(id presence.ID, now time.Time) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	until, ok := in.echoes[id]
+	delete(in.echoes, id)
+	return ok && now.Before(until)
+}
+
+func (in *inbound) setBirth(at time.Time) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.birthAt.IsZero() {
+		in.birthAt = at
+	}
+}
+
+func (in *inbound) birthDue() time.Time {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.birthAt
+}
+
+func (in *inbound) takeBirth(now time.Time) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.birthAt.IsZero() || now.Before(in.birthAt) {
+		return false
+	}
+	in.birthAt = time.Time{}
+	return true
+}
