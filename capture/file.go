@@ -23,7 +23,7 @@ const (
 	// maxStep is how many bytes of a file one record may take, blocks to be
 	// skipped included, so that a length made up by the file's author cannot
 	// claim memory without end.
-	maxStep = 16 << 20
+	maxStep = 8 << 20
 	// maxInterfaces and maxNames bound what a pcapng file may declare.
 	maxInterfaces = 1024
 	maxNames      = 100_000
@@ -42,7 +42,8 @@ type File struct {
 	reader gopacket.ZeroCopyPacketDataSource
 	ng     *pcapgo.NgReader // the reader, when the file is pcapng
 
-	records int // read so far
+	records int   // read so far
+	end     error // why there are no more
 
 	// The last answer of interfaceName, as most files name one interface only.
 	lastIndex         int
@@ -92,22 +93,32 @@ func (f *File) Close() error { return f.closer.Close() }
 // io.ErrUnexpectedEOF; the records before it are good. After an error there is
 // nothing more to read.
 func (f *File) Next() (Record, error) {
+	if f.end != nil {
+		return Record{}, f.end
+	}
 	f.source.budget = maxStep
 	raw, info, err := f.reader.ZeroCopyReadPacketData()
 	if err == nil {
-		f.records++
 		err = f.check(raw, info)
 	}
-	switch {
-	case err == nil:
-		return Record{At: info.Timestamp, Interface: f.interfaceName(info.InterfaceIndex), Raw: raw}, nil
-	case errors.Is(err, io.EOF):
-		return Record{}, io.EOF
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return Record{}, fmt.Errorf("reading capture %q: the file ends within a record, after %d whole records at byte %d: %w",
-			f.name, f.records, f.source.read, err)
+	if err != nil {
+		f.end = f.explain(err, info)
+		return Record{}, f.end
 	}
-	return Record{}, fmt.Errorf("reading capture %q: after %d records: %w", f.name, f.records, err)
+	f.records++
+	return Record{At: info.Timestamp, Interface: f.interfaceName(info.InterfaceIndex), Raw: raw}, nil
+}
+
+// explain says where reading a record failed.
+func (f *File) explain(err error, info gopacket.CaptureInfo) error {
+	switch {
+	case errors.Is(err, io.EOF) && info.CaptureLength == 0:
+		return io.EOF
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("reading capture %q: it ends at byte %d, within record %d: %w",
+			f.name, f.source.read, f.records+1, io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("reading capture %q, record %d: %w", f.name, f.records+1, err)
 }
 
 // The first four bytes of each format; pcap's in both byte orders.
