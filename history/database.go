@@ -27,6 +27,8 @@ type database struct {
 	begin, commit, rollback                    *sql.Stmt
 	event, device, seen, model, remove, cursor *sql.Stmt
 	meta, clean                                *sql.Stmt
+
+	statements []*sql.Stmt // all of them
 }
 
 // dsn returns the name of the file for database/sql. The pragmas are in it so
@@ -90,6 +92,7 @@ func (db *database) prepare(ctx context.Context) (err error) {
 		if *stmt, err = db.conn.PrepareContext(ctx, sql); err != nil {
 			return fmt.Errorf("preparing %q: %w", sql, err)
 		}
+		db.statements = append(db.statements, *stmt)
 	}
 	return nil
 }
@@ -160,13 +163,17 @@ func (db *database) checkpoint(ctx context.Context) (done bool, err error) {
 	return busy == 0 && frames == copied, nil
 }
 
-// close closes all. The last connection checkpoints and removes the log.
+// close closes all. The last connection checkpoints and removes the log, unless
+// a statement is left open.
 func (db *database) close() error {
-	var err error
-	if db.conn != nil {
-		err = db.conn.Close() // closes its statements
+	var errs []error
+	for _, stmt := range db.statements {
+		errs = append(errs, stmt.Close())
 	}
-	return errors.Join(err, db.pool.Close())
+	if db.conn != nil {
+		errs = append(errs, db.conn.Close())
+	}
+	return errors.Join(append(errs, db.pool.Close())...)
 }
 
 func newerThan(version, known int) error {

@@ -47,18 +47,6 @@ func closed(t *testing.T, s *Store) {
 	}
 }
 
-// crash ends s the way a killed process ends: nothing is flushed, and the lock
-// is free.
-func crash(s *Store) {
-	s.mu.Lock()
-	s.changes, s.notes = newChanges(), newNotes()
-	db := s.db
-	s.mu.Unlock()
-	_ = db.conn.Close()
-	_ = db.pool.Close()
-	_ = s.Close()
-}
-
 func arrivals(n int) []presence.Event {
 	events := make([]presence.Event, n)
 	for i := range events {
@@ -243,6 +231,9 @@ func TestSeqContinuesAfterClose(t *testing.T) {
 		t.Error(diff)
 	}
 	closed(t, s)
+	if _, err := os.Stat(filepath.Join(dir, "porchlight.db-wal")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a write-ahead log is left behind: %v", err)
+	}
 	s = open(t, dir)
 	if diff := cmp.Diff([]int64{4}, seqs(s.Append(arrivals(1)))); diff != "" {
 		t.Error(diff)
