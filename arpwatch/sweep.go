@@ -34,7 +34,7 @@ type SweepOptions struct {
 	// answer comes before the next question; 0: 500 ms.
 	Gap time.Duration
 
-	// Wait is how long to listen after the last frame; 0: 300 ms. It is
+	// Wait is how long to listen after the last frame; 0: 250 ms. It is
 	// stretched up to 2 s when the answers of this sweep came late.
 	Wait time.Duration
 
@@ -51,7 +51,7 @@ const (
 	DefaultPasses = 3
 
 	defaultGap  = 500 * time.Millisecond
-	defaultWait = 300 * time.Millisecond
+	defaultWait = 250 * time.Millisecond
 	maxWait     = 2 * time.Second
 )
 

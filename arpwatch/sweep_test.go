@@ -86,6 +86,32 @@ func TestSweepLossyLAN(t *testing.T) {
 	t.Logf("missed %.2f of 300, %d frames on average", float64(missed)/rounds, asked/rounds)
 }
 
+// TestSweepLarge is a /16 in the background: 22 minutes a pass.
+func TestSweepLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("130,000 frames")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLAN(t, "10.1.0.1/16")
+		live := map[netip.Addr]bool{}
+		for i := range 1000 {
+			live[netip.AddrFrom4([4]byte{10, 1, byte(i / 4), byte(10 + 60*(i%4))})] = true
+		}
+		l.answer = func(a netip.Addr, _ int) (time.Duration, bool) { return 5 * time.Millisecond, live[a] }
+		res, err := l.w.Sweep(t.Context(), SweepOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(res.Answers) != 1000 || res.Frames != 65533+64533 {
+			t.Errorf("%d of 1000 found with %d frames", len(res.Answers), res.Frames)
+		}
+		checkPace(t, l.times, DefaultRate)
+		if want := time.Duration(res.Frames) * time.Second / DefaultRate; res.Took > want+time.Second {
+			t.Errorf("took %v, want %v at the rate that was set", res.Took, want)
+		}
+	})
+}
+
 func TestSweepLeavesOutHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFakeLAN(t, "192.168.1.2/28")

@@ -121,7 +121,8 @@ func (w *Wire) Address(end, cidr string, add bool) {
 }
 
 // Socket opens a raw packet socket on an end for one EtherType (unix.ETH_P_ALL
-// for all), which the caller closes. It blocks in reads for at most a second.
+// for all), which the caller closes. Its reads end after a tenth of a
+// second without a frame.
 func (w *Wire) Socket(end string, etherType uint16) int {
 	var fd int
 	w.Do(func() {
@@ -130,7 +131,7 @@ func (w *Wire) Socket(end string, etherType uint16) int {
 		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 			w.t.Fatalf("opening a packet socket: %v", err)
 		}
-		_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
+		_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100_000})
 		_ = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
 		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: w.Link(end).Attrs().Index})

@@ -1,0 +1,360 @@
+package arpwatch
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"porchlight/capture/capturetest"
+	"porchlight/presence"
+)
+
+// realLAN is a Watcher on the near end of a wire, and hosts on the far end
+// that answer ARP at once.
+type realLAN struct {
+	*capturetest.Wire
+	t         *testing.T
+	w         *Watcher
+	far       int
+	sightings chan presence.Sighting
+	states    chan presence.Sensing
+
+	mu       sync.Mutex
+	live     map[netip.Addr]bool
+	requests []time.Time // when the kernel of the far end had each
+	senders  []netip.Addr
+}
+
+func newRealLAN(t *testing.T, live map[netip.Addr]bool, addrs ...string) *realLAN {
+	l := &realLAN{
+		Wire:      capturetest.NewWire(t),
+		t:         t,
+		live:      live,
+		sightings: make(chan presence.Sighting, 4096),
+		states:    make(chan presence.Sensing, 16),
+	}
+	l.Do(func() {
+		for _, a := range addrs {
+			l.Address(capturetest.Near, a, true)
+		}
+	})
+	l.far = l.Socket(capturetest.Far, unix.ETH_P_ARP)
+	if err := unix.SetsockoptInt(l.far, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		t.Fatal(err)
+	}
+	w, err := New(Config{
+		Interface: capturetest.Near,
+		Sight:     func(s presence.Sighting) { l.sightings <- s },
+		Sense:     func(s presence.Sensing) { l.states <- s },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.w = w
+	ctx, cancel := context.WithCancel(t.Context())
+	watched, answered := make(chan error, 1), make(chan struct{})
+	l.Go(func() { watched <- w.Run(ctx) })
+	go func() {
+		defer close(answered)
+		l.respond(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-watched; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		<-answered
+		_ = unix.Close(l.far)
+	})
+	if s := <-l.states; s.Blind {
+		t.Fatalf("blind at the start: %s", s.Why)
+	}
+	return l
+}
+
+// respond plays the hosts.
+func (l *realLAN) respond(ctx context.Context) {
+	buf, oob := make([]byte, 2048), make([]byte, 128)
+	for ctx.Err() == nil {
+		n, oobn, _, _, err := unix.Recvmsg(l.far, buf, oob, 0)
+		if err != nil || n < 42 || binary.BigEndian.Uint16(buf[20:]) != 1 {
+			continue
+		}
+		target := netip.AddrFrom4([4]byte(buf[38:42]))
+		l.mu.Lock()
+		l.requests = append(l.requests, stamp(oob[:oobn]))
+		l.senders = append(l.senders, netip.AddrFrom4([4]byte(buf[28:32])))
+		alive := l.live[target]
+		l.mu.Unlock()
+		if alive {
+			l.answer(buf[:n], target)
+		}
+	}
+}
+
+// answer turns a request round.
+func (l *realLAN) answer(frame []byte, a netip.Addr) {
+	mac := macOf(a)
+	var asker [10]byte
+	copy(asker[:], frame[22:32])
+	copy(frame[0:6], frame[6:12])
+	copy(frame[6:12], mac[:])
+	frame[21] = 2
+	copy(frame[22:28], mac[:])
+	copy(frame[28:32], a.AsSlice())
+	copy(frame[32:42], asker[:])
+	if err := unix.Send(l.far, frame, 0); err != nil {
+		l.t.Errorf("answering: %v", err)
+	}
+}
+
+// stamp reads the kernel's time of a frame.
+func stamp(oob []byte) time.Time {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(msgs) == 0 || len(msgs[0].Data) < 16 {
+		return time.Time{}
+	}
+	d := msgs[0].Data
+	return time.Unix(int64(binary.NativeEndian.Uint64(d)), int64(binary.NativeEndian.Uint64(d[8:])))
+}
+
+// takeRequests returns what was asked since the last call.
+func (l *realLAN) takeRequests() ([]time.Time, []netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, s := l.requests, l.senders
+	l.requests, l.senders = nil, nil
+	return r, s
+}
+
+func (l *realLAN) wantSighting() presence.Sighting {
+	l.t.Helper()
+	select {
+	case s := <-l.sightings:
+		return s
+	case <-time.After(5 * time.Second):
+		l.t.Fatal("no sighting")
+		return presence.Sighting{}
+	}
+}
+
+// TestScanBesideArpScan sweeps a /24 with 50 hosts, and lets arp-scan do the
+// same on the same wire.
+func TestScanBesideArpScan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	program, err := exec.LookPath("arp-scan")
+	if err != nil {
+		t.Skip("needs arp-scan: apt-get install arp-scan")
+	}
+	l := newRealLAN(t, hostsFrom("192.0.2.100", 50), "192.0.2.1/24")
+	res, err := l.w.Sweep(t.Context(), SweepOptions{Rate: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, senders := l.takeRequests()
+	if len(res.Answers) != 50 || len(asked) != res.Frames {
+		t.Errorf("found %d of 50, %d frames sent, %d seen", len(res.Answers), res.Frames, len(asked))
+	}
+	for _, a := range res.Answers {
+		if a.MAC != macOf(a.Addr) {
+			t.Errorf("%v has MAC %v", a.Addr, a.MAC)
+		}
+	}
+	for _, s := range senders {
+		if s.String() != "192.0.2.1" {
+			t.Fatalf("asked from %v", s)
+		}
+	}
+	checkPace(t, asked, 500)
+
+	var out []byte
+	start := time.Now()
+	l.Do(func() { out, err = exec.Command(program, "-I", capturetest.Near, "--localnet").CombinedOutput() })
+	took := time.Since(start)
+	if err != nil {
+		t.Fatalf("arp-scan: %v\n%s", err, out)
+	}
+	byArpScan, _ := l.takeRequests()
+	packets := len(byArpScan)
+	t.Logf("sweep:    %d hosts, %d frames, %v", len(res.Answers), res.Frames, res.Took.Round(time.Millisecond))
+	t.Logf("arp-scan: %d hosts, %d frames, %v", bytes.Count(out, []byte("02:5e:")), packets, took.Round(time.Millisecond))
+	if res.Frames > packets {
+		t.Errorf("%d frames, arp-scan sent %d", res.Frames, packets)
+	}
+	if limit := took * 7 / 10; res.Took > limit {
+		t.Errorf("took %v, want at most %v: 0.7 of arp-scan's time", res.Took, limit)
+	}
+}
+
+// send lets the far end send a frame.
+func (l *realLAN) send(frame []byte) {
+	l.t.Helper()
+	if err := unix.Send(l.far, frame, 0); err != nil {
+		l.t.Fatalf("sending: %v", err)
+	}
+}
+
+// TestWatcherHears sends the frames of the decoding table over a real wire.
+func TestWatcherHears(t *testing.T) {
+	l := newRealLAN(t, nil)
+	nonsense := 0
+	for _, tt := range append(decodeTests, decodeTests[0]) { // at the end, one that is to be heard
+		l.send(unhex(t, tt.raw))
+		if tt.err != nil {
+			if tt.err != errNotARP { // which the filter does not pass
+				nonsense++
+			}
+			continue
+		}
+		got := l.wantSighting()
+		ifname := capturetest.Near
+		if tt.want.Interface != "" {
+			ifname = capturetest.Near + tt.want.Interface[len("eth0"):]
+		}
+		if got.MAC != tt.want.MAC || got.Addr != tt.want.Addr || got.Kind != tt.want.Kind ||
+			got.Unicast != tt.want.Unicast || got.Interface != ifname {
+			t.Errorf("%s: sighting %+v, want %+v on %s", tt.name, got, tt.want, ifname)
+		}
+		if age := time.Since(got.At); age < 0 || age > time.Second {
+			t.Errorf("%s: heard %v ago", tt.name, age)
+		}
+	}
+	if s := l.w.Stats(); s.Ignored != uint64(nonsense) || s.Dropped != 0 {
+		t.Errorf("stats %+v, want %d ignored", s, nonsense)
+	}
+}
+
+// TestWatcherProbes asks a host by unicast, by broadcast and on a VLAN.
+func TestWatcherProbes(t *testing.T) {
+	a := netip.MustParseAddr("192.0.2.9")
+	l := newRealLAN(t, map[netip.Addr]bool{a: true}, "192.0.2.1/24")
+	p := presence.Probe{Interface: capturetest.Near, MAC: macOf(a), Addr: a}
+	for _, p.Broadcast = range []bool{false, true} {
+		if err := l.w.Probe(p); err != nil {
+			t.Fatal(err)
+		}
+		s := l.wantSighting()
+		if s.MAC != p.MAC || s.Addr != a || s.Kind != presence.ARPReply || !s.Unicast {
+			t.Errorf("answer %+v", s)
+		}
+	}
+	_, senders := l.takeRequests()
+	for _, s := range senders {
+		if s.String() != "192.0.2.1" {
+			t.Errorf("asked from %v", s)
+		}
+	}
+
+	tagged := l.Socket(capturetest.Far, unix.ETH_P_ALL)
+	defer unix.Close(tagged)
+	if err := unix.SetsockoptInt(tagged, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
+		t.Fatal(err)
+	}
+	p.Interface += ".10"
+	if err := l.w.Probe(p); err != nil {
+		t.Fatal(err)
+	}
+	buf, oob := make([]byte, 2048), make([]byte, 128)
+	n, oobn, _, _, err := unix.Recvmsg(tagged, buf, oob, 0)
+	if err != nil || n != 60 {
+		t.Fatalf("received %d bytes, %v", n, err)
+	}
+	// The kernel has taken the tag out and tells it beside.
+	if msgs, _ := unix.ParseSocketControlMessage(oob[:oobn]); len(msgs) != 1 || binary.NativeEndian.Uint16(msgs[0].Data[16:]) != 10 {
+		t.Error("the request is not tagged with VLAN 10")
+	}
+	if sender := netip.AddrFrom4([4]byte(buf[28:32])); !sender.IsUnspecified() {
+		t.Errorf("asked on the VLAN from %v", sender)
+	}
+}
+
+// TestSweepWithoutAddress needs to be told what to ask, and asks from 0.0.0.0.
+func TestSweepWithoutAddress(t *testing.T) {
+	l := newRealLAN(t, hostsFrom("192.0.2.3", 2))
+	if _, err := l.w.Sweep(t.Context(), SweepOptions{}); !errors.Is(err, ErrNothingToSweep) {
+		t.Errorf("error %v, want ErrNothingToSweep", err)
+	}
+	res, err := l.w.Sweep(t.Context(), SweepOptions{Rate: 500, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/29")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Answers) != 2 || res.Addresses != 6 {
+		t.Errorf("%d of %d answered, want 2 of 6", len(res.Answers), res.Addresses)
+	}
+	_, senders := l.takeRequests()
+	for _, s := range senders {
+		if !s.IsUnspecified() {
+			t.Errorf("asked from %v, want 0.0.0.0", s)
+		}
+	}
+
+	// An address that comes later is used at once.
+	l.Do(func() { l.Address(capturetest.Near, "192.0.2.1/24", true) })
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		if err := l.w.Probe(presence.Probe{Interface: capturetest.Near, Addr: netip.MustParseAddr("192.0.2.4"), Broadcast: true}); err != nil {
+			t.Fatal(err)
+		}
+		for l.wantSighting().Kind != presence.ARPReply { // the kernel may announce the address
+		}
+		_, senders := l.takeRequests()
+		if n := len(senders); n > 0 && senders[n-1].String() == "192.0.2.1" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still asks from %v", senders)
+		}
+	}
+}
+
+// TestSweepLeavesKernelAlone: the neighbour table does not fill by a sweep.
+func TestSweepLeavesKernelAlone(t *testing.T) {
+	l := newRealLAN(t, hostsFrom("192.0.2.3", 4), "192.0.2.1/28")
+	if _, err := l.w.Sweep(t.Context(), SweepOptions{Rate: 500}); err != nil {
+		t.Fatal(err)
+	}
+	l.Do(func() {
+		near := l.Link(capturetest.Near).Attrs().Index
+		ns, err := netlink.NeighList(near, netlink.FAMILY_V4)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, n := range ns {
+			if n.IP.IsGlobalUnicast() {
+				t.Errorf("the kernel has learned %v", n)
+			}
+		}
+	})
+}
+
+// TestSweepEndsWithLink: the link goes during a sweep.
+func TestSweepEndsWithLink(t *testing.T) {
+	l := newRealLAN(t, nil, "10.0.0.1/16")
+	asked := make(chan struct{})
+	var once sync.Once
+	go func() {
+		<-asked
+		l.Do(func() { l.SetUp(capturetest.Near, false) })
+	}()
+	_, err := l.w.Sweep(t.Context(), SweepOptions{Rate: 500, Progress: func(Progress) { once.Do(func() { close(asked) }) }})
+	if err == nil {
+		t.Error("the sweep of a /16 ended well without a link")
+	}
+	t.Log(err)
+	for s := range l.states {
+		if s.Blind {
+			break
+		}
+	}
+}
