@@ -219,10 +219,11 @@ func parseUDHCPC(line string) (kind string, addr netip.Prefix) {
 	}
 	a, err1 := netip.ParseAddr(f[1])
 	bits, err2 := strconv.Atoi(f[2])
-	if err1 != nil || err2 != nil || !a.Is4() {
+	p := netip.PrefixFrom(a, bits)
+	if err1 != nil || err2 != nil || !a.Is4() || !p.IsValid() {
 		return f[0], netip.Prefix{}
 	}
-	return f[0], netip.PrefixFrom(a, bits)
+	return f[0], p
 }
 
 // await waits until udhcpc has said kind since it was started or last asked.

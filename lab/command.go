@@ -12,7 +12,9 @@ import (
 )
 
 // Cmd is an exec.Cmd that runs in a namespace of the lab. It dies with this
-// process and with the lab, whichever ends first.
+// process and with the lab, whichever ends first; a program that changes its
+// user, group or capabilities loses the first of these (prctl(2),
+// PR_SET_PDEATHSIG).
 //
 // Unlike with exec.Cmd, the process is waited for as soon as it is started, so
 // none is left a zombie; Wait may be called often, late or never.

@@ -11,7 +11,7 @@ import (
 
 // Identity is who a device of a population is.
 type Identity struct {
-	MAC         MAC
+	MAC         MAC // zero: a private one is made up from the host name and the address
 	Addr        netip.Addr
 	HostName    string // DHCP option 12
 	VendorClass string // DHCP option 60
@@ -46,6 +46,9 @@ func (p *Population) Add(id Identity, b Behaviour) (*Device, error) {
 	if !id.Addr.Is4() {
 		return nil, errors.New("a device of a population needs an IPv4 address")
 	}
+	if id.MAC == (MAC{}) {
+		id.MAC = privateMAC(id.HostName + id.Addr.String())
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.byAddr[id.Addr] != nil {
@@ -63,10 +66,11 @@ func (p *Population) AddMany(n int, first netip.Addr, b Behaviour) ([]*Device, e
 	devices := make([]*Device, n)
 	a := first
 	for i := range devices {
-		name := fmt.Sprintf("device-%d", i+1)
-		id := Identity{MAC: vendorMAC(name + a.String()), Addr: a, HostName: name}
-		if i%2 == 1 {
-			id.MAC = privateMAC(name + a.String())
+		id := Identity{Addr: a, HostName: fmt.Sprintf("device-%d", i+1)}
+		if i%2 == 0 {
+			id.MAC = vendorMAC(id.HostName)
+			// 24 hashed bits are too few for thousands; the address is unique.
+			copy(id.MAC[3:], four(a)[1:])
 		}
 		var err error
 		if devices[i], err = p.Add(id, b); err != nil {

@@ -45,7 +45,8 @@ type stranger struct {
 	ns    *namespace
 	iface int
 	fd    int
-	mu    sync.Mutex // held while flooding
+	quit  chan struct{} // closed by Close
+	mu    sync.Mutex    // held while flooding
 }
 
 // Flood sends frames of made-up MACs, a new one each, evenly spread, from a
@@ -85,7 +86,7 @@ func (l *Lab) getStranger() (*stranger, error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &stranger{ns: ns, iface: iface, fd: -1}
+	s = &stranger{ns: ns, iface: iface, fd: -1, quit: make(chan struct{})}
 	if err := s.open(p); err != nil {
 		_ = s.Close()
 		return nil, err
@@ -143,14 +144,19 @@ func (s *stranger) flood(ctx context.Context, rate int, m *maker) (FloodReport, 
 		r.Elapsed = time.Since(start)
 		select {
 		case <-ctx.Done():
+		case <-s.quit:
+			return r, errClosed
 		case <-ticker.C:
 		}
 	}
 	return r, nil
 }
 
-// Close removes the port.
+// Close ends the flood and removes the port.
 func (s *stranger) Close() error {
+	close(s.quit)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.fd >= 0 {
 		_ = unix.Close(s.fd)
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,6 +20,7 @@ import (
 type Gateway struct {
 	*Host
 	leases *memFile
+	logs   sync.WaitGroup
 }
 
 // ErrNoProgram is returned when a program that the lab runs is not installed.
@@ -62,7 +64,8 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 	mask := net.CIDRMask(g.lab.opts.Prefix.Bits(), 32)
 	size := 1 << (32 - g.lab.opts.Prefix.Bits())
 	cmd := g.Command(context.Background(), dnsmasq,
-		"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--log-facility=-",
+		"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--log-facility=-",
+		"--user=root", "--group=root", // a change of either would clear PDEATHSIG
 		"--port=0", // no DNS
 		"--interface="+g.iface, "--bind-interfaces", "--except-interface=lo",
 		fmt.Sprintf("--dhcp-range=%s,%s,%s,%d", first, last, net.IP(mask), int(g.lab.opts.LeaseTime.Seconds())),
@@ -83,7 +86,7 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 		return fmt.Errorf("starting dnsmasq: %w", err)
 	}
 	said, serving := new(tail), make(chan struct{})
-	go func() {
+	g.logs.Go(func() {
 		defer logs.Close()
 		up := false
 		for s := bufio.NewScanner(logs); s.Scan(); {
@@ -94,7 +97,7 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 				close(serving)
 			}
 		}
-	}()
+	})
 	select {
 	case <-serving:
 		return nil
@@ -153,5 +156,6 @@ func parseLeases(text string) []Lease {
 // Close ends dnsmasq and removes the gateway.
 func (g *Gateway) Close() error {
 	_ = g.Host.Close()
+	g.logs.Wait()
 	return g.leases.Close()
 }

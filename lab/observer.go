@@ -1,6 +1,8 @@
 package lab
 
-// Observer is the host that Porchlight runs on.
+// Observer is the host that Porchlight runs on: as a child (Command with
+// os.Executable), since goroutines do not inherit a namespace from Do. Dial
+// reaches what it serves there.
 type Observer struct{ *Host }
 
 // Observer connects an observer whose interface has the given name, "lan0" by

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
@@ -27,7 +26,6 @@ type Population struct {
 	reads sync.WaitGroup
 
 	mu        sync.Mutex
-	closed    bool
 	byAddr    map[netip.Addr]*Device
 	devices   []*Device
 	recording bool
@@ -125,19 +123,16 @@ func (p *Population) listen() (err error) {
 	return nil
 }
 
-// answer reads requests until the socket is closed.
+// answer answers requests until the socket is closed.
 func (p *Population) answer() {
 	buf, oob := make([]byte, minFrame), make([]byte, 128)
 	for {
 		n, oobn, _, _, err := p.conn.Recvmsg(context.Background(), buf, oob, 0)
+		if errors.Is(err, unix.ENETDOWN) {
+			continue // comes once, when the link goes down
+		}
 		if err != nil {
-			p.mu.Lock()
-			closed := p.closed
-			p.mu.Unlock()
-			if closed || errors.Is(err, os.ErrClosed) {
-				return
-			}
-			continue // such as ENETDOWN, which comes once
+			return
 		}
 		if req, ok := parseARP(buf[:n]); ok && !req.Reply {
 			p.asked(req, kernelTime(oob[:oobn]))
@@ -250,9 +245,6 @@ func Pace(ctx context.Context, devices []*Device, rate float64, do func(*Device)
 
 // Close removes the population. Answers that were still due are not sent.
 func (p *Population) Close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
 	if p.conn != nil {
 		_ = p.conn.Close()
 	}

@@ -45,8 +45,8 @@ func newThread() *thread {
 	return t
 }
 
-// run runs f on the thread and waits for it. f must be short, and must not
-// panic or run further work on the thread.
+// run runs f on the thread and waits for it. f must be short, and must not run
+// further work on the thread.
 func (t *thread) run(f func() error) error {
 	result := make(chan error, 1)
 	select {

@@ -1,0 +1,292 @@
+package lab_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/packet"
+
+	"porchlight/lab"
+	"porchlight/lab/labtest"
+)
+
+// arp-scan, a program that others wrote, finds the whole population, each with
+// its own MAC, and the gateway.
+func TestArpScanFindsPopulation(t *testing.T) {
+	l := labtest.Start(t)
+	ctx := within(t, 30*time.Second)
+	pop := l.Population(50, lab.Behaviour{DelayMax: 20 * time.Millisecond})
+	asleep := pop.Devices()[49]
+	asleep.Sleep()
+	obs := l.Observer("lan0", lab.WithAddr(l.Static(100)))
+	pop.Record(true)
+	out := arpScan(t, ctx, obs, l.Prefix().String())
+	for _, d := range pop.Devices() {
+		line := d.Addr.String() + "\t" + net.HardwareAddr(d.MAC[:]).String()
+		if found := strings.Contains(out, line); found != (d != asleep) {
+			t.Errorf("found %q: %t", line, found)
+		}
+		want := 1
+		if d == asleep {
+			want = 2 // arp-scan asks twice
+		}
+		if d.Requests() != want {
+			t.Errorf("%v heard %d requests, want %d", d.Addr, d.Requests(), want)
+		}
+	}
+	if !strings.Contains(out, l.Gateway().Addr().String()) {
+		t.Error("the gateway was not found")
+	}
+	requests := pop.Requests()
+	if len(requests) < 250 {
+		t.Errorf("%d requests on record, arp-scan asked for 256 addresses", len(requests))
+	}
+	for i, r := range requests {
+		if r.From != obs.MAC() || r.To != lab.Broadcast || time.Since(r.At) > time.Minute || time.Since(r.At) < 0 {
+			t.Fatalf("request %d: %+v", i, r)
+		}
+	}
+}
+
+// A population's devices answer unicast requests, and only those to their MAC;
+// lost and late requests are lost and late.
+func TestPopulationBehaviour(t *testing.T) {
+	l := labtest.StartWith(t, lab.Options{NoGateway: true})
+	pop := l.Population(3, lab.Behaviour{})
+	d := pop.Devices()
+	d[1].SetBehaviour(lab.Behaviour{Drop: 1})
+	d[2].SetBehaviour(lab.Behaviour{DelayMin: 50 * time.Millisecond, DelayMax: 60 * time.Millisecond})
+	obs := l.Observer("lan0", lab.WithAddr(l.Static(100)))
+	conn := packetConn(t, obs)
+	ask := func(to lab.MAC, d *lab.Device) (time.Duration, bool) {
+		t.Helper()
+		r := lab.Request(obs.MAC(), obs.Addr(), d.Addr)
+		r.Dst = to
+		sent, err := obs.Say(r.Frame())
+		l.Must(err)
+		err = conn.SetReadDeadline(time.Now().Add(150 * time.Millisecond))
+		l.Must(err)
+		for buf := make([]byte, 100); ; {
+			n, _, err := conn.ReadFrom(buf)
+			if err != nil {
+				return 0, false
+			}
+			if bytes.Equal(buf[6:12], d.MAC[:]) && n >= 42 {
+				return time.Since(sent), true
+			}
+		}
+	}
+	if _, ok := ask(d[0].MAC, d[0]); !ok {
+		t.Error("no answer to a unicast request")
+	}
+	if _, ok := ask(lab.Broadcast, d[0]); !ok {
+		t.Error("no answer to a broadcast request")
+	}
+	if _, ok := ask(d[1].MAC, d[0]); ok {
+		t.Error("an answer to a request that was addressed to another")
+	}
+	if _, ok := ask(d[1].MAC, d[1]); ok {
+		t.Error("an answer from a device that hears nothing")
+	}
+	if late, ok := ask(d[2].MAC, d[2]); !ok || late < 50*time.Millisecond {
+		t.Errorf("the late device answered %t after %v", ok, late)
+	}
+	if d[0].Requests() != 2 || d[1].Requests() != 1 || d[2].Requests() != 1 {
+		t.Errorf("requests: %d %d %d, want 2 1 1", d[0].Requests(), d[1].Requests(), d[2].Requests())
+	}
+	if _, err := pop.Add(lab.Identity{Addr: d[0].Addr}, lab.Behaviour{}); err == nil {
+		t.Error("two devices with one address")
+	}
+}
+
+// What a device is told to say arrives as it should, with its own MAC.
+func TestDeviceSays(t *testing.T) {
+	l := labtest.Start(t)
+	ctx := within(t, 20*time.Second)
+	obs := l.Observer("lan0")
+	w := listen(t, ctx, obs.Host)
+	pop := l.Population(0, lab.Behaviour{})
+	d, err := pop.Add(lab.Identity{
+		MAC: lab.MAC{2, 0, 0, 0, 0, 9}, Addr: l.Static(9),
+		HostName: "tablet", VendorClass: "MSFT 5.0", Params: []byte{1, 3, 6, 15},
+	}, lab.Behaviour{})
+	l.Must(err)
+	const from = "02:00:00:00:00:09 > ff:ff:ff:ff:ff:ff"
+	for _, c := range []struct {
+		name string
+		say  func() (time.Time, error)
+		want [][]string
+	}{
+		{"announcement", d.Announce, [][]string{{from, "who-has 10.77.0.11", "tell 10.77.0.11"}}},
+		{"probe", d.Probe, [][]string{{from, "who-has 10.77.0.11", "tell 0.0.0.0"}}},
+		{"request", func() (time.Time, error) { return d.Ask(l.Gateway().Addr()) },
+			[][]string{{from, "who-has 10.77.0.1 tell 10.77.0.11"}}},
+		{"DISCOVER", d.Discover, [][]string{
+			{from, "IPv4"}, {"0.0.0.0.68 > 255.255.255.255.67", "[udp sum ok]"}, {"Client-Ethernet-Address 02:00:00:00:00:09"},
+			{`Hostname (12), length 6: "tablet"`}, {"Discover"}, {"Parameter-Request (55), length 4"},
+			{`Vendor-Class (60), length 8: "MSFT 5.0"`},
+		}},
+		{"REQUEST", d.Request, [][]string{{from}, {"Requested-IP (50), length 4: 10.77.0.11"}, {"length 1: Request"}}},
+	} {
+		if _, err := c.say(); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		for _, words := range c.want {
+			w.expect(ctx, words...)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	l := labtest.StartWith(t, lab.Options{NoGateway: true, Prefix: netip.MustParsePrefix("10.77.0.0/16")})
+	pop := l.Population(10_000, lab.Behaviour{})
+	start, n := time.Now(), 0
+	l.Must(lab.Pace(t.Context(), pop.Devices()[:100], 1000, func(d *lab.Device) error {
+		n++
+		_, err := d.Announce()
+		return err
+	}))
+	if d := time.Since(start); n != 100 || d < 95*time.Millisecond {
+		t.Errorf("%d announcements in %v, want 100 in 100ms", n, d)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := lab.Pace(ctx, pop.Devices(), 1000, func(*lab.Device) error { return nil }); err == nil {
+		t.Error("Pace went on without its context")
+	}
+}
+
+// Ten thousand devices on one port each answer for themselves.
+func TestPopulationOf10000(t *testing.T) {
+	l := labtest.StartWith(t, lab.Options{NoGateway: true, Prefix: netip.MustParsePrefix("10.77.0.0/16")})
+	pop := l.Population(10_000, lab.Behaviour{})
+	obs := l.Observer("lan0", lab.WithAddr(l.Static(20_000)))
+	conn := packetConn(t, obs)
+	answers := make(chan int)
+	go func() {
+		macs := make(map[lab.MAC]bool)
+		for buf := make([]byte, 100); len(macs) < 10_000; {
+			if _, _, err := conn.ReadFrom(buf); err != nil {
+				break
+			}
+			if mac := lab.MAC(buf[6:12]); mac != obs.MAC() {
+				macs[mac] = true
+			}
+		}
+		answers <- len(macs)
+	}()
+	start := time.Now()
+	l.Must(lab.Pace(t.Context(), pop.Devices(), 5000, func(d *lab.Device) error {
+		r := lab.Request(obs.MAC(), obs.Addr(), d.Addr)
+		r.Dst = d.MAC
+		_, err := obs.Say(r.Frame())
+		return err
+	}))
+	asked := time.Since(start)
+	l.Must(conn.SetReadDeadline(time.Now().Add(2 * time.Second)))
+	if n := <-answers; n != 10_000 {
+		t.Errorf("%d of 10,000 devices answered", n)
+	}
+	t.Logf("asked in %v, answered in %v", asked, time.Since(start))
+}
+
+// A LAN on which nobody was told to speak is silent.
+func TestSilence(t *testing.T) {
+	l := labtest.Start(t)
+	obs := l.Observer("lan0")
+	conn := packetConn(t, obs)
+	l.Population(100, lab.Behaviour{})
+	l.Must(l.Client("tv", lab.WithAddr(l.Static(150))).Join(within(t, 5*time.Second)))
+	l.Must(conn.SetReadDeadline(time.Now().Add(time.Second)))
+	buf := make([]byte, 1500)
+	if n, _, err := conn.ReadFrom(buf); err == nil {
+		t.Errorf("heard % x", buf[:n])
+	}
+}
+
+// 50,000 frames a second reach the observer, and cost less than a core.
+func TestFlood(t *testing.T) {
+	l := labtest.Start(t)
+	ctx := within(t, 30*time.Second)
+	l.Population(50, lab.Behaviour{})
+	obs := l.Observer("lan0")
+	conn := packetConn(t, obs)
+	kinds := make(map[string]int)
+	macs := make(map[lab.MAC]bool)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for buf := make([]byte, 1500); ; {
+			n, _, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			kind := "ARP"
+			if n > 60 {
+				kind = "DHCP"
+			}
+			kinds[kind]++
+			macs[lab.MAC(buf[6:12])] = true
+		}
+	})
+	before := cpu(t)
+	report, err := l.Flood(ctx, lab.Flood{Rate: 50_000, Duration: 2 * time.Second, DHCP: 0.25, Vendor: 0.5})
+	l.Must(err)
+	used := cpu(t) - before
+	stats, err := conn.Stats()
+	l.Must(err)
+	l.Must(conn.Close())
+	reader.Wait()
+	t.Logf("%d frames in %v: %.0f a second, %.2f s of CPU in all, this test's listener included; it read %v, and lost %d",
+		report.Sent, report.Elapsed.Round(time.Millisecond), report.Rate(), used.Seconds(), kinds, stats.Drops)
+	if report.Rate() < 47_500 {
+		t.Errorf("%.0f frames a second, want 50,000", report.Rate())
+	}
+	if got := stats.Packets; int(got) < report.Sent {
+		t.Errorf("%d frames reached the observer of %d", got, report.Sent)
+	}
+	read := kinds["ARP"] + kinds["DHCP"]
+	if share := float64(kinds["DHCP"]) / float64(read); share < 0.2 || share > 0.3 {
+		t.Errorf("share of DHCP %.2f, want 0.25", share)
+	}
+	if len(macs) < read*99/100 {
+		t.Errorf("%d MACs in %d frames", len(macs), read)
+	}
+	if leases, err := l.Gateway().Leases(); err != nil || len(leases) > 0 {
+		t.Errorf("the flood got leases: %v, %v", leases, err)
+	}
+}
+
+// cpu returns the time that this process has used, in user space and kernel.
+func cpu(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// packetConn listens to all that the observer's interface hears.
+func packetConn(t *testing.T, obs *lab.Observer) (conn *packet.Conn) {
+	t.Helper()
+	err := obs.Do(func() error {
+		ifi, err := net.InterfaceByName(obs.Interface())
+		if err != nil {
+			return err
+		}
+		conn, err = packet.Listen(ifi, packet.Raw, 3 /* ETH_P_ALL */, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
