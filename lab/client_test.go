@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -124,7 +125,7 @@ func TestClientOnTheWire(t *testing.T) {
 
 // A sleeping client does not answer and does not see it; a woken one does.
 func TestSleepWakeLeave(t *testing.T) {
-	l := labtest.Start(t)
+	l := labtest.StartWith(t, lab.Options{LeaseFile: filepath.Join(t.TempDir(), "leases")})
 	ctx := within(t, 20*time.Second)
 	obs := l.Observer("lan0", lab.WithAddr(l.Static(0)))
 	phone := l.Client("phone")
@@ -137,6 +138,9 @@ func TestSleepWakeLeave(t *testing.T) {
 		}
 	}
 	answers(true)
+	if leases, err := l.Gateway().Leases(); err != nil || len(leases) != 1 || leases[0].Addr != addr {
+		t.Errorf("leases: %v, %v, want one for %v", leases, err, addr)
+	}
 	l.Must(phone.Sleep())
 	answers(false)
 	if phone.Addr() != addr || !carrier(t, ctx, phone.Host) || !carrier(t, ctx, obs.Host) {

@@ -19,7 +19,7 @@ import (
 // not route, and answers ARP and DHCP only.
 type Gateway struct {
 	*Host
-	leases *memFile
+	leases *memFile // used unless Options.LeaseFile is set
 	logs   sync.WaitGroup
 }
 
@@ -69,7 +69,7 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 		"--port=0", // no DNS
 		"--interface="+g.iface, "--bind-interfaces", "--except-interface=lo",
 		fmt.Sprintf("--dhcp-range=%s,%s,%s,%d", first, last, net.IP(mask), int(g.lab.opts.LeaseTime.Seconds())),
-		"--dhcp-lease-max="+strconv.Itoa(size), "--dhcp-leasefile="+g.leases.path(),
+		"--dhcp-lease-max="+strconv.Itoa(size), "--dhcp-leasefile="+g.LeaseFile(),
 		"--no-ping", // else the OFFER waits 3 s
 		"--quiet-dhcp",
 		// Made-up devices of a flood get no lease.
@@ -108,9 +108,14 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 	}
 }
 
-// LeaseFile returns the path of dnsmasq's lease file. It lives in this process's
-// memory: children of this process and Porchlight in it can read it by this path.
-func (g *Gateway) LeaseFile() string { return g.leases.path() }
+// LeaseFile returns the path of dnsmasq's lease file, which is good as long as
+// the lab is there.
+func (g *Gateway) LeaseFile() string {
+	if g.lab.opts.LeaseFile != "" {
+		return g.lab.opts.LeaseFile
+	}
+	return g.leases.path()
+}
 
 // Lease is one line of dnsmasq's lease file.
 type Lease struct {
@@ -122,7 +127,7 @@ type Lease struct {
 
 // Leases returns the leases that dnsmasq has given and not taken back.
 func (g *Gateway) Leases() ([]Lease, error) {
-	text, err := os.ReadFile(g.leases.path())
+	text, err := os.ReadFile(g.LeaseFile())
 	if err != nil {
 		return nil, fmt.Errorf("reading the leases: %w", err)
 	}

@@ -23,6 +23,9 @@ type Options struct {
 	Prefix netip.Prefix
 	// LeaseTime of the DHCP server; default 1 h, dnsmasq's least is 2 min.
 	LeaseTime time.Duration
+	// LeaseFile is where the DHCP server keeps its leases; by default in
+	// memory, where it can be read (Gateway.LeaseFile) but not watched.
+	LeaseFile string
 	// NoGateway leaves out the gateway and its DHCP server.
 	NoGateway bool
 	// IPv6 lets the kernels of the lab speak IPv6. Without it they are silent.
