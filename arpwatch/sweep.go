@@ -30,12 +30,13 @@ type SweepOptions struct {
 	// otherwise only those who were heard in the last day.
 	Passes int
 
-	// Gap is the least time between the starts of two passes, so that a slow
-	// answer comes before the next question; 0: 500 ms.
+	// Gap is the least time between the starts of the first two passes, so that
+	// a slow answer comes before the second question; 0: 500 ms.
 	Gap time.Duration
 
-	// Wait is how long to listen after the last frame; 0: 250 ms. It is
-	// stretched up to 2 s when the answers of this sweep came late.
+	// Wait is how long to listen after the last frame of the second pass and of
+	// each further one; 0: 250 ms. It is stretched up to 2 s when the answers of
+	// this sweep came late.
 	Wait time.Duration
 
 	// Progress is called after each frame. It must not block. It may be nil.
@@ -181,8 +182,7 @@ type sweepRun struct {
 	frames int
 }
 
-// passes asks until there is no reason to ask again, and waits for the last
-// answers.
+// passes asks until there is no reason to ask again.
 func (r *sweepRun) passes(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(r.opt.Seed, 0))
 	order := make([]int, len(r.targets))
@@ -190,25 +190,29 @@ func (r *sweepRun) passes(ctx context.Context) error {
 		order[i] = i
 	}
 	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	for len(order) > 0 && r.pass < r.opt.Passes {
+	for len(order) > 0 {
 		r.pass++
 		began := time.Now()
 		if err := r.askAll(ctx, order); err != nil {
 			return err
 		}
-		if r.pass == r.opt.Passes || len(r.again(order, r.pass)) == 0 {
-			break
+		if r.count() == len(r.targets) {
+			return nil
 		}
-		if err := r.pacer.until(ctx, began.Add(r.opt.Gap)); err != nil {
+		next := began.Add(r.opt.Gap)
+		if r.pass > 1 || r.opt.Passes == 1 { // it may have been the last
+			next = time.Now().Add(r.wait(r.opt.Wait))
+		}
+		if err := r.pacer.until(ctx, next); err != nil {
 			return err
+		}
+		if r.pass == r.opt.Passes {
+			return nil
 		}
 		order = r.again(order, r.pass)
 		halves(order, rng)
 	}
-	if r.count() == len(r.targets) {
-		return nil
-	}
-	return r.pacer.until(ctx, time.Now().Add(r.wait(r.opt.Wait)))
+	return nil
 }
 
 // halves puts order into a new random order in which those asked in the first
