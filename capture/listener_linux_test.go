@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"os"
 	"runtime"
@@ -17,21 +16,6 @@ import (
 	"porchlight/capture/capturetest"
 	"porchlight/presence"
 )
-
-var (
-	station   = presence.MAC{0x02, 0, 0x5e, 0x10, 0, 1}
-	broadcast = presence.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-)
-
-// ethernet builds a frame from station to everyone: tags are pairs of TPID and
-// tag control information.
-func ethernet(etherType uint16, payload []byte, tags ...uint16) []byte {
-	b := append(broadcast[:], station[:]...)
-	for _, t := range append(tags, etherType) {
-		b = binary.BigEndian.AppendUint16(b, t)
-	}
-	return append(b, payload...)
-}
 
 type heard struct {
 	Frame
