@@ -1,0 +1,376 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"porchlight/presence"
+)
+
+// Log keeps events and devices; history.Store is one.
+type Log interface {
+	// Append numbers the events and writes them before it returns, as far as
+	// the disk lets it.
+	Append([]presence.Event) []presence.Event
+	SaveDevices([]presence.Record)
+	DeleteDevices([]presence.ID)
+}
+
+// Publisher tells others; mqtt.Session is one. None of its methods may wait.
+type Publisher interface {
+	Update([]presence.Device)
+	Remove([]presence.ID)
+	SetSummary(presence.Summary)
+}
+
+// LAN asks; the watchers of arpwatch are behind it.
+type LAN interface {
+	// Probe sends one probe now, without waiting.
+	Probe(presence.Probe) error
+	// Sweep asks every address that was not heard lately; it takes seconds to minutes.
+	Sweep(context.Context) error
+}
+
+// Config is what a Bridge needs.
+type Config struct {
+	Engine    *presence.Engine
+	Log       Log
+	Publisher Publisher
+	LAN       LAN
+
+	SweepInterval time.Duration
+	// Problems says what keeps other parts from working, in words; may be nil.
+	Problems func() []string
+	// BaselineDone is called once the first run's list has been made; may be nil.
+	BaselineDone func()
+	Logger       *slog.Logger
+}
+
+const (
+	// flushEvery is how often last-seen times and models are handed to the log,
+	// and "last seen" to those who show it.
+	flushEvery = time.Minute
+	// heldUp is how late the loop may run, or how far the two clocks may
+	// differ, before this counts as having been blind.
+	heldUp = 5 * time.Second
+)
+
+// Stats counts since the start.
+type Stats struct {
+	Sightings, Probes, ProbesFailed, Sweeps, Dropped uint64
+	Events                                           map[presence.EventType]uint64
+}
+
+// Bridge owns the engine. Its methods may be called from any goroutine.
+type Bridge struct {
+	cfg   Config
+	log   *slog.Logger
+	inbox *inbox
+	done  chan struct{} // closed when the loop has ended
+	scan  chan struct{}
+
+	mu      sync.Mutex
+	changed chan struct{} // closed, and made anew, when events were logged and their states handed over
+
+	// Only the loop uses these.
+	turn     turn
+	records  []presence.Record
+	last     time.Time // the end of the last turn
+	wakeAt   time.Time
+	flushAt  time.Time
+	problems string
+	events   map[presence.EventType]uint64
+
+	sightings, probes, failed, sweeps atomic.Uint64
+}
+
+// turn gathers what one turn of the loop brought about.
+type turn struct {
+	events    []presence.Event
+	changed   []presence.Device
+	forgotten []presence.ID
+	dirty     bool // the summary may be different
+}
+
+// New returns a Bridge; Run starts it.
+func New(cfg Config) *Bridge {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Bridge{
+		cfg: cfg, log: cfg.Logger, inbox: newInbox(),
+		done: make(chan struct{}), scan: make(chan struct{}, 1),
+		events:  map[presence.EventType]uint64{},
+		changed: make(chan struct{}),
+	}
+}
+
+// Changed returns a channel that is closed when there are new events in the
+// log, and the states that they speak of are with the Publisher: people wait
+// for the state, so it goes first.
+func (b *Bridge) Changed() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed
+}
+
+func (b *Bridge) announce() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// Sight hands over what was heard. It never waits.
+func (b *Bridge) Sight(s presence.Sighting) { b.inbox.sight(s) }
+
+// Sense hands over what an interface says of itself. It never waits.
+func (b *Bridge) Sense(s presence.Sensing) {
+	b.inbox.call(func() {
+		if s.Blind {
+			b.log.Warn("cannot hear", "interface", s.Interface, "why", s.Why)
+		}
+		b.take(b.cfg.Engine.Sense(s))
+		b.turn.dirty = true
+	})
+}
+
+// Scan starts a sweep now, unless one is waiting to start.
+func (b *Bridge) Scan() {
+	select {
+	case b.scan <- struct{}{}:
+	default:
+	}
+}
+
+// Set carries out a user's command.
+func (b *Bridge) Set(id presence.ID, c presence.Change) {
+	b.inbox.call(func() {
+		out, ok := b.cfg.Engine.Set(time.Now(), id, c)
+		if !ok {
+			b.log.Warn("ignored a command for a device that is not known", "id", string(id))
+			return
+		}
+		b.take(out)
+	})
+}
+
+// call has f done on the loop's goroutine, and waits for it.
+func (b *Bridge) call(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	b.inbox.call(func() { f(); close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-b.done:
+		return errors.New("porchlight is stopping")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Snapshot returns all devices, ordered by id, and the summary, as of now.
+func (b *Bridge) Snapshot(ctx context.Context) (devices []presence.Device, sum presence.Summary, err error) {
+	err = b.call(ctx, func() { devices, sum = b.cfg.Engine.Devices(), b.summary() })
+	return devices, sum, err
+}
+
+// Stats returns the counts so far.
+func (b *Bridge) Stats(ctx context.Context) (s Stats, err error) {
+	s = Stats{
+		Sightings: b.sightings.Load(), Probes: b.probes.Load(), ProbesFailed: b.failed.Load(),
+		Sweeps: b.sweeps.Load(), Dropped: b.inbox.lost(), Events: map[presence.EventType]uint64{},
+	}
+	err = b.call(ctx, func() {
+		for t, n := range b.events {
+			s.Events[t] = n
+		}
+	})
+	return s, err
+}
+
+// Run is the loop. records are the devices as they were stored. It returns nil
+// when ctx ends; everything is handed to the log by then.
+func (b *Bridge) Run(ctx context.Context, records []presence.Record) error {
+	defer close(b.done)
+	sweeping := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { defer close(sweeping); b.sweepLoop(ctx) }()
+	defer func() { cancel(); <-sweeping }()
+
+	now := time.Now()
+	b.last, b.flushAt = now, now.Add(flushEvery)
+	b.take(b.cfg.Engine.Restore(now, records))
+	b.turn.changed = b.cfg.Engine.Devices()
+	b.turn.dirty = true
+	b.finish(now)
+
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var sightings []presence.Sighting
+	var calls []call
+	for {
+		select {
+		case <-ctx.Done():
+			b.flush()
+			return nil
+		case <-b.inbox.ready:
+		case <-timer.C:
+		}
+		now := time.Now()
+		b.checkClock(now)
+		sightings, calls = b.inbox.swap(sightings, calls)
+		b.hand(sightings, calls)
+		b.take(b.cfg.Engine.Tick(now))
+		b.finish(now)
+
+		b.last = time.Now()
+		b.wakeAt = b.cfg.Engine.Next()
+		if b.flushAt.Before(b.wakeAt) {
+			b.wakeAt = b.flushAt
+		}
+		timer.Reset(b.wakeAt.Sub(b.last))
+	}
+}
+
+// hand gives a batch to the engine, in the order in which it came.
+func (b *Bridge) hand(sightings []presence.Sighting, calls []call) {
+	b.sightings.Add(uint64(len(sightings)))
+	for i, s := range sightings {
+		for len(calls) > 0 && calls[0].after <= i {
+			calls[0].do()
+			calls = calls[1:]
+		}
+		b.take(b.cfg.Engine.Sight(s))
+		if len(b.turn.events) >= 64 {
+			b.finish(s.At) // do not let the first wait for the last
+		}
+	}
+	for _, c := range calls {
+		c.do()
+	}
+}
+
+// take gathers an output, and sends its probes.
+func (b *Bridge) take(out presence.Output) {
+	b.turn.events = append(b.turn.events, out.Events...)
+	b.turn.changed = append(b.turn.changed, out.Changed...)
+	b.turn.forgotten = append(b.turn.forgotten, out.Forgotten...)
+	for _, p := range out.Probes {
+		if err := b.cfg.LAN.Probe(p); err != nil {
+			b.failed.Add(1)
+			b.log.Debug("a probe could not be sent", "err", err)
+			continue
+		}
+		b.probes.Add(1)
+		b.cfg.Engine.Asked(time.Now(), p)
+	}
+}
+
+// finish ends a turn: the log first, then everyone else.
+func (b *Bridge) finish(now time.Time) {
+	t := &b.turn
+	if len(t.events) > 0 {
+		for _, e := range b.cfg.Log.Append(t.events) {
+			b.events[e.Type]++
+			b.tell(e)
+		}
+		t.dirty = true
+	}
+	if len(t.changed) > 0 {
+		b.cfg.Publisher.Update(t.changed)
+		b.records = b.records[:0]
+		for _, d := range t.changed {
+			if r, ok := b.cfg.Engine.Record(d.ID); ok {
+				b.records = append(b.records, r)
+			}
+		}
+		b.cfg.Log.SaveDevices(b.records)
+		t.dirty = true
+	}
+	if len(t.forgotten) > 0 {
+		b.cfg.Publisher.Remove(t.forgotten)
+		b.cfg.Log.DeleteDevices(t.forgotten)
+		t.dirty = true
+	}
+	if len(t.events) > 0 {
+		b.announce()
+	}
+	if !now.Before(b.flushAt) {
+		b.flushAt = now.Add(flushEvery)
+		b.flush()
+	}
+	if p := fmt.Sprint(b.otherProblems()); p != b.problems {
+		b.problems, t.dirty = p, true
+	}
+	if t.dirty {
+		b.cfg.Publisher.SetSummary(b.summary())
+	}
+	t.events, t.changed, t.forgotten, t.dirty = t.events[:0], t.changed[:0], t.forgotten[:0], false
+}
+
+// flush hands over what changes with every sighting.
+func (b *Bridge) flush() {
+	touched := b.cfg.Engine.Touched()
+	if len(touched) == 0 {
+		return
+	}
+	b.cfg.Log.SaveDevices(touched)
+	devices := make([]presence.Device, len(touched))
+	for i := range touched {
+		devices[i] = touched[i].Device
+	}
+	b.cfg.Publisher.Update(devices)
+	b.turn.dirty = true
+}
+
+func (b *Bridge) otherProblems() []string {
+	if b.cfg.Problems == nil {
+		return nil
+	}
+	return b.cfg.Problems()
+}
+
+func (b *Bridge) summary() presence.Summary {
+	s := b.cfg.Engine.Summary()
+	s.Problems = append(s.Problems, b.otherProblems()...)
+	return s
+}
+
+// tell logs an event for who reads along.
+func (b *Bridge) tell(e presence.Event) {
+	attrs := []any{"seq", e.Seq, "why", e.Why}
+	if e.ID != "" {
+		attrs = append(attrs, "name", e.Name, "mac", e.MAC.String())
+		if e.Addr.IsValid() {
+			attrs = append(attrs, "ip", e.Addr.String())
+		}
+	}
+	b.log.Info(string(e.Type), attrs...)
+}
+
+// checkClock notices that this machine slept, that Porchlight was stopped, or
+// that the clock was set: it was blind, and nobody left because of that.
+func (b *Bridge) checkClock(now time.Time) {
+	steady := now.Sub(b.last)                 // monotonic; stands still while the machine sleeps
+	wall := now.Round(0).Sub(b.last.Round(0)) // does not
+	late := now.Sub(b.wakeAt)
+	why := ""
+	switch {
+	case wall-steady > heldUp:
+		why = "this machine slept, or its clock was set forward, by " + presence.Words(wall-steady)
+	case steady-wall > heldUp:
+		why = "the clock was set back by " + presence.Words(steady-wall)
+	case !b.wakeAt.IsZero() && late > heldUp:
+		why = "Porchlight was held up for " + presence.Words(late)
+	default:
+		return
+	}
+	b.log.Warn("nothing could be heard for a while", "why", why)
+	b.take(b.cfg.Engine.Gap(now, why+"; every device gets its whole timeout anew"))
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gopacket/gopacket/macs"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
+
+	"porchlight/arpwatch"
+	"porchlight/config"
+	"porchlight/dhcpwatch"
+	"porchlight/presence"
+)
+
+// lan is the interfaces that are listened to and asked on.
+type lan struct {
+	arp   []*arpwatch.Watcher
+	dhcp  []*dhcpwatch.Watcher
+	names []string
+	sweep arpwatch.SweepOptions
+}
+
+// ear is who is told of what the LAN says.
+type ear interface {
+	Sight(presence.Sighting)
+	Sense(presence.Sensing)
+}
+
+// openLAN makes the watchers of the interfaces; run starts them.
+func openLAN(names []string, cfg config.Config, e ear, log *slog.Logger) (*lan, error) {
+	l := &lan{names: names, sweep: arpwatch.SweepOptions{
+		Prefixes: cfg.SweepPrefixes, Rate: int(cfg.SweepRate), SkipHeard: cfg.SweepInterval,
+	}}
+	for _, name := range names {
+		arp, err := arpwatch.New(arpwatch.Config{Interface: name, Sight: e.Sight, Sense: e.Sense, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		dhcp, err := dhcpwatch.New(dhcpwatch.Config{Interface: name, Sight: e.Sight, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		l.arp, l.dhcp = append(l.arp, arp), append(l.dhcp, dhcp)
+	}
+	return l, nil
+}
+
+// run listens until ctx ends.
+func (l *lan) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, w := range l.arp {
+		g.Go(func() error { return w.Run(ctx) })
+	}
+	for _, w := range l.dhcp {
+		g.Go(func() error { return w.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+// Probe sends p on its interface, or on the one that its VLAN comes through.
+func (l *lan) Probe(p presence.Probe) error {
+	i := slices.Index(l.names, p.Interface)
+	if i < 0 {
+		trunk, _, _ := strings.Cut(p.Interface, ".")
+		i = slices.Index(l.names, trunk)
+	}
+	if i < 0 {
+		return fmt.Errorf("interface %q is not listened to", p.Interface)
+	}
+	return l.arp[i].Probe(p)
+}
+
+// Sweep asks on all interfaces at once, each at the set rate.
+func (l *lan) Sweep(ctx context.Context) error {
+	errs := make([]error, len(l.arp))
+	var g errgroup.Group
+	for i, w := range l.arp {
+		g.Go(func() error {
+			_, errs[i] = w.Sweep(ctx, l.sweep)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if slices.Contains(errs, nil) {
+		return nil // one that worked is a sweep; who cannot hear says so itself
+	}
+	return errors.Join(errs...)
+}
+
+// interfaces returns the names of the interfaces to listen on: those that are
+// set, else the default route's.
+func interfaces(cfg config.Config) ([]string, error) {
+	if len(cfg.Interfaces) == 0 {
+		return defaultInterfaces()
+	}
+	for _, name := range cfg.Interfaces {
+		if _, err := net.InterfaceByName(name); err != nil {
+			return nil, fmt.Errorf("there is no interface %q: set PORCHLIGHT_INTERFACES to one or more of %s", name, existing())
+		}
+	}
+	return cfg.Interfaces, nil
+}
+
+func defaultInterfaces() ([]string, error) {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the default route: %w", err)
+	}
+	var names []string
+	for _, r := range routes {
+		if r.Dst != nil && r.Dst.IP != nil && !r.Dst.IP.IsUnspecified() {
+			continue
+		}
+		if i, err := net.InterfaceByIndex(r.LinkIndex); err == nil && !slices.Contains(names, i.Name) && len(i.HardwareAddr) == 6 {
+			names = append(names, i.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("this machine has no default route to tell its LAN by: set PORCHLIGHT_INTERFACES to one or more of %s", existing())
+	}
+	return names, nil
+}
+
+// existing lists the interfaces that could be set.
+func existing() string {
+	all, _ := net.Interfaces()
+	var names []string
+	for _, i := range all {
+		if i.Flags&net.FlagLoopback == 0 && len(i.HardwareAddr) == 6 {
+			names = append(names, i.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "(this machine has no Ethernet-like interface)"
+	}
+	return strings.Join(names, ", ")
+}
+
+// ownMACs are the addresses of this machine, which is no device.
+func ownMACs() (own []presence.MAC) {
+	all, _ := net.Interfaces()
+	for _, i := range all {
+		if m, ok := presence.MACFrom(i.HardwareAddr); ok {
+			own = append(own, m)
+		}
+	}
+	return own
+}
+
+// vendor names the holder of a MAC's prefix (IEEE MA-L).
+func vendor(m presence.MAC) string {
+	return presence.CleanText(macs.ValidMACPrefixMap[[3]byte(m[:3])], 64)
+}
+
+// engineConfig is the part of the settings that the engine decides by.
+func engineConfig(cfg config.Config) presence.Config {
+	maxTracked := cfg.MaxTracked
+	return presence.Config{
+		FalseAways:    cfg.FalseAways,
+		AwayInitial:   cfg.AwayInitial,
+		AwayMin:       cfg.AwayMin,
+		AwayMax:       cfg.AwayMax,
+		AwayAfter:     cfg.AwayAfter,
+		ProbeInterval: cfg.ProbeInterval,
+		OutageHold:    cfg.OutageHold,
+		ForgetAfter:   cfg.ForgetAfter,
+		Track:         presence.TrackPolicy(cfg.Track),
+		MaxTracked:    maxTracked,
+		MaxDevices:    max(16384, 2*maxTracked),
+		Vendor:        vendor,
+	}
+}
+
+// stopWithin is how long everything has to end after a signal.
+const stopWithin = 2500 * time.Millisecond

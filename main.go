@@ -1,0 +1,114 @@
+// Porchlight tells a house who is home.
+//
+// This package is the commands and the wiring; the work is done in the others.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"porchlight/config"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errSaid is a failure that the user was told of already.
+var errSaid = errors.New("already said")
+
+type cli struct {
+	Run     runCmd     `cmd:"" default:"withargs" help:"Listen, decide and publish until stopped (the default)."`
+	Scan    scanCmd    `cmd:"" help:"Ask every address on the network once, and list who answers."`
+	Devices devicesCmd `cmd:"" help:"List the known devices."`
+	Events  eventsCmd  `cmd:"" help:"List what happened."`
+	Replay  replayCmd  `cmd:"" help:"Run a capture (pcap or pcapng) through the engine and print the events."`
+	Doctor  doctorCmd  `cmd:"" help:"Say in plain words what would keep Porchlight from working."`
+	Demo    demoCmd    `cmd:"" help:"Raise a virtual LAN on this machine and show what happens in it (needs root)."`
+	Health  healthCmd  `cmd:"" hidden:"" help:"Ask the running Porchlight whether it is well; for container health checks."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// app is what every command gets.
+type app struct {
+	ctx            context.Context
+	stdout, stderr io.Writer
+	environ        []string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(&app{ctx, os.Stdout, os.Stderr, os.Environ()}, os.Args[1:]))
+}
+
+// run carries out one command line and returns the exit status.
+func run(a *app, args []string) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("porchlight"),
+		kong.Description("Porchlight tells a house who is home.\n\nSettings are environment variables, PORCHLIGHT_…; see the README."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(a.stdout, a.stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.Vars{"version": version},
+	)
+	if err != nil {
+		return fail(a, err)
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(a.stderr, "porchlight: %s; see porchlight --help\n", err)
+		return exitUsage
+	}
+	if err := parsed.Run(a); err != nil {
+		return fail(a, err)
+	}
+	return exitDone
+}
+
+// fail tells of err, a line each, and returns the exit status.
+func fail(a *app, err error) int {
+	if errors.Is(err, errSaid) {
+		return exitFailed
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		_, _ = fmt.Fprintln(a.stderr, "porchlight:", line)
+	}
+	return exitFailed
+}
+
+// config reads the settings; warnings go to stderr.
+func (a *app) config() (config.Config, error) {
+	cfg, warnings, err := config.Load(a.environ)
+	for _, w := range warnings {
+		_, _ = fmt.Fprintln(a.stderr, "porchlight:", w)
+	}
+	return cfg, err
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(a *app) error {
+	_, err := fmt.Fprintln(a.stdout, "porchlight", version)
+	return err
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"porchlight/bridge"
+	"porchlight/config"
+	"porchlight/discovery"
+	"porchlight/history"
+	"porchlight/mqtt"
+	"porchlight/presence"
+)
+
+type runCmd struct{}
+
+// Run is the main job.
+func (runCmd) Run(a *app) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	return serve(a.ctx, cfg, cfg.Logger(a.stderr))
+}
+
+const baselineDone = "baseline_done"
+
+// eventLog is the event log as the broker session sees it: there is news only
+// when the states that it speaks of have been handed over.
+type eventLog struct {
+	*history.Store
+	bridge *bridge.Bridge
+}
+
+func (l *eventLog) Changed() <-chan struct{} { return l.bridge.Changed() }
+
+// commands hands what users ask for over MQTT to the bridge.
+type commands struct{ bridge *bridge.Bridge }
+
+func (c *commands) Scan()                                  { c.bridge.Scan() }
+func (c *commands) Set(id presence.ID, ch presence.Change) { c.bridge.Set(id, ch) }
+
+// serve runs Porchlight until ctx ends.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	names, err := interfaces(cfg)
+	if err != nil {
+		return err
+	}
+	store, err := history.Open(cfg.DataDir, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	records, err := store.Load(ctx)
+	if err != nil {
+		return err
+	}
+
+	// What outlives the rest: the broker, until "offline" is on it.
+	outer, endOuter := context.WithCancel(context.WithoutCancel(ctx))
+	defer endOuter()
+	var tail errgroup.Group
+	tail.Go(func() error { return store.Run(outer) })
+	var broker *mqtt.Broker
+	if cfg.MQTTURL == nil {
+		broker, err = mqtt.NewBroker(mqtt.BrokerConfig{
+			Listen: cfg.BrokerListen, Username: cfg.BrokerUsername, Password: string(cfg.BrokerPassword), Log: log,
+		})
+		if err != nil {
+			endOuter()
+			_ = tail.Wait()
+			return err
+		}
+		tail.Go(func() error { return broker.Run(outer) })
+	}
+	defer func() { endOuter(); err = errors.Join(err, tail.Wait()) }()
+
+	events, cmds := &eventLog{Store: store}, &commands{}
+	session, err := mqtt.New(sessionConfig(cfg, broker, log), events, cmds)
+	if err != nil {
+		return err
+	}
+	engine := engineConfig(cfg)
+	engine.Self = ownMACs()
+	engine.Baseline = store.Meta(baselineDone) == ""
+
+	var b *bridge.Bridge
+	l, err := openLAN(names, cfg, lateEar{&b}, log)
+	if err != nil {
+		return err
+	}
+	b = bridge.New(bridge.Config{
+		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
+		SweepInterval: cfg.SweepInterval,
+		Problems:      func() []string { return problems(store) },
+		BaselineDone:  func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339)) },
+		Logger:        log,
+	})
+	events.bridge, cmds.bridge = b, b
+
+	log.Info("Porchlight starts", "version", version, "interfaces", names, "broker", brokerName(cfg), "data", cfg.DataDir, "known_devices", len(records))
+	g, inner := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.Run(inner, records) })
+	g.Go(func() error { return session.Run(inner) })
+	g.Go(func() error { return l.run(inner) })
+	g.Go(func() error { return hangups(inner, log) })
+	err = g.Wait()
+	log.Info("Porchlight has stopped")
+	return err
+}
+
+// lateEar hands over to a bridge that is made after the sources.
+type lateEar struct{ b **bridge.Bridge }
+
+func (e lateEar) Sight(s presence.Sighting) { (*e.b).Sight(s) }
+func (e lateEar) Sense(s presence.Sensing)  { (*e.b).Sense(s) }
+
+func problems(store *history.Store) (all []string) {
+	if err := store.Fault(); err != nil {
+		all = append(all, err.Error())
+	}
+	if n := store.Lost(); n > 0 {
+		all = append(all, fmt.Sprintf("%d events were lost because the database could not be written", n))
+	}
+	return all
+}
+
+func brokerName(cfg config.Config) string {
+	if cfg.MQTTURL == nil {
+		return "embedded, on " + cfg.BrokerListen
+	}
+	return cfg.MQTTURL.Redacted()
+}
+
+func sessionConfig(cfg config.Config, broker *mqtt.Broker, log *slog.Logger) mqtt.Config {
+	c := mqtt.Config{
+		Username: cfg.MQTTUsername, Password: string(cfg.MQTTPassword),
+		CAFile: cfg.MQTTCAFile, CertFile: cfg.MQTTCertFile, KeyFile: cfg.MQTTKeyFile,
+		Discovery: discovery.Options{
+			Topics:         discovery.Topics{Prefix: cfg.TopicPrefix, Node: cfg.Node, HAPrefix: cfg.HADiscoveryPrefix},
+			Zone:           cfg.HAZone,
+			AttributesOnly: cfg.HATrackerMode == "attributes_only",
+			HideAddresses:  !cfg.HAExposeAddresses,
+			Version:        version,
+		},
+		Announce:      cfg.HADiscovery,
+		HAStatusTopic: cfg.HAStatusTopic,
+		Log:           log,
+	}
+	if broker != nil {
+		c.Dial = broker.Dial
+	} else {
+		c.URL = cfg.MQTTURL.String()
+	}
+	return c
+}
+
+// hangups answers SIGHUP: what can be read again is read again.
+func hangups(ctx context.Context, log *slog.Logger) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			log.Info("read again what can be read again")
+		}
+	}
+}
