@@ -73,6 +73,9 @@ type Bridge struct {
 	inbox *inbox
 	done  chan struct{} // closed when the loop has ended
 	scan  chan struct{}
+	hears chan struct{} // closed when an interface hears for the first time
+
+	hearsOnce sync.Once
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and made anew, when events were logged and their states handed over
@@ -104,7 +107,7 @@ func New(cfg Config) *Bridge {
 	}
 	return &Bridge{
 		cfg: cfg, log: cfg.Logger, inbox: newInbox(),
-		done: make(chan struct{}), scan: make(chan struct{}, 1),
+		done: make(chan struct{}), scan: make(chan struct{}, 1), hears: make(chan struct{}),
 		events:  map[presence.EventType]uint64{},
 		changed: make(chan struct{}),
 	}
@@ -134,6 +137,8 @@ func (b *Bridge) Sense(s presence.Sensing) {
 	b.inbox.call(func() {
 		if s.Blind {
 			b.log.Warn("cannot hear", "interface", s.Interface, "why", s.Why)
+		} else {
+			b.hearsOnce.Do(func() { close(b.hears) })
 		}
 		b.take(b.cfg.Engine.Sense(s))
 		b.turn.dirty = true

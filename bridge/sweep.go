@@ -12,12 +12,18 @@ const (
 	baselineTries = 6
 )
 
-// sweepLoop sweeps at the start, at each interval and on demand, and ends the
-// baseline after the first sweep that worked.
+// sweepLoop sweeps as soon as an interface hears, at each interval and on
+// demand, and ends the baseline after the first sweep that worked.
 func (b *Bridge) sweepLoop(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-b.hears:
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	baseline := true
+	fault := ""
 	for tries := 1; ; tries++ {
 		select {
 		case <-ctx.Done():
@@ -30,20 +36,32 @@ func (b *Bridge) sweepLoop(ctx context.Context) {
 			return
 		}
 		b.sweeps.Add(1)
+		fault = b.tellSweep(err, fault)
 		next := b.cfg.SweepInterval
-		if err != nil {
-			b.log.Warn("the sweep did not work; silent devices may stay unnoticed until they speak", "err", err)
-		}
-		if baseline {
-			if err == nil || tries >= baselineTries && b.canHear(ctx) {
-				baseline = false
-				b.endBaseline()
-			} else {
-				next = min(sweepRetry, next)
-			}
+		switch {
+		case !baseline:
+		case err == nil || tries >= baselineTries && b.canHear(ctx):
+			baseline = false
+			b.endBaseline()
+		default:
+			next = min(sweepRetry, next)
 		}
 		timer.Reset(next)
 	}
+}
+
+// tellSweep logs that sweeps do not work, once, and that they do again. It
+// returns the fault that it told of last.
+func (b *Bridge) tellSweep(err error, told string) string {
+	switch {
+	case err == nil && told != "":
+		b.log.Info("the sweep works again")
+		return ""
+	case err != nil && err.Error() != told:
+		b.log.Warn("the sweep did not work; silent devices stay unnoticed until they speak", "err", err)
+		return err.Error()
+	}
+	return told
 }
 
 // canHear reports whether any interface does.
