@@ -90,8 +90,9 @@ var (
 
 // Sweep asks every host address by broadcast, in random order, at an even pace,
 // and returns who answered. Any ARP frame from an address counts as its answer,
-// also a late one. One sweep runs at a time. When ctx ends or the link goes, it
-// returns what it has with the error.
+// also a late one. One sweep runs at a time, and it needs a link that hears
+// (Config.Sense). When ctx ends or the link goes, it returns what it has with
+// the error.
 func (w *Watcher) Sweep(ctx context.Context, opt SweepOptions) (SweepResult, error) {
 	res, err := w.sweepAll(ctx, opt.withDefaults())
 	if err != nil {
@@ -156,12 +157,13 @@ func (w *Watcher) newSweep(opt SweepOptions, now time.Time) (_ *sweep, skipped i
 	if len(ranges) == 0 {
 		ranges = ownRanges(link, w.log)
 	}
-	if len(ranges) == 0 {
+	all := hosts(ranges, link)
+	if len(all) == 0 {
 		return nil, 0, fmt.Errorf("%w: the interface has no IPv4 subnet: give it an address, or name the prefixes to ask", ErrNothingToSweep)
 	}
 	w.heard.prepare(link, opt.Prefixes, now)
 	sw := &sweep{}
-	for _, a := range hosts(ranges, link) {
+	for _, a := range all {
 		ago, known := w.heard.since(a, now)
 		if known && ago < opt.SkipHeard {
 			skipped++

@@ -28,7 +28,7 @@ func ownRanges(link capture.Link, log *slog.Logger) []netip.Prefix {
 			continue
 		case p.Bits() < maxSweep:
 			cut := netip.PrefixFrom(p.Addr(), maxSweep)
-			log.Warn("subnet is too large to sweep: asking the part around the own address", "subnet", p.Masked(), "part", cut.Masked())
+			log.Info("subnet is too large to sweep: asking the part around the own address", "subnet", p.Masked(), "part", cut.Masked())
 			p = cut
 		}
 		out = append(out, p)
