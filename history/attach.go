@@ -70,9 +70,9 @@ func (s *Store) adopt(db *database) error {
 		s.tail.saved = min(s.tail.saved, held.lastEvent())
 	} else {
 		s.remember(held)
+		s.head = last
 	}
 	s.db, s.seq = db, max(s.seq, last)
-	s.show(s.seq)
 	return nil
 }
 

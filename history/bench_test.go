@@ -73,4 +73,3 @@ func keepUp(b *testing.B, s *Store, stop <-chan struct{}) {
 		}
 	}
 }
-

@@ -128,7 +128,10 @@ func (c *changes) take() (writes []deviceWrite) {
 // putBack undoes take after a failed commit; what has changed since stays.
 func (c *changes) putBack(writes []deviceWrite) {
 	for _, w := range writes {
-		if _, known := c.devices[w.ID]; known || w.what&gone != 0 {
+		if _, known := c.devices[w.ID]; !known {
+			w.what &= gone // removed since
+		}
+		if w.what != 0 {
 			c.add(w.ID, w.what)
 		}
 	}

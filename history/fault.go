@@ -30,6 +30,13 @@ func full(err error) bool {
 	return code(err) == sqlite3.SQLITE_FULL || code(err) == sqlite3.SQLITE_BUSY
 }
 
+// noShm reports whether there was no space for the file that SQLite shares
+// memory with.
+func noShm(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE
+}
+
 // explain says what err means for someone who runs Porchlight at home, with the
 // remedy. The cause is wrapped.
 func explain(dir string, err error) error {
@@ -39,7 +46,7 @@ func explain(dir string, err error) error {
 		return err
 	case errors.Is(err, errGone):
 		remedy = "see that nothing removes files there"
-	case c == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case c == sqlite3.SQLITE_FULL, noShm(err), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		remedy = "the disk is full: free some space"
 	case c == sqlite3.SQLITE_READONLY, errors.Is(err, syscall.EROFS):
 		remedy = "it is read-only: mount it for writing, or set PORCHLIGHT_DATA_DIR to another directory"
@@ -57,6 +64,7 @@ func explain(dir string, err error) error {
 
 var (
 	errDamaged = errors.New("the database is damaged")
+	errClosed  = errors.New("the database is closed until it takes writes again")
 	errGone    = errors.New("the database file was removed")
 	errSlow    = errors.New("no write has finished for seconds")
 )

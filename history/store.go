@@ -173,8 +173,11 @@ func (s *Store) Append(events []presence.Event) []presence.Event {
 	return given
 }
 
-// After returns up to limit events with a Seq above seq, in order. Those that
-// wait for the disk are among them. Lately appended ones come from memory.
+// After returns up to limit events with a Seq above seq, in order; fewer do not
+// mean that there are no more, but none do. Those that wait for the disk are
+// among them. The last 1,024 and more come from memory, so a consumer that is
+// near the end is served while the database is gone; one that is far behind
+// gets an error then, and tries again.
 func (s *Store) After(ctx context.Context, seq int64, limit int) ([]presence.Event, error) {
 	for {
 		s.mu.Lock()
@@ -185,7 +188,7 @@ func (s *Store) After(ctx context.Context, seq int64, limit int) ([]presence.Eve
 		}
 		if db == nil {
 			defer s.mu.Unlock()
-			return nil, fmt.Errorf("events after %d cannot be read: %w", seq, s.fault)
+			return nil, fmt.Errorf("events after %d cannot be read now: %w", seq, errClosed)
 		}
 		s.mu.Unlock()
 

@@ -129,7 +129,7 @@ func (s *Store) checkpoint(ctx context.Context) error {
 type retention struct {
 	s       *Store
 	active  bool
-	counted bool
+	counted *database
 	aged    int // deleted for their age in this hour
 }
 
@@ -165,9 +165,9 @@ func (r *retention) step(ctx context.Context) error {
 	return nil
 }
 
-// count counts the events once; from then on the store keeps count.
+// count counts the events of db once; from then on the store keeps count.
 func (r *retention) count(ctx context.Context, db *database) error {
-	if r.counted {
+	if r.counted == db {
 		return nil
 	}
 	var n int64
@@ -176,7 +176,7 @@ func (r *retention) count(ctx context.Context, db *database) error {
 	}
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	r.s.count, r.counted = n, true
+	r.s.count, r.counted = n, db
 	return nil
 }
 
