@@ -342,8 +342,10 @@ func TestSweepLeavesKernelAlone(t *testing.T) {
 func TestSweepEndsWithLink(t *testing.T) {
 	l := newRealLAN(t, nil, "10.0.0.1/16")
 	asked := make(chan struct{})
+	cut := make(chan struct{})
 	var once sync.Once
 	go func() {
+		defer close(cut)
 		<-asked
 		l.Do(func() { l.SetUp(capturetest.Near, false) })
 	}()
@@ -352,6 +354,7 @@ func TestSweepEndsWithLink(t *testing.T) {
 		t.Error("the sweep of a /16 ended well without a link")
 	}
 	t.Log(err)
+	<-cut
 	for s := range l.states {
 		if s.Blind {
 			break
