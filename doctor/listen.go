@@ -1,0 +1,58 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"syscall"
+)
+
+// listenOn tries to listen on a TCP address, and stops at once.
+func listenOn(ctx context.Context, address string) error {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// checkEmbedded is about the embedded broker. err is from listenOn; held is
+// whether a Porchlight runs on our database.
+func checkEmbedded(address string, err error, held bool) Finding {
+	return checkListen("broker", "the embedded broker", "PORCHLIGHT_BROKER_LISTEN", address, err, held,
+		"If another broker runs here, set PORCHLIGHT_MQTT_URL to it, such as mqtt://"+reachable(address)+"; else choose another PORCHLIGHT_BROKER_LISTEN.")
+}
+
+// checkWeb is about the page.
+func checkWeb(address string, err error, held bool) Finding {
+	return checkListen("web", "the page", "PORCHLIGHT_WEB_LISTEN", address, err, held,
+		"Set PORCHLIGHT_WEB_LISTEN to another port.")
+}
+
+func checkListen(check, who, setting, address string, err error, held bool, taken string) Finding {
+	switch {
+	case err == nil:
+		return ok(check, fmt.Sprintf("%s is free for %s.", address, who))
+	case errors.Is(err, syscall.EADDRINUSE) && held:
+		return ok(check, fmt.Sprintf("%s is in use, and Porchlight is running.", address))
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fail(check, fmt.Sprintf("%s, where %s is to listen, is taken by another program.", address, who), taken)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fail(check, fmt.Sprintf("%s is not an address of this machine, so %s cannot listen there.", address, who), "Correct "+setting+".")
+	case errors.Is(err, fs.ErrPermission):
+		return fail(check, fmt.Sprintf("This user may not listen on %s.", address), "Set "+setting+" to a port above 1023.")
+	}
+	return fail(check, fmt.Sprintf("%s cannot be listened on: %v.", address, err), "Correct "+setting+".")
+}
+
+// reachable is an address for those who connect from this machine.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return listen
+}
