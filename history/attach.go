@@ -26,17 +26,23 @@ func (s *Store) attach() error {
 		}
 		s.lock = lock
 	}
-	db, err := openDatabase(always, s.path)
+	err := s.openAndAdopt()
 	if damaged(err) {
 		if err = s.replace(err); err == nil {
-			db, err = openDatabase(always, s.path)
+			err = s.openAndAdopt()
 		}
 	}
+	return err
+}
+
+func (s *Store) openAndAdopt() error {
+	db, err := openDatabase(always, s.path)
 	if err != nil {
 		return err
 	}
 	if err := s.adopt(db); err != nil {
-		return errors.Join(err, db.close())
+		_ = db.close() // the first error is the one that matters
+		return err
 	}
 	return nil
 }
@@ -168,7 +174,7 @@ func readFile(path, params string) (contents, error) {
 func (s *Store) detach() {
 	s.mu.Lock()
 	db := s.db
-	s.db = nil
+	s.db, s.suspect = nil, nil
 	s.mu.Unlock()
 	if db != nil {
 		_ = db.close() // whatever it could not write is in memory

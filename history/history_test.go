@@ -2,9 +2,11 @@ package history
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -165,11 +167,29 @@ func TestEventTimeIsAsStored(t *testing.T) {
 	}
 }
 
+// learned returns a model that has learned something: its time at home.
+func learned(t *testing.T) (m presence.Model) {
+	t.Helper()
+	b, err := m.MarshalBinary()
+	if err != nil || len(b) < 5 {
+		t.Fatalf("empty model: % x, %v", b, err)
+	}
+	binary.LittleEndian.PutUint32(b[1:], math.Float32bits(1.5))
+	if err := m.UnmarshalBinary(b); err != nil {
+		t.Fatal(err)
+	}
+	if reflect.ValueOf(m).IsZero() {
+		t.Fatal("the model has still learned nothing")
+	}
+	return m
+}
+
 func TestDeviceRoundTrip(t *testing.T) {
 	var full presence.Record
 	fill(reflect.ValueOf(&full).Elem())
 	full.Groups = []string{"children", "it's, \"quoted\""}
 	full.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("fe80::1")}
+	full.Model = learned(t)
 	off := false
 	for name, r := range map[string]presence.Record{
 		"every field": full,

@@ -116,6 +116,35 @@ func TestDamagedAtStart(t *testing.T) {
 	}
 }
 
+// Damage that only shows when the file is read.
+func TestDamagedInside(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	s.SaveDevices([]presence.Record{phone("02005e100001", "Ann")})
+	last := s.Append(arrivals(1))[0].Seq
+	if _, err := s.db.conn.ExecContext(t.Context(), "DELETE FROM log"); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, s)
+	s = open(t, dir)
+	if err := s.Fault(); err != nil {
+		t.Error(err)
+	}
+	if got, _ := s.Load(t.Context()); len(got) != 1 || got[0].Name != "Ann" {
+		t.Errorf("devices: %v", got)
+	}
+	given := s.Append(arrivals(1))
+	if given[0].Seq <= last {
+		t.Errorf("seq %d was given before", given[0].Seq)
+	}
+	if got := seqs(all(t, s, 0)); !slices.Equal(got, []int64{last, given[0].Seq}) {
+		t.Errorf("events %v", got)
+	}
+	if aside, _ := filepath.Glob(s.path + ".corrupt-*"); len(aside) == 0 {
+		t.Error("nothing was set aside")
+	}
+}
+
 // What is in memory goes into the new file when the old one breaks, or is
 // removed, while it is used.
 func TestReplacedWhileRunning(t *testing.T) {

@@ -172,13 +172,13 @@ func TestRetention(t *testing.T) {
 	t.Run("age", func(t *testing.T) {
 		running(t, []Option{KeepEvents(30*day, 10_000)}, func(t *testing.T, s *Store) {
 			old(s, 300, 40*day)
-			old(s, 100, 20*day)
+			old(s, 100, 29*day)
 			time.Sleep(2 * time.Hour)
 			synctest.Wait()
 			if n := count(t, s); n != 100 {
 				t.Errorf("%d events left, want 100", n)
 			}
-			time.Sleep(15 * day)
+			time.Sleep(1*day + time.Hour)
 			synctest.Wait()
 			if n := count(t, s); n != 1 {
 				t.Errorf("%d events left, want the newest", n)
