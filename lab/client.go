@@ -67,11 +67,14 @@ func (c *Client) Name() string { return c.name }
 
 // Join brings the link up and gets a lease (or sets the static address). It
 // returns when the address is set, or with an error when ctx ends before.
-// A client that has joined before leaves first, abruptly.
+// A client that has joined before leaves first, abruptly; one that sleeps wakes.
 func (c *Client) Join(ctx context.Context) error {
 	c.verbs.Lock()
 	defer c.verbs.Unlock()
 	if err := c.drop(); err != nil {
+		return err
+	}
+	if err := c.Wake(); err != nil {
 		return err
 	}
 	if err := c.Up(ctx); err != nil {
@@ -165,7 +168,7 @@ func (c *Client) startUDHCPC() error {
 	if c.config.vendorClass != "" {
 		args = append(args, "-V", c.config.vendorClass)
 	}
-	cmd := c.Command(context.Background(), path, args...)
+	cmd := c.ns.daemon(path, args...)
 	said := new(tail)
 	cmd.Stderr = said
 	out, err := cmd.StdoutPipe()

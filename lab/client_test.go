@@ -148,6 +148,7 @@ func TestSleepWakeLeave(t *testing.T) {
 	}
 	l.Must(phone.Wake())
 	answers(true)
+	l.Must(phone.Sleep())
 	l.Must(phone.Leave())
 	answers(false)
 	l.Must(phone.Join(ctx))

@@ -26,6 +26,11 @@ type Cmd struct {
 	err    error // of exec.Cmd.Wait; read after done
 }
 
+// daemon returns a command that lives until it is killed or its thread is closed.
+func (t *thread) daemon(name string, args ...string) *Cmd {
+	return t.command(context.Background(), name, args...)
+}
+
 func (t *thread) command(ctx context.Context, name string, args ...string) *Cmd {
 	c := &Cmd{
 		Cmd:    exec.CommandContext(ctx, name, args...),

@@ -117,23 +117,40 @@ func (s *stranger) open(p *port) error {
 	})
 }
 
-// tick is how often the flood sends what is due: at 50,000 frames a second
-// that is 50 at a time, well below the kernel's backlog of 1,000.
-const tick = time.Millisecond
+const (
+	// tick is how often the flood sends what is due, 50 frames at a time at
+	// 50,000 a second.
+	tick = time.Millisecond
+	// floodArrears is how much of a pause the flood makes up for.
+	floodArrears = 100 * time.Millisecond
+)
 
-func (s *stranger) flood(ctx context.Context, rate int, m *maker) (FloodReport, error) {
+// flood runs on a thread of its own with a high priority, so that the rate
+// holds on a busy machine.
+func (s *stranger) flood(ctx context.Context, rate int, m *maker) (r FloodReport, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	done := make(chan struct{})
+	ownThread(func() {
+		defer close(done)
+		if err = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -15); err != nil {
+			err = fmt.Errorf("raising the priority of the flood: %w", err)
+			return
+		}
+		r, err = s.send(ctx, rate, m)
+	})
+	<-done
+	return r, err
+}
+
+func (s *stranger) send(ctx context.Context, rate int, m *maker) (FloodReport, error) {
 	to := &unix.SockaddrLinklayer{Ifindex: s.iface}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
 	var r FloodReport
 	start := time.Now()
 	due := 0.0
 	for last := start; ctx.Err() == nil; {
 		now := time.Now()
-		// After a pause the arrears are not sent as one burst.
-		due += float64(rate) * min(now.Sub(last), 20*tick).Seconds()
+		due += float64(rate) * min(now.Sub(last), floodArrears).Seconds()
 		last = now
 		for ; due >= 1; due-- {
 			if err := unix.Sendto(s.fd, m.next(), 0, to); err != nil && err != unix.ENOBUFS {
@@ -143,11 +160,13 @@ func (s *stranger) flood(ctx context.Context, rate int, m *maker) (FloodReport, 
 		}
 		r.Elapsed = time.Since(start)
 		select {
-		case <-ctx.Done():
 		case <-s.quit:
 			return r, errClosed
-		case <-ticker.C:
+		default:
 		}
+		// Not a time.Sleep, which other threads would have to end, and they
+		// have no priority. An early end by a signal does no harm.
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(tick)}, nil)
 	}
 	return r, nil
 }

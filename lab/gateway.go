@@ -63,7 +63,7 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 	first, last := g.lab.pool()
 	mask := net.CIDRMask(g.lab.opts.Prefix.Bits(), 32)
 	size := 1 << (32 - g.lab.opts.Prefix.Bits())
-	cmd := g.Command(context.Background(), dnsmasq,
+	cmd := g.ns.daemon(dnsmasq,
 		"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--log-facility=-",
 		"--user=root", "--group=root", // a change of either would clear PDEATHSIG
 		"--port=0", // no DNS

@@ -55,7 +55,7 @@ func Mosquitto(ctx context.Context, opts MosquittoOptions) (*Broker, error) {
 func (b *Broker) begin(ctx context.Context) (err error) {
 	if b.opts.Port == 0 {
 		err := b.inside(func() (err error) {
-			b.opts.Port, err = freePort(b.opts.Addr)
+			b.opts.Port, err = freePort(ctx, b.opts.Addr)
 			return err
 		})
 		if err != nil {
@@ -116,7 +116,7 @@ func (b *Broker) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := b.thread.command(context.Background(), path, "-c", b.config.path())
+	cmd := b.thread.daemon(path, "-c", b.config.path())
 	said := new(tail)
 	cmd.Stderr = said
 	if err := cmd.Start(); err != nil {
@@ -127,7 +127,7 @@ func (b *Broker) Start(ctx context.Context) error {
 		if cmd.ended() {
 			return false, errors.New("it ended")
 		}
-		return b.accepts(), nil
+		return b.accepts(ctx), nil
 	})
 	if err != nil {
 		b.Kill()
@@ -136,9 +136,10 @@ func (b *Broker) Start(ctx context.Context) error {
 	return nil
 }
 
-func (b *Broker) accepts() bool {
+func (b *Broker) accepts(ctx context.Context) bool {
 	err := b.inside(func() error {
-		conn, err := net.DialTimeout("tcp", b.Addr(), time.Second)
+		dialer := net.Dialer{Timeout: time.Second}
+		conn, err := dialer.DialContext(ctx, "tcp", b.Addr())
 		if err != nil {
 			return err
 		}
@@ -181,10 +182,13 @@ func (b *Broker) Close() error {
 }
 
 // Port returns a TCP port of 127.0.0.1 that was free just now.
-func Port() (int, error) { return freePort(netip.AddrFrom4([4]byte{127, 0, 0, 1})) }
+func Port() (int, error) {
+	return freePort(context.Background(), netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+}
 
-func freePort(a netip.Addr) (int, error) {
-	l, err := net.Listen("tcp", netip.AddrPortFrom(a, 0).String())
+func freePort(ctx context.Context, a netip.Addr) (int, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", netip.AddrPortFrom(a, 0).String())
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)
 	}

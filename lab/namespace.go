@@ -117,6 +117,15 @@ func (n *namespace) setUp(name string, up bool) error {
 	})
 }
 
+// operUp reports whether the interface is operational (RFC 2863).
+func (n *namespace) operUp(name string) (up bool, err error) {
+	err = n.linked(name, func(_ *netlink.Handle, link netlink.Link) error {
+		up = link.Attrs().OperState == netlink.OperUp
+		return nil
+	})
+	return up, err
+}
+
 // replaceAddr makes a the interface's only IPv4 address; an invalid one leaves
 // it none.
 func (n *namespace) replaceAddr(name string, a netip.Prefix) error {

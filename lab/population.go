@@ -222,23 +222,31 @@ func (p *Population) Devices() []*Device {
 	return append([]*Device(nil), p.devices...)
 }
 
+// arrears is how much of a pause a paced sender makes up for; the rest would
+// be a burst.
+const arrears = 20 * time.Millisecond
+
 // Pace calls do for each device, rate times a second and evenly spaced, until
 // one fails or ctx ends.
 func Pace(ctx context.Context, devices []*Device, rate float64, do func(*Device) error) error {
 	gap := time.Duration(float64(time.Second) / rate)
-	next := time.NewTimer(0)
-	defer next.Stop()
-	start := time.Now()
-	for i, d := range devices {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	due := time.Now()
+	for _, d := range devices {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-next.C:
+		case <-timer.C:
 		}
 		if err := do(d); err != nil {
 			return err
 		}
-		next.Reset(time.Until(start.Add(gap * time.Duration(i+1))))
+		due = due.Add(gap)
+		if earliest := time.Now().Add(-arrears); due.Before(earliest) {
+			due = earliest
+		}
+		timer.Reset(time.Until(due))
 	}
 	return nil
 }

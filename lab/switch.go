@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -41,10 +42,13 @@ func newSwitch(ipv6 bool) (*lanSwitch, error) {
 type port struct {
 	sw   *lanSwitch
 	link netlink.Link
+	// The other end.
+	ns   *namespace
+	name string
 }
 
 // connect lays a cable from the switch into ns, where its end has the given
-// name and MAC. Both ends are up.
+// name and MAC. Both ends are up, and frames pass.
 func (s *lanSwitch) connect(ns *namespace, name string, mac MAC) (*port, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = fmt.Sprintf("port%d", s.ports.Add(1))
@@ -59,11 +63,16 @@ func (s *lanSwitch) connect(ns *namespace, name string, mac MAC) (*port, error) 
 	if err != nil {
 		return nil, fmt.Errorf("making the veth pair for %q: %w", name, err)
 	}
-	p := &port{sw: s, link: veth}
+	p := &port{sw: s, link: veth, ns: ns, name: name}
 	if err := ns.setUp(name, true); err != nil {
 		return nil, err
 	}
-	return p, p.setCarrier(true)
+	if err := p.setCarrier(true); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return p, p.waitReady(ctx)
 }
 
 // setCarrier takes the switch's end up or down: the other end sees carrier
@@ -86,18 +95,17 @@ func (p *port) remove() error {
 	return p.sw.netlink(func(h *netlink.Handle) error { return h.LinkDel(p.link) })
 }
 
-// waitReady waits until the port forwards: the kernel tells the bridge of a
-// new carrier from a work queue.
+// waitReady waits until both ends carry frames. The kernel tells the bridge,
+// and the queueing discipline of the other end, of a new carrier from a work
+// queue; until then they drop in silence.
 func (p *port) waitReady(ctx context.Context) error {
-	err := poll(ctx, time.Millisecond, func() (up bool, err error) {
-		err = p.sw.linked(p.link.Attrs().Name, func(_ *netlink.Handle, link netlink.Link) error {
-			up = link.Attrs().OperState == netlink.OperUp
-			return nil
-		})
-		return up, err
+	err := poll(ctx, time.Millisecond, func() (bool, error) {
+		near, err1 := p.sw.operUp(p.link.Attrs().Name)
+		far, err2 := p.ns.operUp(p.name)
+		return near && far, errors.Join(err1, err2)
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for carrier on port %s: %w", p.link.Attrs().Name, err)
+		return fmt.Errorf("waiting for carrier on %q: %w", p.name, err)
 	}
 	return nil
 }

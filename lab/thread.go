@@ -72,7 +72,7 @@ func (t *thread) close() {
 		return
 	}
 	for _, c := range cmds {
-		c.kill()
+		_ = c.kill()
 	}
 	for _, c := range cmds {
 		<-c.done
