@@ -51,7 +51,8 @@ func explainRefusal(code refusal) (why, remedy string) {
 	case packets.ErrRefusedBadUsernameOrPassword:
 		return "the user name or the password is wrong", "Correct PORCHLIGHT_MQTT_USERNAME and PORCHLIGHT_MQTT_PASSWORD."
 	case packets.ErrRefusedNotAuthorised:
-		return "this user is not authorised", "Correct PORCHLIGHT_MQTT_USERNAME and PORCHLIGHT_MQTT_PASSWORD, and allow the user at the broker."
+		// What most brokers also say to a wrong password.
+		return "the user name or the password is wrong, or this user is not authorised", "Correct PORCHLIGHT_MQTT_USERNAME and PORCHLIGHT_MQTT_PASSWORD, and allow the user at the broker."
 	case packets.ErrRefusedServerUnavailable:
 		return "it says that it is not available", "Look at the broker's log."
 	case packets.ErrRefusedIDRejected:

@@ -74,7 +74,7 @@ func TestCheckListen(t *testing.T) {
 		{"ours", "127.0.0.1:1883", taken, true,
 			Finding{"broker", OK, "127.0.0.1:1883 is in use, and Porchlight is running.", ""}},
 		{"mosquitto's", ":1883", taken, false,
-			Finding{"broker", Fail, ":1883, where the embedded broker is to listen, is taken by another program.",
+			Finding{"broker", Fail, ":1883, where the embedded broker is to listen, is taken by another program, or by a Porchlight with another data directory.",
 				"If another broker runs here, set PORCHLIGHT_MQTT_URL to it, such as mqtt://127.0.0.1:1883; else choose another PORCHLIGHT_BROKER_LISTEN."}},
 		{"not ours", "192.0.2.7:1883", os.NewSyscallError("bind", syscall.EADDRNOTAVAIL), false,
 			Finding{"broker", Fail, "192.0.2.7:1883 is not an address of this machine, so the embedded broker cannot listen there.", "Correct PORCHLIGHT_BROKER_LISTEN."}},

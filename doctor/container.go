@@ -22,9 +22,11 @@ type place struct {
 // readPlace looks at what container engines leave in the file system.
 func readPlace() place {
 	p := placeFrom(os.DirFS("/"))
-	mine, err1 := os.Readlink("/proc/thread-self/ns/net")
-	first, err2 := os.Readlink("/proc/1/ns/net")
-	p.inner = err1 == nil && err2 == nil && mine != first
+	// Each namespace has files of its own under net, which may be looked at even
+	// where the links under ns may not (proc_pid_net(5)).
+	mine, err1 := os.Stat("/proc/thread-self/net/dev")
+	first, err2 := os.Stat("/proc/1/net/dev")
+	p.inner = err1 == nil && err2 == nil && !os.SameFile(mine, first)
 	return p
 }
 

@@ -80,10 +80,10 @@ func exists(path string) bool {
 }
 
 // freeSpace returns the bytes that an unprivileged user may still write.
-func freeSpace(path string) (int64, error) {
+func freeSpace(path string) (uint64, error) {
 	var s unix.Statfs_t
 	err := unix.Statfs(path, &s)
-	return int64(s.Bavail) * s.Bsize, err
+	return s.Bavail * uint64(s.Bsize), err
 }
 
 func readDatabase(ctx context.Context, dir string, held bool) []Finding {

@@ -13,7 +13,7 @@ import (
 
 const (
 	listenFor = 3 * time.Second
-	askEvery  = 500 * time.Millisecond
+	askEvery  = 400 * time.Millisecond
 )
 
 // listener is what checkHearing needs of an arpwatch.Watcher.

@@ -39,7 +39,7 @@ func checkListen(check, who, setting, address string, err error, held bool, take
 	case errors.Is(err, syscall.EADDRINUSE) && held:
 		return ok(check, fmt.Sprintf("%s is in use, and Porchlight is running.", address))
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fail(check, fmt.Sprintf("%s, where %s is to listen, is taken by another program.", address, who), taken)
+		return fail(check, fmt.Sprintf("%s, where %s is to listen, is taken by another program, or by a Porchlight with another data directory.", address, who), taken)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fail(check, fmt.Sprintf("%s is not an address of this machine, so %s cannot listen there.", address, who), "Correct "+setting+".")
 	case errors.Is(err, fs.ErrPermission):
