@@ -166,7 +166,8 @@ func (s *stranger) send(ctx context.Context, rate int, m *maker) (FloodReport, e
 		}
 		// Not a time.Sleep, which other threads would have to end, and they
 		// have no priority. An early end by a signal does no harm.
-		_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(tick)}, nil)
+		pause := unix.NsecToTimespec(int64(tick))
+		_ = unix.Nanosleep(&pause, nil)
 	}
 	return r, nil
 }
