@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -38,9 +39,11 @@ type doorman struct {
 	at      time.Time // when tokens were last counted
 	window  time.Time // begin of the moment in which arrivals are counted
 	arrived int
-	calm    time.Time // when the present flood is over, if it stays quiet
-	last    time.Time // when one was last let in during a flood
-	seen    map[MAC]time.Time
+	calm    time.Time         // when the present flood is over, if it stays quiet
+	last    time.Time         // when one was last let in during a flood
+	seen    map[MAC]time.Time // when each was first heard in this flood
+	ring    []MAC             // those in seen; next is the oldest once it is full
+	next    int
 	refused int64
 }
 
@@ -67,7 +70,7 @@ func (p *doorman) admit(m MAC, now time.Time) bool {
 		p.refused++
 		return false
 	}
-	p.seen = nil
+	p.seen, p.ring, p.next = nil, nil, 0
 	p.refused = 0
 	if p.at.IsZero() {
 		p.tokens, p.at = admitBurst, now
@@ -90,11 +93,12 @@ func (p *doorman) again(m MAC, now time.Time) bool {
 	if p.seen == nil {
 		p.seen = make(map[MAC]time.Time, floodSeen)
 	}
-	if len(p.seen) >= floodSeen {
-		for old := range p.seen { // any one
-			delete(p.seen, old)
-			break
-		}
+	if len(p.ring) < floodSeen {
+		p.ring = append(p.ring, m)
+	} else {
+		delete(p.seen, p.ring[p.next])
+		p.ring[p.next] = m
+		p.next = (p.next + 1) % floodSeen
 	}
 	p.seen[m] = now
 	return false
@@ -226,41 +230,45 @@ func (e *Engine) trackNew(d *device) {
 	}
 }
 
-// retrack gives the entities out anew: who has one keeps it while it is
-// wanted; then those that the user decided on come first, then the oldest.
+// retrack gives the entities out anew, as far as they are wanted: to those that
+// the user decided on, then to those that have one, then to the oldest.
 func (e *Engine) retrack() {
-	var waiting []*device
-	e.tracked = 0
-	for _, id := range sortedIDs(e.devices) {
-		d := e.devices[id]
-		switch {
-		case !e.wanted(d):
-			if d.Tracked {
-				d.Tracked = false
-				e.mark(d)
-			}
-		case d.Tracked && e.tracked < e.cfg.MaxTracked:
-			e.tracked++
-		default:
-			if d.Tracked {
-				d.Tracked = false
-				e.mark(d)
-			}
-			waiting = append(waiting, d)
+	var wanted []*device
+	for _, d := range e.devices {
+		if e.wanted(d) {
+			wanted = append(wanted, d)
+		} else {
+			e.track(d, false)
 		}
 	}
-	slices.SortFunc(waiting, func(a, b *device) int {
-		if a.settled() != b.settled() {
-			if a.settled() {
-				return -1
-			}
-			return 1
-		}
-		return byFirstSeen(a, b)
+	slices.SortFunc(wanted, func(a, b *device) int {
+		return cmp.Or(
+			trueFirst(a.settled(), b.settled()),
+			trueFirst(a.Tracked, b.Tracked),
+			a.FirstSeen.Compare(b.FirstSeen),
+			compareMACs(a.MAC, b.MAC),
+		)
 	})
-	for _, d := range waiting[:min(len(waiting), max(e.cfg.MaxTracked-e.tracked, 0))] {
-		d.Tracked = true
-		e.tracked++
+	e.tracked = min(len(wanted), e.cfg.MaxTracked)
+	for i, d := range wanted {
+		e.track(d, i < e.tracked)
+	}
+}
+
+// track notes whether d has an entity.
+func (e *Engine) track(d *device, on bool) {
+	if d.Tracked != on {
+		d.Tracked = on
 		e.mark(d)
 	}
+}
+
+func trueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }

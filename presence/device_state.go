@@ -2,7 +2,6 @@ package presence
 
 import (
 	"bytes"
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,10 +11,11 @@ import (
 const (
 	// maxAddrs bounds what one device can make us remember.
 	maxAddrs = 4
-	maxIPv6  = 4
+	maxIPv6  = 8
 	// addrHold is how long an address that is still being used stays the
 	// device's first one, so that a router with two addresses does not flap.
 	addrHold = 2 * time.Minute
+	ipv6Hold = time.Hour // the same for each of the IPv6 addresses that are kept
 	// joinLag is how long after the first frame of a returning device its join may come.
 	joinLag = 10 * time.Second
 )
@@ -35,11 +35,13 @@ type device struct {
 	asked    int // probes that went out in this silence
 	firstAsk time.Time
 	lastAsk  time.Time
-	step     int  // probes that were scheduled in this silence
-	early    bool // ask ahead of the plan
+	step     int       // probes that were scheduled in this silence
+	early    bool      // ask ahead of the plan
+	waiting  time.Time // since when the decision waits for probes to go out
 
 	expected netip.Addr          // the address that it may have by now; asked as well
 	used     [maxAddrs]addrInUse // IPv4, in no order
+	usedIPv6 [maxIPv6]time.Time  // when each of IPv6 was last used, in its order
 
 	due  time.Time
 	heap int // place in the queue; -1: not in it
@@ -59,7 +61,7 @@ func (d *device) record() Record {
 
 // expect notes an address that d may have soon, or not.
 func (d *device) expect(a netip.Addr) {
-	if a.Is4() && !a.IsUnspecified() && a != d.Addr {
+	if a.Is4() && hostAddr(a) && a != d.Addr {
 		d.expected = a
 	}
 }
@@ -101,15 +103,43 @@ func (d *device) use(a netip.Addr, t time.Time) bool {
 	return true
 }
 
-// useIPv6 notes that d uses the IPv6 address a, and reports whether that is news.
-func (d *device) useIPv6(a netip.Addr) bool {
-	if slices.Contains(d.IPv6, a) {
+// useIPv6 notes that d has used the IPv6 address a at t, and reports whether
+// that is news. A new address takes the place of the one that was not used for
+// longest, but not of one in use: a router that speaks for many does not flap.
+func (d *device) useIPv6(a netip.Addr, t time.Time) bool {
+	if i := slices.Index(d.IPv6, a); i >= 0 {
+		d.usedIPv6[i] = t
 		return false
 	}
+	out := len(d.IPv6)
+	if out >= maxIPv6 {
+		out = 0
+		for i, at := range d.usedIPv6 {
+			if !at.After(d.usedIPv6[out]) {
+				out = i
+			}
+		}
+		if t.Sub(d.usedIPv6[out]) < ipv6Hold {
+			return false
+		}
+	}
 	list := append(make([]netip.Addr, 0, maxIPv6), a)
-	d.IPv6 = append(list, d.IPv6[:min(len(d.IPv6), maxIPv6-1)]...)
+	list = append(list, d.IPv6[:out]...)
+	if out < len(d.IPv6) {
+		list = append(list, d.IPv6[out+1:]...)
+	}
+	copy(d.usedIPv6[1:out+1], d.usedIPv6[:out])
+	d.IPv6, d.usedIPv6[0] = list, t
 	return true
 }
+
+// hostAddr reports whether a can be the address of one station.
+func hostAddr(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast
+}
+
+// limitedBroadcast is everyone on the link (RFC 919, section 7).
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // askAt returns the address to ask d at, for the n-th time in this silence.
 func (d *device) askAt(n int) netip.Addr {
@@ -122,7 +152,3 @@ func (d *device) askAt(n int) netip.Addr {
 func sortedIDs[V any](m map[ID]V) []ID { return slices.Sorted(maps.Keys(m)) }
 
 func compareMACs(a, b MAC) int { return bytes.Compare(a[:], b[:]) }
-
-func byFirstSeen(a, b *device) int {
-	return cmp.Or(a.FirstSeen.Compare(b.FirstSeen), compareMACs(a.MAC, b.MAC))
-}

@@ -97,7 +97,8 @@ type Engine struct {
 	tracked int
 	lastNew *NewFound
 
-	links map[string]*link // by the interface's own name, without a VLAN
+	links map[string]*link // by the interface's name; that of a VLAN may have none of its own
+	order []*link          // the same, by name
 	gate  time.Time        // before this no probe is sent
 	sweep time.Time        // when the table is next searched for devices to forget
 
@@ -133,7 +134,7 @@ func (e *Engine) begin(now time.Time) {
 	if now.After(e.now) {
 		e.now = now
 	}
-	if e.sweep.IsZero() {
+	if e.sweep.IsZero() && !e.now.IsZero() {
 		e.sweep = e.now.Add(forgetEvery)
 	}
 	clear(e.out.Events)
@@ -161,7 +162,7 @@ func (e *Engine) end() Output {
 func (e *Engine) Restore(now time.Time, records []Record) Output {
 	e.begin(now)
 	for _, r := range records {
-		if e.devices[r.ID] != nil || !r.MAC.Station() || e.self[r.MAC] {
+		if e.devices[r.ID] != nil || e.byMAC[r.MAC] != nil || !r.MAC.Station() || e.self[r.MAC] {
 			continue
 		}
 		d := &device{Device: r.Device, model: r.Model, heap: -1}
@@ -169,10 +170,10 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 			d.State = NotHome
 		}
 		d.quiet, d.tainted, d.heard = e.now, true, e.now
-		if len(e.devices) == 0 || d.FirstSeen.After(e.newest()) {
+		e.add(d)
+		if d.FirstSeen.After(e.newest()) {
 			e.noteNew(d)
 		}
-		e.add(d)
 		if d.State == Home {
 			e.home++
 			d.early = true
@@ -226,32 +227,34 @@ func (e *Engine) Sight(s Sighting) Output {
 
 // hear is a sighting that proves that d is there.
 func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
-	silence := s.At.Sub(d.heard)
-	e.learnSilence(d, silence, ev, s.At)
+	e.learnSilence(d, max(s.At.Sub(d.heard), 0), ev, s.At)
 	e.learnAddress(d, s)
 	if s.At.After(d.heard) {
 		d.heard, d.quiet = s.At, s.At
 	}
+	lastSeen := d.LastSeen
 	d.LastSeen = d.heard.Round(0).UTC()
-	d.tainted = false
+	d.tainted, d.early = false, false
 	d.asked, d.step = 0, 0
-	if d.Interface != s.Interface {
-		d.Interface = s.Interface
-	}
+	d.waiting = time.Time{}
+	d.Interface = s.Interface
 	e.touched[d.ID] = struct{}{}
 	e.answered(d)
 	if d.State != Home {
-		e.arrive(d, s, silence)
+		e.arrive(d, s, lastSeen)
 	}
 	ask, decide, _ := e.plan(d)
 	e.schedule(d, d.quiet.Add(min(ask, decide)))
 }
 
-func (e *Engine) arrive(d *device, s Sighting, silence time.Duration) {
+func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {
 	known := !d.Since.IsZero()
+	if d.FirstSeen.IsZero() { // only named until now
+		d.FirstSeen = d.LastSeen
+	}
 	d.State = Home
 	d.Since = e.now.Round(0).UTC()
-	d.Why = whyArrived(s, silence, known)
+	d.Why = whyArrived(s, lastSeen, known)
 	e.home++
 	e.mark(d)
 	if e.baseline && !known {
@@ -375,11 +378,11 @@ func (e *Engine) learnNames(d *device, h *DHCP) {
 
 // learnAddress takes the address that d has just used.
 func (e *Engine) learnAddress(d *device, s Sighting) {
-	if !s.Addr.IsValid() || s.Addr.IsUnspecified() {
+	if !hostAddr(s.Addr) {
 		return
 	}
 	if s.Addr.Is6() {
-		if d.useIPv6(s.Addr) {
+		if d.useIPv6(s.Addr, s.At) {
 			e.mark(d)
 		}
 		return
@@ -510,8 +513,10 @@ func (e *Engine) Touched() []Record {
 // knows none but a flood.
 func (e *Engine) Summary() Summary {
 	s := Summary{Home: e.home, Known: len(e.devices), LastNew: e.lastNew}
-	for _, l := range e.sortedLinks() {
-		s.Sensing = append(s.Sensing, Sensing{At: l.since.Round(0).UTC(), Interface: l.name, Blind: l.blind, Why: l.why})
+	for _, l := range e.order {
+		if l.sensed {
+			s.Sensing = append(s.Sensing, Sensing{At: l.since.Round(0).UTC(), Interface: l.name, Blind: l.blind, Why: l.why})
+		}
 	}
 	if e.doorman.flooded(e.now) {
 		s.Problems = append(s.Problems, e.doorman.words())

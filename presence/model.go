@@ -48,11 +48,11 @@ const (
 // Model is what was learned of a device's silences. It is kept with the device
 // and stored by MarshalBinary. The zero Model has learned nothing.
 type Model struct {
-	slept  histogram // silences that ended without a join: it was there and slept
-	joined histogram // silences that ended with a join: it was away, or drops the link in its sleep
-	home   float64   // time at home, in weeks, faded like the silences
-	leaves float64   // departures, faded
-	unfade time.Duration
+	slept  histogram     // silences that ended without a join: it was there and slept
+	joined histogram     // silences that ended with a join: it was away, or drops the link in its sleep
+	home   float64       // time at home, in weeks, faded like the silences
+	leaves float64       // departures, faded
+	fresh  time.Duration // time at home that is not in home yet
 }
 
 // histogram holds the faded weight of silences by the logarithm of their
@@ -139,20 +139,20 @@ func (h histogram) usual() time.Duration { return h.exceeded(h.weight()*0.05, 0)
 // atHome lets d of time at home pass: old habits fade.
 func (m *Model) atHome(d time.Duration) {
 	// Fading in steps of hours costs nothing and changes nothing.
-	m.unfade += d
-	if m.unfade < 6*time.Hour {
+	m.fresh += d
+	if m.fresh < 6*time.Hour {
 		return
 	}
-	f := math.Exp2(-float64(m.unfade) / float64(halfLife))
+	f := math.Exp2(-float64(m.fresh) / float64(halfLife))
 	m.slept.fade(f)
 	m.joined.fade(f)
 	m.leaves *= f
-	m.home = m.home*f + float64(m.unfade)/float64(week)
-	m.unfade = 0
+	m.home = m.home*f + float64(m.fresh)/float64(week)
+	m.fresh = 0
 }
 
 // weeks returns the faded time at home, in weeks.
-func (m *Model) weeks() float64 { return m.home + float64(m.unfade)/float64(week) }
+func (m *Model) weeks() float64 { return m.home + float64(m.fresh)/float64(week) }
 
 // sleep learns a silence that ended without a join.
 func (m *Model) sleep(silence time.Duration) { m.slept.add(silence) }
@@ -194,8 +194,8 @@ func (m *Model) neverAway() bool {
 }
 
 // timeout returns the silence after which the device is away: what it exceeds
-// at most falseAways times a week, with a margin that shrinks from a third to
-// an eighth as the history grows. Before the first day at home it is not below initial.
+// at most falseAways times a week, with a margin that shrinks from a quarter to
+// a tenth as the history grows. Before the first day at home it is not below initial.
 func (m *Model) timeout(falseAways float64, initial, lo, hi time.Duration) time.Duration {
 	weeks := m.weeks()
 	allowed := falseAways * weeks
@@ -204,10 +204,10 @@ func (m *Model) timeout(falseAways float64, initial, lo, hi time.Duration) time.
 	if m.dropsLink() {
 		t = max(t, m.joined.exceeded(allowed, scale))
 	}
-	if t == 0 {
+	if t == 0 && weeks < firstDayWeeks {
 		return initial
 	}
-	t = time.Duration(float64(t) * (1.12 + 0.22/(1+weeks)))
+	t = time.Duration(float64(t) * (1.06 + 0.2/(1+weeks)))
 	if weeks < firstDayWeeks {
 		t = max(t, initial)
 	}
@@ -222,7 +222,7 @@ var errModel = errors.New("not a stored model of silences")
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (m *Model) MarshalBinary() ([]byte, error) {
 	b := []byte{modelVersion}
-	for _, f := range []float64{m.home, m.leaves, m.unfade.Seconds()} {
+	for _, f := range []float64{m.home, m.leaves, m.fresh.Seconds()} {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(f)))
 	}
 	for _, h := range []histogram{m.slept, m.joined} {
@@ -262,7 +262,7 @@ func (m *Model) UnmarshalBinary(b []byte) error {
 			return errModel
 		}
 	}
-	n := Model{home: f[0], leaves: f[1], unfade: time.Duration(f[2] * float64(time.Second))}
+	n := Model{home: f[0], leaves: f[1], fresh: time.Duration(f[2] * float64(time.Second))}
 	var err error
 	b = b[13:]
 	for _, h := range []*histogram{&n.slept, &n.joined} {

@@ -12,25 +12,25 @@ const (
 	// practically never away are asked, this many times this far apart: when
 	// they are silent too, it is the access point that is away.
 	checkSize    = 8
-	checkAsks    = 3
-	checkSpacing = 1500 * time.Millisecond
-	checkTime    = checkAsks*checkSpacing + time.Second
+	checkAsks    = 5
+	checkSpacing = time.Second
 	// checkFresh is how long the answer of the last check is good for.
 	checkFresh = 6 * time.Second
 	// outageSize is how many of them must be silent together.
 	outageSize = 2
-	// anchorTimeout is the longest timeout of a device that can be relied on
-	// to answer at once.
+	// A device can be relied on to answer at once when its timeout is no longer
+	// than anchorTimeout, or twice the time until it is first asked.
 	anchorTimeout = 2 * time.Minute
 )
 
 // link is what is known of one interface: whether it hears, and whether those
 // who are always there have fallen silent together.
 type link struct {
-	name  string
-	blind bool
-	why   string
-	since time.Time
+	name   string
+	sensed bool // its interface has said whether it hears
+	blind  bool
+	why    string
+	since  time.Time
 
 	checking  []*device // who is being asked, in order of their MACs
 	checkedAt time.Time
@@ -65,24 +65,20 @@ func (e *Engine) linkNamed(ifname string) *link {
 	name := parent(ifname)
 	l := e.links[name]
 	if l == nil {
-		l = &link{name: name, since: e.now}
-		e.links[name] = l
+		l = e.addLink(name)
 	}
 	return l
 }
 
-func (e *Engine) linkOf(d *device) *link { return e.linkNamed(d.Interface) }
-
-func (e *Engine) sortedLinks() []*link {
-	all := make([]*link, 0, len(e.links))
-	for _, l := range e.links {
-		if l.name != "" {
-			all = append(all, l)
-		}
-	}
-	slices.SortFunc(all, func(a, b *link) int { return cmp.Compare(a.name, b.name) })
-	return all
+func (e *Engine) addLink(name string) *link {
+	l := &link{name: name, since: e.now}
+	e.links[name] = l
+	i, _ := slices.BinarySearchFunc(e.order, name, func(l *link, name string) int { return cmp.Compare(l.name, name) })
+	e.order = slices.Insert(e.order, i, l)
+	return l
 }
+
+func (e *Engine) linkOf(d *device) *link { return e.linkNamed(d.Interface) }
 
 func (e *Engine) blind(d *device) bool { return e.linkOf(d).blind }
 
@@ -92,24 +88,20 @@ func (e *Engine) blind(d *device) bool { return e.linkOf(d).blind }
 func (e *Engine) Sense(s Sensing) Output {
 	e.begin(s.At)
 	l := e.links[s.Interface]
-	first := l == nil
-	if first {
-		l = &link{name: s.Interface, since: e.now}
-		e.links[s.Interface] = l
+	if l == nil {
+		l = e.addLink(s.Interface)
 	}
-	if !first && l.blind == s.Blind {
-		l.why = s.Why
+	l.sensed, l.why = true, s.Why
+	if l.blind == s.Blind {
 		return e.end()
 	}
-	wasBlind := l.blind
 	since := l.since
-	l.blind, l.why, l.since = s.Blind, s.Why, e.now
+	l.blind, l.since = s.Blind, e.now
 	l.checking, l.missing, l.holdUntil = nil, nil, time.Time{}
-	switch {
-	case s.Blind:
+	if s.Blind {
 		e.taint(l)
 		e.emitSensing(SensingLost, l, s.Why)
-	case wasBlind:
+	} else {
 		e.grace(l)
 		e.emitSensing(SensingBack, l, whySensingBack(l, e.now.Sub(since)))
 	}
@@ -120,9 +112,8 @@ func (e *Engine) Sense(s Sensing) Output {
 // it is over: the machine slept, or its clock jumped.
 func (e *Engine) Gap(now time.Time, why string) Output {
 	e.begin(now)
-	for _, l := range e.sortedLinks() {
+	for _, l := range e.order {
 		if !l.blind {
-			e.taint(l)
 			e.grace(l)
 			e.emitSensing(SensingBack, l, why)
 		}
@@ -134,10 +125,10 @@ func (e *Engine) emitSensing(t EventType, l *link, why string) {
 	e.out.Events = append(e.out.Events, Event{Type: t, Time: e.now.Round(0).UTC(), Interface: l.name, Why: why})
 }
 
-// on calls f for each device on l, in order.
+// on calls f for each device on l, in no order.
 func (e *Engine) on(l *link, f func(*device)) {
-	for _, id := range sortedIDs(e.devices) {
-		if d := e.devices[id]; e.linkOf(d) == l {
+	for _, d := range e.devices {
+		if e.linkOf(d) == l {
 			f(d)
 		}
 	}
@@ -155,6 +146,7 @@ func (e *Engine) grace(l *link) {
 			d.quiet, d.tainted = e.now, true
 		}
 		d.asked, d.step = 0, 0
+		d.waiting = time.Time{}
 		if d.State == Home {
 			e.askSoon(d)
 		} else {
@@ -173,7 +165,7 @@ func (e *Engine) askSoon(d *device) {
 // practically never away, and never silent for long.
 func (e *Engine) anchor(d *device) bool {
 	return d.State == Home && d.model.neverAway() && d.Addr.IsValid() &&
-		e.learned(d) <= anchorTimeout
+		e.learned(d) <= max(anchorTimeout, 2*e.cfg.ProbeInterval)
 }
 
 // check asks those on l who are always there, before anyone is declared away.
@@ -181,16 +173,18 @@ func (e *Engine) check(l *link) {
 	if e.cfg.Passive || len(l.checking) > 0 || l.held(e.now) || e.now.Sub(l.checkedAt) < checkFresh {
 		return
 	}
+	l.checkedAt, l.asksLeft, l.nextAsk = e.now, checkAsks, e.now
+	var anchors []*device
 	e.on(l, func(d *device) {
-		if len(l.checking) < checkSize && e.anchor(d) {
-			l.checking = append(l.checking, d)
+		if e.anchor(d) {
+			anchors = append(anchors, d)
 		}
 	})
-	if len(l.checking) < outageSize {
-		l.checking = nil
+	if len(anchors) < outageSize {
 		return
 	}
-	l.checkedAt, l.asksLeft, l.nextAsk = e.now, checkAsks, e.now
+	slices.SortFunc(anchors, func(a, b *device) int { return compareMACs(a.MAC, b.MAC) })
+	l.checking = anchors[:min(len(anchors), checkSize)]
 }
 
 // watch carries a check or a hold on l on.

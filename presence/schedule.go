@@ -19,6 +19,9 @@ const (
 	answerTime = 2 * time.Second
 	// The ask window is a third of the timeout, within these bounds.
 	minWindow, maxWindow = 8 * time.Second, time.Minute
+	// askGap is the least time between two probes to one device, when the plan
+	// has fallen behind.
+	askGap = 300 * time.Millisecond
 	// patience bounds how long a decision waits for probes that could not be sent.
 	patience = 2 * time.Minute
 	// slack is how far apart decisions on one burst of probes may be; it keeps
@@ -87,7 +90,8 @@ var repeats = [...]time.Duration{time.Second, 2500 * time.Millisecond, 5 * time.
 // regular is the place of a probe before the ask window; others count from 0.
 const regular = -1
 
-// Next returns when Tick must be called next.
+// Next returns when Tick must be called next: the zero time as long as no call
+// has told the Engine the time.
 func (e *Engine) Next() time.Time {
 	next := e.sweep
 	if len(e.due) > 0 {
@@ -97,7 +101,7 @@ func (e *Engine) Next() time.Time {
 		}
 		next = earlier(next, t)
 	}
-	for _, l := range e.links {
+	for _, l := range e.order {
 		if t, ok := l.next(); ok {
 			next = earlier(next, t)
 		}
@@ -109,7 +113,7 @@ func (e *Engine) Next() time.Time {
 // has handed over every sighting up to now before.
 func (e *Engine) Tick(now time.Time) Output {
 	e.begin(now)
-	for _, l := range e.sortedLinks() {
+	for _, l := range e.order {
 		e.watch(l)
 	}
 	for len(e.due) > 0 && !e.due[0].due.After(e.now) && !e.gate.After(e.now) {
@@ -143,7 +147,10 @@ func (e *Engine) attend(d *device) {
 	ask, decide, place := e.plan(d)
 	silence := e.now.Sub(d.quiet)
 	if silence >= decide {
-		if until := e.postponed(d, silence-decide); until.After(e.now) {
+		if d.waiting.IsZero() {
+			d.waiting = e.now
+		}
+		if until := e.postponed(d); until.After(e.now) {
 			if silence >= ask {
 				e.ask(d, place)
 			}
@@ -157,20 +164,21 @@ func (e *Engine) attend(d *device) {
 	if silence >= ask {
 		e.ask(d, place)
 		ask, _, _ = e.plan(d)
+		ask = max(ask, silence+askGap)
 	}
 	e.schedule(d, d.quiet.Add(min(ask, decide)))
 }
 
 // postponed returns until when the decision on d, whose timeout has passed,
 // must wait; the zero time when it need not.
-func (e *Engine) postponed(d *device, overdue time.Duration) time.Time {
+func (e *Engine) postponed(d *device) time.Time {
 	l := e.linkOf(d)
 	switch {
 	case l.held(e.now): // an outage; asking goes on, to know when it is over
 		return earlier(l.holdUntil, e.now.Add(e.cfg.ProbeInterval/3))
 	case len(l.checking) > 0: // perhaps an outage
 		return e.now.Add(checkSpacing)
-	case e.cfg.Passive || !d.askAt(0).IsValid() || overdue > patience:
+	case e.cfg.Passive || !d.askAt(0).IsValid() || e.now.Sub(d.waiting) > patience:
 		return time.Time{}
 	case d.asked < needed: // away is asked, not assumed
 		return e.now.Add(answerTime)

@@ -26,11 +26,11 @@ func Words(d time.Duration) string {
 	return strconv.FormatInt(int64(d.Hours()/24), 10) + " days"
 }
 
-func whyArrived(s Sighting, silence time.Duration, known bool) string {
+func whyArrived(s Sighting, lastSeen time.Time, known bool) string {
 	if !known {
 		return s.Kind.String() + " heard from it for the first time"
 	}
-	return fmt.Sprintf("%s heard after %s of silence", s.Kind, Words(silence))
+	return fmt.Sprintf("%s heard after %s of silence", s.Kind, Words(s.At.Sub(lastSeen)))
 }
 
 func whyLeft(d *device, now time.Time, cfg Config) string {
@@ -64,7 +64,10 @@ func whyTimeout(d *device, cfg Config) string {
 	case d.model.dropsLink():
 		return fmt.Sprintf("it drops the link when it sleeps, and had %s to come back", limit)
 	}
-	return fmt.Sprintf("it is usually heard within %s, and had %s", Words(d.model.slept.usual()), limit)
+	if usual := d.model.slept.usual(); usual > 0 {
+		return fmt.Sprintf("it is usually heard within %s, and had %s", Words(usual), limit)
+	}
+	return fmt.Sprintf("it is hardly ever silent, and had %s", limit)
 }
 
 func whyAddress(was, is netip.Addr, s Sighting) string {

@@ -1,7 +1,6 @@
 package household
 
 import (
-	"slices"
 	"time"
 
 	"porchlight/presence"
@@ -72,9 +71,10 @@ func (f *Fixed) Next() time.Time {
 	next := Start.AddDate(100, 0, 0)
 	for _, d := range f.order {
 		if d.home {
-			t := slices.MinFunc([]time.Time{d.s.At.Add(f.Window), d.asked.Add(f.Ask)}, time.Time.Compare)
-			if t.Before(next) {
-				next = t
+			for _, t := range [...]time.Time{d.s.At.Add(f.Window), d.asked.Add(f.Ask)} {
+				if t.Before(next) {
+					next = t
+				}
 			}
 		}
 	}

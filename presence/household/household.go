@@ -135,6 +135,7 @@ func Run(p Play, who Decider) *Result {
 	for _, o := range p.Outages {
 		s.cue(Start.Add(o.To), s.outageOver)
 	}
+	s.take(Start, who.Tick(Start))
 	end := Start.Add(time.Duration(p.Days) * 24 * time.Hour)
 	for {
 		next := end

@@ -16,6 +16,7 @@ type Score struct {
 	FalseAways int
 	PerWeek    float64                   // false aways per device and week
 	ByDevice   []float64                 // the same for each device
+	Worst      map[Class]float64         // and for the worst of each class
 	Delays     map[Class][]time.Duration // from a departure to the time it was known, sorted
 	OverSleep  float64                   // sleepers: the longest delay, in their own longest sleeps
 	Unnoticed  int                       // departures that ended before they were known
@@ -30,6 +31,7 @@ func (r *Result) Score(learn time.Duration) Score {
 	s := Score{
 		Weeks:    weeks * float64(len(r.Devices)),
 		ByDevice: make([]float64, len(r.Devices)),
+		Worst:    map[Class]float64{},
 		Delays:   map[Class][]time.Duration{},
 	}
 	for _, l := range r.Lines {
@@ -39,6 +41,9 @@ func (r *Result) Score(learn time.Duration) Score {
 		}
 	}
 	s.PerWeek = float64(s.FalseAways) / s.Weeks
+	for i, h := range r.Devices {
+		s.Worst[h.Class] = max(s.Worst[h.Class], s.ByDevice[i])
+	}
 	for _, t := range r.Trips {
 		if t.Left.Before(from) {
 			continue
@@ -89,7 +94,7 @@ func Table(rows []Row) string {
 		q := func(c Class, q float64) string { return presence.Words(Quantile(s.Delays[c], q)) }
 		fmt.Fprintf(&b, "| %s | %.2f | %s / %s | %s / %.2f | %.2f / %s | %.0f |\n", r.Name, s.PerWeek,
 			q(Responsive, 0.5), q(Responsive, 0.95), q(Sleeper, 0.5), s.OverSleep,
-			s.ByDevice[len(s.ByDevice)-1], q(Dropper, 1), s.Probes)
+			s.Worst[Dropper], q(Dropper, 1), s.Probes)
 	}
 	return b.String()
 }
