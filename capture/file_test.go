@@ -30,7 +30,7 @@ func drain(f *File) (records []captured, err error) {
 	for {
 		r, err := f.Next()
 		if err != nil {
-			if _, again := f.Next(); again != err {
+			if _, again := f.Next(); !errors.Is(again, err) {
 				return records, errors.New("the error does not stay: " + again.Error())
 			}
 			return records, err

@@ -1,0 +1,40 @@
+# syntax=docker/dockerfile:1
+#
+#   docker build --build-arg VERSION="$(git describe --tags --always)" -t porchlight .
+#   docker run -d --name porchlight --network host --cap-drop ALL --cap-add NET_RAW \
+#     -v porchlight:/var/lib/porchlight porchlight
+#
+# It needs the host's network: on a Docker bridge no ARP and no DHCP arrives.
+
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libcap2-bin \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG TARGETOS TARGETARCH TARGETVARIANT
+ARG VERSION=unknown
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${TARGETVARIANT#v} \
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /out/porchlight .
+# The program runs as a user who is nobody; the file itself carries the right
+# to open packet sockets. BuildKit's COPY keeps that attribute (it changes the
+# owner first), the builder of old Docker versions does not.
+RUN setcap cap_net_raw=ep /out/porchlight && mkdir /out/data
+
+FROM scratch
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title="Porchlight" \
+      org.opencontainers.image.description="Tells Home Assistant who is home, from ARP and DHCP" \
+      org.opencontainers.image.version="$VERSION"
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/porchlight /porchlight
+COPY --from=build --chown=65532:65532 /out/data /var/lib/porchlight
+ENV PORCHLIGHT_DATA_DIR=/var/lib/porchlight
+VOLUME /var/lib/porchlight
+WORKDIR /var/lib/porchlight
+USER 65532:65532
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s CMD ["/porchlight", "health"]
+ENTRYPOINT ["/porchlight"]
+CMD ["run"]

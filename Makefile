@@ -1,0 +1,25 @@
+# make run    build it and run it: embedded broker, no configuration
+# make test   all tests; installs through apt what they need
+# make check  format, vet, staticcheck, lint, tidy, builds for other machines
+.DEFAULT_GOAL := build
+
+# The version is our own stamp: Go's needs a checkout that belongs to the user.
+export GOFLAGS := -buildvcs=false $(GOFLAGS)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: build run test check deps
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o porchlight .
+
+run: build
+	scripts/run ./porchlight run
+
+test: deps
+	scripts/test
+
+check:
+	scripts/check
+
+deps:
+	scripts/deps
