@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
 	"porchlight/presence"
@@ -247,5 +245,3 @@ func setAside(path string, now time.Time) (aside string, err error) {
 	}
 	return aside, nil
 }
-
-func sortedKeys[V any](m map[presence.ID]V) []presence.ID { return slices.Sorted(maps.Keys(m)) }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 
 	"porchlight/presence"
@@ -89,27 +90,31 @@ func (c *changes) add(id presence.ID, what aspect) {
 	}
 }
 
-// due moves the lazy parts in what to those to be written now, in the order of
-// their place in the database.
-func (c *changes) due(what aspect) {
-	var ids []presence.ID
+// waiting returns the devices of which lazy parts in what wait, in no order.
+func (c *changes) waiting(what aspect) (ids []presence.ID) {
 	for id, w := range c.lazy {
 		if w&what != 0 {
 			ids = append(ids, id)
 		}
 	}
-	slices.Sort(ids)
+	return ids
+}
+
+// due moves the lazy parts in what to those to be written now. ids should be
+// sorted: that is the order of their places in the database.
+func (c *changes) due(ids []presence.ID, what aspect) {
 	for _, id := range ids {
-		c.add(id, c.lazy[id]&what)
+		if w := c.lazy[id] & what; w != 0 {
+			c.add(id, w)
+		}
 	}
 }
 
 // all marks everything, for a fresh database.
 func (c *changes) all() {
-	for id := range c.devices {
-		c.lazy[id] |= row | seen | model
+	for _, id := range slices.Sorted(maps.Keys(c.devices)) {
+		c.add(id, row|seen|model)
 	}
-	c.due(row | seen | model)
 }
 
 // take removes the next devices to be written.

@@ -61,7 +61,7 @@ func TestChanges(t *testing.T) {
 			if diff := cmp.Diff(c.now, take()); diff != "" {
 				t.Errorf("at once (-want +got):\n%s", diff)
 			}
-			ch.due(seen | model)
+			ch.due(ch.waiting(seen|model), seen|model)
 			if diff := cmp.Diff(c.minute, take()); diff != "" {
 				t.Errorf("later (-want +got):\n%s", diff)
 			}
@@ -75,7 +75,7 @@ func TestChanges(t *testing.T) {
 // known makes c hold a device that is in the database.
 func known(c *changes) {
 	c.save(stored{presence.Device{ID: "02005e100001", LastSeen: t0}, []byte{1}})
-	c.due(model)
+	c.due(c.waiting(model), model)
 	c.take()
 }
 

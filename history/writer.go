@@ -2,6 +2,8 @@ package history
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"porchlight/presence"
@@ -251,14 +253,25 @@ func (s *Store) farewell() error {
 	return db.sync()
 }
 
-// due marks what is only written now and then.
+// due marks what is only written now and then. It holds mu for moments only,
+// however many devices there are, so that no event waits for it.
 func (s *Store) due(what aspect, cursors bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changes.due(what)
 	s.moveCursor = s.moveCursor || cursors && len(s.notes.moved) > 0
-	if len(s.changes.queue) > 0 || s.moveCursor {
+	if s.moveCursor {
 		s.nudge()
+	}
+	var ids []presence.ID
+	if what != 0 {
+		ids = s.changes.waiting(what)
+	}
+	s.mu.Unlock()
+	slices.Sort(ids)
+	for some := range slices.Chunk(ids, devicesPerCommit) {
+		s.mu.Lock()
+		s.changes.due(some, what)
+		s.nudge()
+		s.mu.Unlock()
 	}
 }
 
@@ -278,7 +291,7 @@ func (s *Store) handle() *database {
 
 // records returns the devices by id. It is called with mu held.
 func (s *Store) records() []presence.Record {
-	ids := sortedKeys(s.changes.devices)
+	ids := slices.Sorted(maps.Keys(s.changes.devices))
 	records := make([]presence.Record, len(ids))
 	for i, id := range ids {
 		var err error
