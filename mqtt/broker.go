@@ -72,9 +72,11 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 		Logger:                 slog.New(slog.DiscardHandler),
 		SysTopicResendInterval: int64(time.Hour / time.Second), // each stops the world to count memory
 	})
-	if err := b.server.AddHook(newDoorman(cfg, b.server), nil); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("preparing the embedded broker: %w", err)
+	for _, hook := range []mochi.Hook{newDoorman(cfg, b.server), &packetIDs{server: b.server}} {
+		if err := b.server.AddHook(hook, nil); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("preparing the embedded broker: %w", err)
+		}
 	}
 	if err := b.server.AddListener(listeners.NewNet("tcp", b.listener)); err != nil {
 		l.Close()

@@ -126,7 +126,7 @@ func (l *link) receiveConfig(id presence.ID, m paho.Message, now time.Time) {
 		if known || discovery.Ours(m.Payload()) {
 			l.inbound.collect(id, now, func(in *inbound) { in.configs[id] = true })
 		}
-	case !m.Retained() && !l.inbound.isEcho(id, now):
+	case !m.Retained() && l.s.cfg.Announce && !l.inbound.isEcho(id, now):
 		l.s.confirmDeleted([]presence.ID{id})
 	}
 }

@@ -159,12 +159,13 @@ func (l *link) connect(ctx context.Context) error {
 func (l *link) subscribe(ctx context.Context) error {
 	s := l.s
 	filters := map[string]byte{
-		s.topics.Scan():          1,
-		s.topics.AllSets():       1,
-		s.topics.AllConfigs():    1,
-		s.topics.AllStates():     1,
-		s.topics.AllAttributes(): 1,
-		s.topics.AllLastSeen():   1,
+		s.topics.Scan():    1,
+		s.topics.AllSets(): 1,
+		// What comes on these is our own, and much: nothing to acknowledge.
+		s.topics.AllConfigs():    0,
+		s.topics.AllStates():     0,
+		s.topics.AllAttributes(): 0,
+		s.topics.AllLastSeen():   0,
 	}
 	if s.cfg.Announce {
 		filters[s.cfg.HAStatusTopic] = 1
