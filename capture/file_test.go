@@ -52,6 +52,8 @@ func bytesOf(order binary.AppendByteOrder, values ...any) (b []byte) {
 			b = order.AppendUint16(b, v)
 		case int:
 			b = order.AppendUint32(b, uint32(v))
+		case uint32:
+			b = order.AppendUint32(b, v)
 		case string:
 			b = append(b, v...)
 			b = append(b, make([]byte, -len(v)&3)...)
@@ -62,7 +64,7 @@ func bytesOf(order binary.AppendByteOrder, values ...any) (b []byte) {
 	return b
 }
 
-func pcapHeader(order binary.AppendByteOrder, magic, linkType int) []byte {
+func pcapHeader(order binary.AppendByteOrder, magic uint32, linkType int) []byte {
 	return bytesOf(order, magic, uint16(2), uint16(4), 0, 0, 65535, linkType)
 }
 
@@ -93,7 +95,7 @@ func ngInterface(order binary.AppendByteOrder, linkType uint16, name string, res
 }
 
 func ngPacket(order binary.AppendByteOrder, iface int, ticks uint64, raw string) []byte {
-	return block(order, 6, iface, int(ticks>>32), int(ticks&0xffffffff), len(raw), len(raw), raw)
+	return block(order, 6, iface, uint32(ticks>>32), uint32(ticks), len(raw), len(raw), raw)
 }
 
 func zipped(content []byte) []byte {
@@ -107,10 +109,10 @@ func zipped(content []byte) []byte {
 var little, big = binary.LittleEndian, binary.BigEndian
 
 const (
-	micro        = 0xa1b2c3d4
-	nano         = 0xa1b23c4d
-	linkEthernet = 1
-	seconds      = 1767225600 // 2026-01-01
+	micro        uint32 = 0xa1b2c3d4
+	nano         uint32 = 0xa1b23c4d
+	linkEthernet        = 1
+	seconds             = 1767225600 // 2026-01-01
 )
 
 // ngFile has interfaces of three resolutions, and blocks to be skipped.
@@ -137,7 +139,7 @@ var ngRecords = []captured{
 	{"2026-01-01T00:00:00Z", "eth9", "second section"},
 }
 
-func pcapFile(order binary.AppendByteOrder, magic int) []byte {
+func pcapFile(order binary.AppendByteOrder, magic uint32) []byte {
 	return bytes.Join([][]byte{
 		pcapHeader(order, magic, linkEthernet),
 		pcapRecord(order, seconds, 123456, "first"),
@@ -363,13 +365,13 @@ func TestFileHostileLengths(t *testing.T) {
 		"pcap record":                join(pcapHeader(little, micro, linkEthernet), bytesOf(little, 1, 1, -1, -1)),
 		"pcap record of 2 GB":        join(pcapHeader(little, micro, linkEthernet), bytesOf(little, 1, 1, 1<<31-1, 1<<31-1)),
 		"pcapng packet":              join(oneInterface, bytesOf(little, 6, -4, 0, 0, 1, -1, -1)),
-		"pcapng packet of 2 GB":      join(oneInterface, bytesOf(little, 6, 1<<31, 0, 0, 1, 1<<31-1, 1<<31-1)),
+		"pcapng packet of 2 GB":      join(oneInterface, bytesOf(little, 6, uint32(1<<31), 0, 0, 1, 1<<31-1, 1<<31-1)),
 		"pcapng unknown block":       join(oneInterface, bytesOf(little, 0x0bad, -4)),
 		"pcapng block of no length":  join(oneInterface, bytesOf(little, 0x0bad, 0)),
-		"pcapng options without end": join(oneInterface, bytesOf(little, 6, 1<<31, 0, 0, 1, 0, 0), bytes.Repeat(bytesOf(little, uint16(1), uint16(4), "note"), 4)),
-		"pcapng secrets":             join(oneInterface, bytesOf(little, 10, 1<<31, 0, 1<<31-1)),
-		"pcapng names":               join(oneInterface, bytesOf(little, 4, 1<<31, uint16(1), uint16(0xffff))),
-		"pcapng section":             bytesOf(little, 0x0a0d0d0a, 1<<31, 0x1a2b3c4d, uint16(1), uint16(0), -1, -1, uint16(1), uint16(0xffff)),
+		"pcapng options without end": join(oneInterface, bytesOf(little, 6, uint32(1<<31), 0, 0, 1, 0, 0), bytes.Repeat(bytesOf(little, uint16(1), uint16(4), "note"), 4)),
+		"pcapng secrets":             join(oneInterface, bytesOf(little, 10, uint32(1<<31), 0, 1<<31-1)),
+		"pcapng names":               join(oneInterface, bytesOf(little, 4, uint32(1<<31), uint16(1), uint16(0xffff))),
+		"pcapng section":             bytesOf(little, 0x0a0d0d0a, uint32(1<<31), 0x1a2b3c4d, uint16(1), uint16(0), -1, -1, uint16(1), uint16(0xffff)),
 		"zeros":                      oneInterface,
 	}
 	for name, content := range tests {

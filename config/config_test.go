@@ -180,10 +180,13 @@ func TestFaults(t *testing.T) {
 		"no host":             {[]string{"MQTT_URL=mqtt://:1883"}, `MQTT_URL="mqtt://:1883": want an address such as mqtt://192.168.1.10:1883`},
 		"port":                {[]string{"MQTT_URL=mqtt://broker:99999"}, `MQTT_URL="mqtt://broker:99999": want an address such as mqtt://192.168.1.10:1883`},
 		"path":                {[]string{"MQTT_URL=mqtt://broker/home"}, `MQTT_URL="mqtt://broker/home": want no path after the host`},
-		"query":               {[]string{"MQTT_URL=ws://broker/mqtt?x=1"}, `MQTT_URL="ws://broker/mqtt?x=1": want no ? and no # in it`},
+		"query":               {[]string{"MQTT_URL=ws://broker/mqtt?token=hunter2"}, `MQTT_URL="ws://broker/mqtt?…": want no ? and no # in it`},
 		"password in the URL": {[]string{"MQTT_URL=http://anna:hunter2@broker"}, `MQTT_URL="http://…@broker": want mqtt://, mqtts://, ws:// or wss:// at the beginning`},
 		"password in a bad URL": {
 			[]string{"MQTT_URL=mqtt://anna:hunter2%@broker"}, `MQTT_URL="mqtt://…@broker": want an address such as mqtt://192.168.1.10:1883`,
+		},
+		"password with a question mark": {
+			[]string{"MQTT_URL=mqtt://anna:hunter?2@broker"}, `MQTT_URL="mqtt://…@broker": want an address such as mqtt://192.168.1.10:1883`,
 		},
 		"password without scheme": {
 			[]string{"MQTT_URL=anna:hunter2@broker"}, `MQTT_URL="…@broker": want mqtt://, mqtts://, ws:// or wss:// at the beginning`,

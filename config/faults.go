@@ -70,22 +70,23 @@ func (f *faults) shown(name string) string {
 	if value == "" {
 		return name
 	}
-	if value = hideUser(value); len(value) > limit {
+	if value = hideSecrets(value); len(value) > limit {
 		value = strings.ToValidUTF8(value[:limit], "") + "…"
 	}
 	return fmt.Sprintf("%s=%q", name, value)
 }
 
-// hideUser takes the user name and the password out of a URL, also out of one
-// that cannot be parsed.
-func hideUser(value string) string {
-	at := strings.LastIndexByte(value, '@')
-	if at < 0 {
-		return value
+// hideSecrets takes what can be a secret out of a URL, also out of one that
+// cannot be parsed: the user name, the password and the query.
+func hideSecrets(value string) string {
+	if at := strings.LastIndexByte(value, '@'); at >= 0 {
+		scheme, _, found := strings.Cut(value[:at], "://")
+		if value = "…" + value[at:]; found {
+			value = scheme + "://" + value
+		}
 	}
-	scheme, _, found := strings.Cut(value[:at], "://")
-	if !found {
-		return "…" + value[at:]
+	if before, _, query := strings.Cut(value, "?"); query {
+		value = before + "?…"
 	}
-	return scheme + "://…" + value[at:]
+	return value
 }
