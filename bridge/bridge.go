@@ -211,7 +211,7 @@ func (b *Bridge) Run(ctx context.Context, records []presence.Record) error {
 	now := time.Now()
 	b.last, b.flushAt = now, now.Add(flushEvery)
 	b.take(b.cfg.Engine.Restore(now, records))
-	b.turn.changed = b.cfg.Engine.Devices()
+	b.cfg.Publisher.Update(b.cfg.Engine.Devices()) // also when there is none: now all are known
 	b.turn.dirty = true
 	b.finish(now)
 
@@ -362,20 +362,29 @@ func (b *Bridge) tell(e presence.Event) {
 // checkClock notices that this machine slept, that Porchlight was stopped, or
 // that the clock was set: it was blind, and nobody left because of that.
 func (b *Bridge) checkClock(now time.Time) {
-	steady := now.Sub(b.last)                 // monotonic; stands still while the machine sleeps
+	steady := now.Sub(b.last)                 // monotonic: stands still while the machine sleeps
 	wall := now.Round(0).Sub(b.last.Round(0)) // does not
-	late := now.Sub(b.wakeAt)
-	why := ""
-	switch {
-	case wall-steady > heldUp:
-		why = "this machine slept, or its clock was set forward, by " + presence.Words(wall-steady)
-	case steady-wall > heldUp:
-		why = "the clock was set back by " + presence.Words(steady-wall)
-	case !b.wakeAt.IsZero() && late > heldUp:
-		why = "Porchlight was held up for " + presence.Words(late)
-	default:
+	late := time.Duration(0)
+	if !b.wakeAt.IsZero() {
+		late = now.Sub(b.wakeAt)
+	}
+	why := gap(steady, wall, late)
+	if why == "" {
 		return
 	}
 	b.log.Warn("nothing could be heard for a while", "why", why)
 	b.take(b.cfg.Engine.Gap(now, why+"; every device gets its whole timeout anew"))
+}
+
+// gap says why time is missing; empty: none is.
+func gap(steady, wall, late time.Duration) string {
+	switch {
+	case wall-steady > heldUp:
+		return "this machine slept, or its clock was set forward, by " + presence.Words(wall-steady)
+	case steady-wall > heldUp:
+		return "the clock was set back by " + presence.Words(steady-wall)
+	case late > heldUp:
+		return "Porchlight was held up for " + presence.Words(late)
+	}
+	return ""
 }
