@@ -419,8 +419,11 @@ func (e *Engine) Asked(now time.Time, p Probe) {
 // AskedAddr is Asked for a probe whose device is known by its address only,
 // as a broadcast in a capture.
 func (e *Engine) AskedAddr(now time.Time, addr netip.Addr) {
+	if !addr.IsValid() {
+		return
+	}
 	for _, d := range e.devices {
-		if d.Addr == addr {
+		if d.Addr == addr || d.expected == addr {
 			e.Asked(now, Probe{MAC: d.MAC, Addr: addr})
 		}
 	}

@@ -69,10 +69,11 @@ func (e *Engine) plan(d *device) (ask, decide time.Duration, place int) {
 		}
 		n--
 		if p == e.cfg.ProbeInterval && start > 2*p && d.model.answers(p*3/2) {
-			if n < len(repeats) {
-				return p + repeats[n], t, regular
+			again := repeatsWithin(p)
+			if n < len(again) {
+				return p + again[n], t, regular
 			}
-			n -= len(repeats)
+			n -= len(again)
 		}
 	}
 	if n < asks {
@@ -86,6 +87,15 @@ func (e *Engine) plan(d *device) (ask, decide time.Duration, place int) {
 // repeats is when, after the first probe that was not answered, it is repeated.
 // Without them a lost probe would look like a silence of 2P.
 var repeats = [...]time.Duration{time.Second, 2500 * time.Millisecond, 5 * time.Second, 9 * time.Second}
+
+// repeatsWithin returns the repeats that come before the next regular probe.
+func repeatsWithin(p time.Duration) []time.Duration {
+	n := len(repeats)
+	for n > 0 && repeats[n-1] >= p {
+		n--
+	}
+	return repeats[:n]
+}
 
 // regular is the place of a probe before the ask window; others count from 0.
 const regular = -1
