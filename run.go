@@ -15,6 +15,7 @@ import (
 	"porchlight/bridge"
 	"porchlight/config"
 	"porchlight/discovery"
+	"porchlight/doctor"
 	"porchlight/history"
 	"porchlight/mqtt"
 	"porchlight/presence"
@@ -50,6 +51,9 @@ func (c *commands) Set(id presence.ID, ch presence.Change) { c.bridge.Set(id, ch
 
 // serve runs Porchlight until ctx ends.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	if bridged, why := doctor.Container(); bridged {
+		return errors.New(why)
+	}
 	names, err := interfaces(cfg)
 	if err != nil {
 		return err
