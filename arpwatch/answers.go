@@ -83,7 +83,7 @@ func (s *sweep) count() int {
 func (s *sweep) again(order []int, passes int) []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	everyone := passes < 2 || s.missing(passes)
+	everyone := s.everyone(passes)
 	var out []int
 	for _, n := range order {
 		if t := &s.targets[n]; !t.answered && (everyone || t.known) {
@@ -93,13 +93,20 @@ func (s *sweep) again(order []int, passes int) []int {
 	return out
 }
 
-// missing reports whether half a host or more can be expected to be missing
-// after so many passes. When each pass finds the share p of those that the
-// pass before left, the last two passes tell p, and what is left is the last
-// find times p. Where nobody loses requests the second pass finds nobody.
-func (s *sweep) missing(passes int) bool {
+// askEveryone reports whether a pass after so many is for everyone silent.
+func (s *sweep) askEveryone(passes int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.everyone(passes)
+}
+
+// everyone is so after the first pass, and then as long as half a host or more
+// can be expected to be missing. When each pass leaves the share p of those
+// that were left before, the last two passes tell p, and what is left is the
+// last find times p. Where no request gets lost the second pass finds nobody.
+func (s *sweep) everyone(passes int) bool {
 	last, before := s.foundAfter(passes), s.foundAfter(passes-1)
-	return last > 0 && 2*last*last >= before
+	return passes < 2 || last > 0 && 2*last*last >= before
 }
 
 func (s *sweep) foundAfter(asks int) int {

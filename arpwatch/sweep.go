@@ -30,13 +30,12 @@ type SweepOptions struct {
 	// otherwise only those who were heard in the last day.
 	Passes int
 
-	// Gap is the least time between the starts of the first two passes, so that
-	// a slow answer comes before the second question; 0: 500 ms.
+	// Gap is the least time between the starts of two passes, so that a slow
+	// answer comes before the next question; 0: 500 ms.
 	Gap time.Duration
 
-	// Wait is how long to listen after the last frame of the second pass and of
-	// each further one; 0: 250 ms. It is stretched up to 2 s when the answers of
-	// this sweep came late.
+	// Wait is how long to listen after what seems to be the last frame; 0: 250
+	// ms. It is stretched up to 2 s when the answers of this sweep came late.
 	Wait time.Duration
 
 	// Progress is called after each frame. It must not block. It may be nil.
@@ -202,7 +201,8 @@ func (r *sweepRun) passes(ctx context.Context) error {
 			return nil
 		}
 		next := began.Add(r.opt.Gap)
-		if r.pass > 1 || r.opt.Passes == 1 { // it may have been the last
+		if r.pass == r.opt.Passes || !r.askEveryone(r.pass) {
+			// It was the last, unless late answers say otherwise.
 			next = time.Now().Add(r.wait(r.opt.Wait))
 		}
 		if err := r.pacer.until(ctx, next); err != nil {
