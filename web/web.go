@@ -1,0 +1,174 @@
+// Package web serves a page that shows who is home, a health check and metrics.
+//
+// All of it only reads. What strangers on the LAN chose, such as host names, is
+// shown by html/template alone, under a Content-Security-Policy that allows no
+// script at all. URLs in the page are relative, so that it works below any path
+// of a proxy.
+package web
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"porchlight/presence"
+)
+
+// Source is where the Server gets what it shows. Its methods are called from
+// any goroutine.
+type Source interface {
+	// Snapshot returns all devices and the household in one value.
+	Snapshot(ctx context.Context) (devices []presence.Device, summary presence.Summary, err error)
+	// Health returns nil, or in words what keeps Porchlight from its work.
+	Health(ctx context.Context) error
+	// Stats returns what /metrics shows besides the snapshot.
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// Config is what a Server needs.
+type Config struct {
+	Listen   string // host:port; other than loopback needs a Password
+	Password string // empty: none is asked for
+	Version  string
+	Source   Source
+	Log      *slog.Logger
+}
+
+// Limits of the server.
+const (
+	maxConnections = 256
+	maxHeader      = 16 << 10
+	sourceTime     = 3 * time.Second // for the Source to answer
+	farewell       = time.Second     // for requests under way at the end
+)
+
+//go:embed page.html static
+var files embed.FS
+
+// Server serves over HTTP. Make one with New.
+type Server struct {
+	cfg      Config
+	listener net.Listener
+	server   *http.Server
+}
+
+// New checks cfg and takes the port. What connects before Run waits.
+func New(cfg Config) (*Server, error) {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("PORCHLIGHT_WEB_LISTEN %q: want an address and a port, such as 127.0.0.1:8580", cfg.Listen)
+	}
+	if cfg.Password == "" && !loopback(host) {
+		return nil, fmt.Errorf("PORCHLIGHT_WEB_LISTEN %q is open to the network: set PORCHLIGHT_WEB_PASSWORD, or listen on 127.0.0.1", cfg.Listen)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	handler, err := newHandler(cfg)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, explainListen(cfg.Listen, err)
+	}
+	return &Server{
+		cfg:      cfg,
+		listener: l,
+		server: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      30 * time.Second,
+			IdleTimeout:       time.Minute,
+			MaxHeaderBytes:    maxHeader,
+			ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		},
+	}, nil
+}
+
+// newHandler returns all that is served, guarded.
+func newHandler(cfg Config) (http.Handler, error) {
+	g := newGuard(cfg.Password, cfg.Log)
+	mux := http.NewServeMux()
+	page, err := newPage(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/{$}", g.protect(page))
+	for _, name := range []string{"style.css", "icon.svg"} {
+		asset, err := newAsset(name)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("/"+name, g.protect(asset))
+	}
+	mux.Handle("/metrics", g.protect(newMetrics(cfg)))
+	mux.Handle("/healthz", health(cfg.Source, g))
+	return g.admit(mux), nil
+}
+
+// loopback reports whether only this machine can reach host.
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func explainListen(listen string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("the page cannot listen on %s, the port is taken: set PORCHLIGHT_WEB_LISTEN to another", listen)
+	}
+	return fmt.Errorf("the page cannot listen on PORCHLIGHT_WEB_LISTEN %q: %w", listen, err)
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run serves until ctx ends, lets requests under way finish for a second, and
+// returns nil then.
+func (s *Server) Run(ctx context.Context) error {
+	s.cfg.Log.Info("the page is served", "address", "http://"+s.Addr().String()+"/")
+	ended := make(chan error, 1)
+	go func() { ended <- s.server.Serve(netutil.LimitListener(s.listener, maxConnections)) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serving the page on %s: %w", s.cfg.Listen, err)
+	case <-ctx.Done():
+	}
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if s.server.Shutdown(bye) != nil {
+		_ = s.server.Close() // who still reads after a second is cut off
+	}
+	<-ended
+	return nil
+}
+
+// health answers 200 while all is well, and 503 with the reason otherwise. The
+// reason is for those who may see the page.
+func health(source Source, g *guard) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), sourceTime)
+		defer cancel()
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		err := source.Health(ctx)
+		switch {
+		case err == nil:
+			_, _ = fmt.Fprintln(w, "ok")
+			return
+		case g.check(r) != allowed:
+			err = errors.New("not well")
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = fmt.Fprintln(w, err)
+	})
+}
