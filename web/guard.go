@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
 	"time"
 )
 
@@ -43,6 +44,8 @@ func (g *guard) admit(next http.Handler) http.Handler {
 			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 		case g.open && !loopback(hostOf(r)):
 			http.Error(w, "use http://localhost here, or set PORCHLIGHT_WEB_PASSWORD to use another name", http.StatusMisdirectedRequest)
+		case path.Clean(r.URL.Path) != r.URL.Path:
+			http.NotFound(w, r) // else ServeMux redirects, to a path that a proxy does not know
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -171,7 +171,7 @@ func TestAssets(t *testing.T) {
 			t.Errorf("%s asked for again: status %d", path, again.Code)
 		}
 	}
-	for _, path := range []string{"/static/style.css", "/page.html", "/..%2fweb.go", "/x"} {
+	for _, path := range []string{"/static/style.css", "/page.html", "/..%2fweb.go", "/x", "//x", "/./", "/style.css/", "//"} {
 		if w := get(t, Config{Source: &household{}}, path); w.Code != http.StatusNotFound {
 			t.Errorf("%s: status %d", path, w.Code)
 		}
