@@ -62,6 +62,7 @@ type player struct {
 func (p *player) record(rec capture.Record) {
 	if p.stats.Frames == 0 {
 		p.stats.From = rec.At
+		p.write(p.engine.Tick(rec.At)) // time begins with the capture
 	}
 	p.stats.Frames++
 	if rec.At.After(p.stats.To) {
@@ -72,10 +73,8 @@ func (p *player) record(rec capture.Record) {
 		p.stats.Malformed++
 		return
 	}
-	if p.stats.Frames > 1 {
-		for next := p.engine.Next(); !next.After(p.stats.To); next = p.engine.Next() {
-			p.write(p.engine.Tick(next))
-		}
+	for next := p.engine.Next(); !next.After(p.stats.To); next = p.engine.Next() {
+		p.write(p.engine.Tick(next))
 	}
 	if s, ok := p.decode(f); ok {
 		p.stats.Sightings++
