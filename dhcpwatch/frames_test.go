@@ -73,7 +73,8 @@ func tagged(frame []byte, vlan uint16) []byte {
 	return append(f, frame[12:]...)
 }
 
-// udp wraps payload in IPv4 and UDP.
+// udp wraps payload in IPv4 and UDP. The header's checksum is right, as Linux
+// bridges with netfilter drop others.
 func udp(src, dst uint16, payload []byte) []byte {
 	p := make([]byte, ipv4HeaderLen+udpHeaderLen, ipv4HeaderLen+udpHeaderLen+len(payload))
 	p[0], p[8], p[9] = 0x45, 64, protocolUDP
@@ -81,6 +82,15 @@ func udp(src, dst uint16, payload []byte) []byte {
 	binary.BigEndian.PutUint16(p[20:], src)
 	binary.BigEndian.PutUint16(p[22:], dst)
 	binary.BigEndian.PutUint16(p[24:], uint16(udpHeaderLen+len(payload)))
+	copy(p[16:], net.IPv4bcast.To4())
+	var sum uint32
+	for i := 0; i < ipv4HeaderLen; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	binary.BigEndian.PutUint16(p[10:], ^uint16(sum))
 	return append(p, payload...)
 }
 
