@@ -19,6 +19,7 @@ import (
 	"porchlight/history"
 	"porchlight/mqtt"
 	"porchlight/presence"
+	"porchlight/web"
 )
 
 type runCmd struct{}
@@ -110,12 +111,23 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	})
 	events.bridge, cmds.bridge = b, b
 
+	page, err := web.New(web.Config{
+		Listen: cfg.WebListen, Password: string(cfg.WebPassword), Version: version,
+		Source: &status{Bridge: b, store: store, session: session, lan: l}, Log: log,
+	})
+	if err != nil {
+		log.Warn("there is no page, no health check and no metrics", "err", err)
+	}
+
 	log.Info("Porchlight starts", "version", version, "interfaces", names, "broker", brokerName(cfg), "data", cfg.DataDir, "known_devices", len(records))
 	g, inner := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.Run(inner, records) })
 	g.Go(func() error { return session.Run(inner) })
 	g.Go(func() error { return l.run(inner) })
 	g.Go(func() error { return hangups(inner, log) })
+	if page != nil {
+		g.Go(func() error { return page.Run(inner) })
+	}
 	err = g.Wait()
 	log.Info("Porchlight has stopped")
 	return err

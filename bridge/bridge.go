@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,8 +63,13 @@ const (
 
 // Stats counts since the start.
 type Stats struct {
-	Sightings, Probes, ProbesFailed, Sweeps, Dropped uint64
-	Events                                           map[presence.EventType]uint64
+	Sightings    uint64 // taken from all sources
+	Dropped      uint64 // sightings that there was no room for
+	Refused      uint64 // frames of made-up MACs
+	Probes       uint64 // sent
+	ProbesFailed uint64
+	Sweeps       uint64
+	Events       map[presence.EventType]uint64
 }
 
 // Bridge owns the engine. Its methods may be called from any goroutine.
@@ -192,9 +198,8 @@ func (b *Bridge) Stats(ctx context.Context) (s Stats, err error) {
 		Sweeps: b.sweeps.Load(), Dropped: b.inbox.lost(), Events: map[presence.EventType]uint64{},
 	}
 	err = b.call(ctx, func() {
-		for t, n := range b.events {
-			s.Events[t] = n
-		}
+		s.Refused = b.cfg.Engine.Refused()
+		maps.Copy(s.Events, b.events)
 	})
 	return s, err
 }

@@ -44,7 +44,8 @@ type doorman struct {
 	seen    map[MAC]time.Time // when each was first heard in this flood
 	ring    []MAC             // those in seen; next is the oldest once it is full
 	next    int
-	refused int64
+	refused int64  // in this flood
+	total   uint64 // refused since the start
 }
 
 func (p *doorman) flooded(now time.Time) bool { return now.Before(p.calm) }
@@ -68,6 +69,7 @@ func (p *doorman) admit(m MAC, now time.Time) bool {
 			return true
 		}
 		p.refused++
+		p.total++
 		return false
 	}
 	p.seen, p.ring, p.next = nil, nil, 0

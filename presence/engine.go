@@ -512,6 +512,9 @@ func (e *Engine) Touched() []Record {
 	return records
 }
 
+// Refused returns how many frames of made-up MACs were refused since the start.
+func (e *Engine) Refused() uint64 { return e.doorman.total }
+
 // Summary returns the household in one value; Problems is empty, the Engine
 // knows none but a flood.
 func (e *Engine) Summary() Summary {

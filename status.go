@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"porchlight/bridge"
+	"porchlight/history"
+	"porchlight/mqtt"
+	"porchlight/web"
+)
+
+// status is what the page, the health check and the metrics show.
+type status struct {
+	*bridge.Bridge
+	store   *history.Store
+	session *mqtt.Session
+	lan     *lan
+}
+
+// Health returns nil when Porchlight does its work, else what is wrong.
+func (s *status) Health(ctx context.Context) error {
+	_, sum, err := s.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("the main loop does not answer: %w", err)
+	}
+	wrong := sum.Problems
+	for _, i := range sum.Sensing {
+		if i.Blind {
+			wrong = append(wrong, i.Why)
+		}
+	}
+	if connected, why := s.session.Status(); !connected {
+		wrong = append(wrong, "no broker: "+why)
+	}
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// Stats returns the counters for the metrics.
+func (s *status) Stats(ctx context.Context) (web.Stats, error) {
+	b, err := s.Bridge.Stats(ctx)
+	connected, _ := s.session.Status()
+	w := web.Stats{
+		Events: b.Events, Sightings: b.Sightings, Dropped: b.Dropped, Refused: b.Refused,
+		Probes: b.Probes, ProbesFailed: b.ProbesFailed, Sweeps: b.Sweeps,
+		EventsLost: uint64(s.store.Lost()), DatabaseFault: s.store.Fault() != nil, BrokerConnected: connected,
+		Interfaces: map[string]web.Interface{},
+	}
+	for i, name := range s.lan.names {
+		arp, dhcp := s.lan.arp[i].Stats(), s.lan.dhcp[i].Stats()
+		w.Interfaces[name] = web.Interface{
+			Frames:    arp.Frames + dhcp.Capture.Frames,
+			Malformed: arp.Malformed + dhcp.Capture.Malformed,
+			Dropped:   arp.Dropped + dhcp.Capture.Dropped,
+			Redials:   arp.Redials + dhcp.Capture.Redials,
+		}
+	}
+	return w, err
+}
