@@ -1,5 +1,6 @@
 # make run    build it and run it: embedded broker, no configuration
 # make test   all tests; installs through apt what they need
+# make bench  the figures of the README
 # make check  format, vet, staticcheck, lint, tidy, builds for other machines
 .DEFAULT_GOAL := build
 
@@ -7,7 +8,7 @@
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build run test check deps
+.PHONY: build run test bench check deps
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o porchlight .
@@ -17,6 +18,9 @@ run: build
 
 test: deps
 	scripts/test
+
+bench: deps
+	go run ./bench
 
 check:
 	scripts/check

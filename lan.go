@@ -8,7 +8,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gopacket/gopacket/macs"
 	"github.com/vishvananda/netlink"
@@ -178,6 +177,3 @@ func engineConfig(cfg config.Config) presence.Config {
 		Vendor:        vendor,
 	}
 }
-
-// stopWithin is how long everything has to end after a signal.
-const stopWithin = 2500 * time.Millisecond

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -53,7 +54,20 @@ type app struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	go hurry(ctx)
 	os.Exit(run(&app{ctx, os.Stdout, os.Stderr, os.Environ()}, os.Args[1:]))
+}
+
+// stopWithin is how long everything has to end after a signal.
+const stopWithin = 2800 * time.Millisecond
+
+// hurry ends the program when it does not end by itself after a signal, as
+// when a disk hangs. The event log survives that.
+func hurry(ctx context.Context) {
+	<-ctx.Done()
+	time.Sleep(stopWithin)
+	_, _ = fmt.Fprintf(os.Stderr, "porchlight: something still hangs %s after the signal to stop; giving up on it\n", stopWithin)
+	os.Exit(exitFailed)
 }
 
 // run carries out one command line and returns the exit status.
