@@ -87,6 +87,11 @@ func TestCheckBroker(t *testing.T) {
 	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
+	strict := httptest.NewUnstartedServer(http.NotFoundHandler())
+	strict.Config.ErrorLog = secure.Config.ErrorLog
+	strict.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	strict.StartTLS()
+	t.Cleanup(strict.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
 	noCA := filepath.Join(t.TempDir(), "no.pem")
@@ -114,6 +119,7 @@ func TestCheckBroker(t *testing.T) {
 		{"says nothing", "mqtt://" + silent, "", "", "", Fail, "no answer", "firewall"},
 		{"unknown authority", "mqtts://" + secureAt, "", "", "", Fail, "not known here", "PORCHLIGHT_MQTT_CA_FILE"},
 		{"known authority, no MQTT", "mqtts://" + secureAt, "", "", ca, Fail, "not in MQTT", "8883"},
+		{"wants a client certificate", strings.Replace(strict.URL, "https", "mqtts", 1), "", "", ca, Fail, "it ends the TLS handshake (tls: certificate required)", "PORCHLIGHT_MQTT_CERT_FILE"},
 		{"bad authority file", "mqtts://" + secureAt, "", "", noCA, Fail, "holds no certificate", "PORCHLIGHT_MQTT_CA_FILE"},
 		{"no TLS", "mqtts://" + peer(t, answer([]byte("HTTP/1.0 400 Bad Request\r\n\r\n")...)), "", "", "", Fail, "no TLS on this port", "mqtt://"},
 		{"no WebSocket", "ws://" + webAt, "", "", "", Fail, "no MQTT over WebSocket", "path"},
@@ -148,7 +154,6 @@ func TestExplain(t *testing.T) {
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "broker"}, "its certificate is not for broker"},
 		{x509.CertificateInvalidError{Reason: x509.Expired}, "its certificate has expired or is not valid yet"},
 		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, "its certificate is not valid"},
-		{tls.AlertError(116), "it ends the TLS handshake"},
 		{&net.DNSError{Name: "broker", IsNotFound: true}, "the name broker is not known"},
 		{&net.DNSError{Name: "broker", IsTimeout: true}, "the name server gives no answer for broker"},
 		{os.NewSyscallError("connect", syscall.EHOSTUNREACH), "the host cannot be reached"},

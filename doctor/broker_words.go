@@ -68,7 +68,7 @@ func explainTLS(err error, host string) (why, remedy string) {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	var alert *net.OpError
 	switch {
 	case errors.Is(err, errCertificate):
 		return err.Error(), "Correct PORCHLIGHT_MQTT_CA_FILE, PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE."
@@ -82,8 +82,8 @@ func explainTLS(err error, host string) (why, remedy string) {
 		return "its certificate is not valid (" + invalid.Error() + ")", "Renew the broker's certificate."
 	case errors.As(err, &record):
 		return "there is no TLS on this port", "Use the broker's TLS port, or mqtt:// (ws://) in PORCHLIGHT_MQTT_URL."
-	case errors.As(err, &alert):
-		return fmt.Sprintf("it ends the TLS handshake (%v)", alert), "If it wants a client certificate, set PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE."
+	case errors.As(err, &alert) && alert.Op == "remote error": // what crypto/tls calls the other side's alert
+		return fmt.Sprintf("it ends the TLS handshake (%v)", alert.Err), "If it wants a client certificate, set PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE."
 	}
 	return "", ""
 }

@@ -69,19 +69,33 @@ func TestCheckListen(t *testing.T) {
 		held    bool
 		want    Finding
 	}{
-		{"free", "127.0.0.1:1883", nil, false,
-			Finding{"broker", OK, "127.0.0.1:1883 is free for the embedded broker.", ""}},
-		{"ours", "127.0.0.1:1883", taken, true,
-			Finding{"broker", OK, "127.0.0.1:1883 is in use, and Porchlight is running.", ""}},
-		{"mosquitto's", ":1883", taken, false,
-			Finding{"broker", Fail, ":1883, where the embedded broker is to listen, is taken by another program, or by a Porchlight with another data directory.",
-				"If another broker runs here, set PORCHLIGHT_MQTT_URL to it, such as mqtt://127.0.0.1:1883; else choose another PORCHLIGHT_BROKER_LISTEN."}},
-		{"not ours", "192.0.2.7:1883", os.NewSyscallError("bind", syscall.EADDRNOTAVAIL), false,
-			Finding{"broker", Fail, "192.0.2.7:1883 is not an address of this machine, so the embedded broker cannot listen there.", "Correct PORCHLIGHT_BROKER_LISTEN."}},
-		{"privileged", "127.0.0.1:88", os.NewSyscallError("bind", syscall.EACCES), false,
-			Finding{"broker", Fail, "This user may not listen on 127.0.0.1:88.", "Set PORCHLIGHT_BROKER_LISTEN to a port above 1023."}},
-		{"strange", "127.0.0.1:88", errors.New("odd"), false,
-			Finding{"broker", Fail, "127.0.0.1:88 cannot be listened on: odd.", "Correct PORCHLIGHT_BROKER_LISTEN."}},
+		{
+			"free", "127.0.0.1:1883", nil, false,
+			Finding{"broker", OK, "127.0.0.1:1883 is free for the embedded broker.", ""},
+		},
+		{
+			"ours", "127.0.0.1:1883", taken, true,
+			Finding{"broker", OK, "127.0.0.1:1883 is in use, and Porchlight is running.", ""},
+		},
+		{
+			"mosquitto's", ":1883", taken, false,
+			Finding{
+				"broker", Fail, ":1883, where the embedded broker is to listen, is taken by another program, or by a Porchlight with another data directory.",
+				"If another broker runs here, set PORCHLIGHT_MQTT_URL to it, such as mqtt://127.0.0.1:1883; else choose another PORCHLIGHT_BROKER_LISTEN.",
+			},
+		},
+		{
+			"not ours", "192.0.2.7:1883", os.NewSyscallError("bind", syscall.EADDRNOTAVAIL), false,
+			Finding{"broker", Fail, "192.0.2.7:1883 is not an address of this machine, so the embedded broker cannot listen there.", "Correct PORCHLIGHT_BROKER_LISTEN."},
+		},
+		{
+			"privileged", "127.0.0.1:88", os.NewSyscallError("bind", syscall.EACCES), false,
+			Finding{"broker", Fail, "This user may not listen on 127.0.0.1:88.", "Set PORCHLIGHT_BROKER_LISTEN to a port above 1023."},
+		},
+		{
+			"strange", "127.0.0.1:88", errors.New("odd"), false,
+			Finding{"broker", Fail, "127.0.0.1:88 cannot be listened on: odd.", "Correct PORCHLIGHT_BROKER_LISTEN."},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, checkEmbedded(test.address, test.err, test.held)); diff != "" {
@@ -108,9 +122,11 @@ func TestListenOn(t *testing.T) {
 
 func TestCheckSettings(t *testing.T) {
 	got := checkSettings([]string{"PORCHLIGHT_MQTT_PASWORD=hunter2", "PORCHLIGHT_NODE=attic", "PATH=/bin"})
-	want := []Finding{{"settings", Warn,
+	want := []Finding{{
+		"settings", Warn,
 		"PORCHLIGHT_MQTT_PASWORD is not a setting and does nothing; did you mean PORCHLIGHT_MQTT_PASSWORD?",
-		"Correct the name of the variable, or remove it."}}
+		"Correct the name of the variable, or remove it.",
+	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

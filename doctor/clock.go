@@ -24,7 +24,7 @@ const buildYear = 2026
 
 func checkClock(now time.Time, c clockState) Finding {
 	const check = "clock"
-	const remedy = "Turn on time synchronisation: sudo timedatectl set-ntp true"
+	const remedy = "Turn on time synchronisation on this machine (not in its containers): sudo timedatectl set-ntp true"
 	if y := now.UTC().Year(); y < buildYear || y > buildYear+50 {
 		return fail(check, fmt.Sprintf("The clock says %s, which cannot be right; times in the log would be wrong, and TLS would fail.", now.UTC().Format(time.DateOnly)), remedy)
 	}

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -162,6 +161,3 @@ func checkContainer(p place, n network) Finding {
 	}
 	return ok(check, "In a container ("+p.runtime+") with a network that can be the LAN.")
 }
-
-// ErrBridged is for those who do not start in such a container.
-var ErrBridged = errors.New("this container sees the container engine's own network, not your LAN: use network_mode: host (docker run --network host)")

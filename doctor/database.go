@@ -45,7 +45,7 @@ func checkDatabase(ctx context.Context, dir string, held bool) []Finding {
 	case errors.Is(err, syscall.EROFS):
 		return []Finding{fail(check, fmt.Sprintf("%s is on a file system that is mounted read-only.", at), "Mount it for writing"+elsewhere+".")}
 	case errors.Is(err, fs.ErrPermission):
-		return []Finding{fail(check, fmt.Sprintf("This user may not write %s.", at), fmt.Sprintf("Run as the user that Porchlight runs as, or: sudo chown -R $USER %s%s.", at, elsewhere))}
+		return []Finding{fail(check, fmt.Sprintf("This user may not write %s.", at), giveAway(dir)+elsewhere+".")}
 	case err != nil:
 		return []Finding{fail(check, fmt.Sprintf("The data directory %s cannot be used: %v.", dir, err), "Set PORCHLIGHT_DATA_DIR to a directory.")}
 	}
@@ -54,6 +54,15 @@ func checkDatabase(ctx context.Context, dir string, held bool) []Finding {
 		found = append(found, warn(check, fmt.Sprintf("Only %d MB are free on the disk of %s; when it is full, events are kept in memory only.", free>>20, dir), "Free some space"+elsewhere+"."))
 	}
 	return found
+}
+
+// giveAway is the command that lets this user write dir. What is above dir stays
+// whose it is.
+func giveAway(dir string) string {
+	if exists(dir) {
+		return "Run as the user that Porchlight runs as, or: sudo chown -R $USER " + dir
+	}
+	return "sudo install -d -m 700 -o $USER " + dir
 }
 
 // existing returns dir, or the nearest directory above it that exists.

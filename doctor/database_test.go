@@ -110,3 +110,14 @@ func TestLockHeld(t *testing.T) {
 		t.Errorf("looking has left the lock: %v", err)
 	}
 }
+
+func TestGiveAway(t *testing.T) {
+	dir := t.TempDir()
+	if got, want := giveAway(dir), "sudo chown -R $USER "+dir; !strings.HasSuffix(got, want) {
+		t.Errorf("a directory that is there: %q, want %q", got, want)
+	}
+	missing := filepath.Join(dir, "a", "b")
+	if got, want := giveAway(missing), "sudo install -d -m 700 -o $USER "+missing; got != want {
+		t.Errorf("one that is not: %q, want %q", got, want)
+	}
+}

@@ -20,19 +20,25 @@ func TestRun(t *testing.T) {
 		ok     bool
 		want   map[string]Level // the worst of each check; "clock" and "database" depend on the machine
 	}{
-		{"all is well", func(*testing.T, *config.Config) {}, true,
-			map[string]Level{"settings": Warn, "capability": OK, "interface": OK, "container": OK, "hearing": OK, "broker": OK, "web": OK}},
-		{"no such interface", func(_ *testing.T, cfg *config.Config) { cfg.Interfaces = []string{"enp3s0"} }, false,
-			map[string]Level{"settings": Warn, "capability": OK, "interface": Fail, "container": OK, "broker": OK, "web": OK}},
-		{"a port is taken", func(t *testing.T, cfg *config.Config) {
-			l, err := net.Listen("tcp", cfg.WebListen)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			t.Cleanup(func() { l.Close() })
-		}, false,
-			map[string]Level{"settings": Warn, "capability": OK, "interface": OK, "container": OK, "hearing": OK, "broker": OK, "web": Fail}},
+		{
+			"all is well", func(*testing.T, *config.Config) {}, true,
+			map[string]Level{"settings": Warn, "capability": OK, "interface": OK, "container": OK, "hearing": OK, "broker": OK, "web": OK},
+		},
+		{
+			"no such interface", func(_ *testing.T, cfg *config.Config) { cfg.Interfaces = []string{"enp3s0"} }, false,
+			map[string]Level{"settings": Warn, "capability": OK, "interface": Fail, "container": OK, "broker": OK, "web": OK},
+		},
+		{
+			"a port is taken", func(t *testing.T, cfg *config.Config) {
+				l, err := net.Listen("tcp", cfg.WebListen)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				t.Cleanup(func() { l.Close() })
+			}, false,
+			map[string]Level{"settings": Warn, "capability": OK, "interface": OK, "container": OK, "hearing": OK, "broker": OK, "web": Fail},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg, _, err := config.Load([]string{"PORCHLIGHT_DATA_DIR=" + t.TempDir()})
