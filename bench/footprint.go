@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"porchlight/lab"
+)
+
+// household is one load to measure the footprint under.
+type load struct {
+	name      string
+	devices   int
+	prefix    string
+	embedded  bool // Porchlight's own broker instead of mosquitto
+	settings  []string
+	cpu       float64 // bound, percent of a core
+	megabytes int     // bound
+	judged    bool
+}
+
+var loads = []load{
+	{name: "250 devices, mosquitto", devices: 250, prefix: "10.77.0.0/23", cpu: 1, megabytes: 40, judged: true},
+	{name: "250 devices, embedded broker", devices: 250, prefix: "10.77.0.0/23", embedded: true, cpu: 1, megabytes: 40},
+	{name: "10,000 devices, all of them entities", devices: 10_000, prefix: "10.77.0.0/16", settings: []string{"MAX_TRACKED=10000"}, cpu: 20, megabytes: 150, judged: true},
+	{name: "10,000 devices, 500 entities (default)", devices: 10_000, prefix: "10.77.0.0/16", cpu: 20, megabytes: 150, judged: true},
+}
+
+// chatter is how often a device says something by itself, on average.
+const chatter = time.Minute
+
+// footprint measures what Porchlight uses while everyone is home, answers what
+// it is asked, and says something by itself once a minute.
+func footprint(ctx context.Context, b *bench) (rows []row, err error) {
+	for _, f := range loads {
+		r, err := b.footprintOf(ctx, f)
+		if err != nil {
+			return rows, fmt.Errorf("%s: %w", f.name, err)
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+func (b *bench) footprintOf(ctx context.Context, f load) (r row, err error) {
+	period := pick(b, 3*time.Minute, 10*time.Minute)
+	if b.long {
+		period = time.Hour
+	}
+	l, err := raise(ctx, f.prefix, !f.embedded)
+	if err != nil {
+		return r, err
+	}
+	defer l.close()
+	devices, err := l.pop.AddMany(f.devices, l.Static(16), lab.Behaviour{DelayMax: 20 * time.Millisecond})
+	if err != nil {
+		return r, err
+	}
+	settings := f.settings
+	if f.embedded {
+		l.address = "127.0.0.1:1883" // of the observer's namespace
+	} else {
+		settings = append(settings, "MQTT_URL="+l.broker.URL())
+	}
+	d, err := b.daemon("footprint", l.obs.Host, settings...)
+	if err != nil {
+		return r, err
+	}
+	defer d.kill()
+	if err := d.start(); err != nil {
+		return r, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	b.say("footprint: %s: waiting until all are home", f.name)
+	if err := l.settle(ctx, d, devices, f.embedded); err != nil {
+		return r, err
+	}
+	chatting := make(chan struct{})
+	go func() { defer close(chatting); chat(ctx, devices, l.obs.Addr(), chatter) }()
+	defer func() { stop(); <-chatting }()
+	if err := pause(ctx, 10*time.Second); err != nil {
+		return r, err
+	}
+	b.say("footprint: %s: measuring for %s", f.name, period)
+	before, err := usageOf(d.pid())
+	if err != nil {
+		return r, err
+	}
+	most := before.resident
+	var now usage
+	for time.Since(before.at) < period {
+		if err := pause(ctx, time.Second); err != nil {
+			return r, err
+		}
+		if now, err = usageOf(d.pid()); err != nil {
+			return r, err
+		}
+		most = max(most, now.resident)
+	}
+	cpu := share(before, now)
+	r = row{
+		what:     "footprint, " + f.name + ", " + period.String(),
+		measured: fmt.Sprintf("%.2f %% of a core, %s resident at most (%s while starting)", cpu, mb(most), mb(now.peak)),
+		bound:    fmt.Sprintf("%g %% and %d MB", f.cpu, f.megabytes),
+	}
+	r.verdict = judge(cpu < f.cpu && most < f.megabytes<<10)
+	return r, nil
+}
+
+// settle has every device say that it is there until all of them are home.
+func (l *lan) settle(ctx context.Context, d *daemon, devices []*lab.Device, embedded bool) error {
+	if embedded {
+		if err := pause(ctx, 2*time.Second); err != nil { // for the broker to listen
+			return err
+		}
+	}
+	for {
+		// No faster than new devices are admitted.
+		rate := 100.0
+		if len(devices) > 2000 {
+			rate = 45
+		}
+		err := lab.Pace(ctx, devices, rate, func(d *lab.Device) error { _, err := d.Announce(); return err })
+		if err != nil {
+			return err
+		}
+		home, err := d.home(ctx)
+		if err != nil {
+			return err
+		}
+		if home >= len(devices) {
+			return nil
+		}
+	}
+}

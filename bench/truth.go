@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func truth(context.Context, *bench) ([]row, error) { return nil, nil }
