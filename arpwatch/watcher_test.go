@@ -32,31 +32,37 @@ func TestProbe(t *testing.T) {
 			own:   []string{"192.168.1.2/24"},
 			probe: presence.Probe{Interface: "eth0", MAC: plug, Addr: target},
 			want:  unicast + ask + "c0a80102" + forTarget,
-		}, {
+		},
+		{
 			name:  "broadcast",
 			own:   []string{"192.168.1.2/24"},
 			probe: presence.Probe{Interface: "eth0", MAC: plug, Addr: target, Broadcast: true},
 			want:  broadcast + ask + "c0a80102" + forTarget,
-		}, {
+		},
+		{
 			name:  "from the address on the smallest subnet",
 			own:   []string{"10.0.0.2/8", "192.168.0.2/16", "192.168.1.2/24"},
 			probe: presence.Probe{Interface: "eth0", MAC: plug, Addr: target},
 			want:  unicast + ask + "c0a80102" + forTarget,
-		}, {
+		},
+		{
 			name:  "no address on that subnet",
 			own:   []string{"10.0.0.2/8"},
 			probe: presence.Probe{Interface: "eth0", MAC: plug, Addr: target},
 			want:  unicast + ask + "00000000" + forTarget,
-		}, {
+		},
+		{
 			name:  "no address",
 			probe: presence.Probe{Interface: "eth0", MAC: plug, Addr: target},
 			want:  unicast + ask + "00000000" + forTarget,
-		}, {
+		},
+		{
 			name:  "VLAN 10, where the interface has no address",
 			own:   []string{"192.168.1.2/24"},
 			probe: presence.Probe{Interface: "eth0.10", MAC: plug, Addr: target},
 			want:  unicast + "8100000a" + ask + "00000000" + forTarget,
-		}, {
+		},
+		{
 			name:  "two tags",
 			probe: presence.Probe{Interface: "eth0.100.10", MAC: plug, Addr: target},
 			want:  unicast + "88a80064" + "8100000a" + ask + "00000000" + forTarget,

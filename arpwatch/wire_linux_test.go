@@ -229,7 +229,7 @@ func TestWatcherHears(t *testing.T) {
 	for _, tt := range append(decodeTests, decodeTests[0]) { // at the end, one that is to be heard
 		l.send(unhex(t, tt.raw))
 		if tt.err != nil {
-			if tt.err != errNotARP { // which the filter does not pass
+			if !errors.Is(tt.err, errNotARP) { // which the filter does not pass
 				nonsense++
 			}
 			continue

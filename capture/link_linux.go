@@ -51,23 +51,15 @@ func describe(a *netlink.LinkAttrs) linkState {
 	}
 }
 
-// next is the state of the interface called name after one message of the
-// kernel. The addresses stay as long as the interface is the same one.
-func (s linkState) next(name string, u netlink.LinkUpdate) linkState {
+// concerns reports whether a message is about the interface called name, or
+// about the one that s describes. The state itself is asked for: a message may
+// have waited, and tell of a time before the last answer.
+func (s linkState) concerns(name string, u netlink.LinkUpdate) bool {
+	if u.IfInfomsg.Family != unix.AF_UNSPEC {
+		return false // a bridge speaks about its port, not about the interface
+	}
 	a := u.Attrs()
-	switch {
-	case u.IfInfomsg.Family != unix.AF_UNSPEC:
-		return s // a bridge speaks about its port, not about the interface
-	case a.Index == s.Index && (u.Header.Type == unix.RTM_DELLINK || a.Name != name):
-		return linkState{} // deleted, moved away or renamed
-	case a.Name != name || u.Header.Type != unix.RTM_NEWLINK:
-		return s
-	}
-	n := describe(a)
-	if n.Index == s.Index {
-		n.Prefixes = s.Prefixes
-	}
-	return n
+	return a.Name == name || a.Index == s.Index
 }
 
 // linkWatch follows one interface by name.

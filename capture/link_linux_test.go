@@ -1,11 +1,10 @@
 package capture
 
 import (
+	"errors"
 	"log/slog"
-	"net/netip"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -15,62 +14,55 @@ import (
 )
 
 // message is what the kernel says about a link.
-func message(typ uint16, family uint8, index int, name string, flags uint32) netlink.LinkUpdate {
+func message(typ uint16, family uint8, index int, name string) netlink.LinkUpdate {
 	return netlink.LinkUpdate{
 		IfInfomsg: nl.IfInfomsg{IfInfomsg: unix.IfInfomsg{Family: family, Index: int32(index)}},
 		Header:    unix.NlMsghdr{Type: typ},
-		Link: &netlink.Device{LinkAttrs: netlink.LinkAttrs{
-			Index: index, Name: name, HardwareAddr: station[:], RawFlags: flags, EncapType: "ether",
-		}},
+		Link:      &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index, Name: name}},
 	}
 }
 
-func TestLinkNext(t *testing.T) {
-	const up, carrier = unix.IFF_UP, unix.IFF_UP | unix.IFF_LOWER_UP
-	prefixes := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}
-	at := func(index int) Link { return Link{Index: index, MAC: station, Prefixes: prefixes} }
-	well := linkState{Link: at(2), up: true, carrier: true, encap: "ether"}
+func TestLinkConcerns(t *testing.T) {
+	eth0 := linkState{Link: Link{Index: 2}}
 	tests := []struct {
 		name string
 		from linkState
 		msg  netlink.LinkUpdate
-		want linkState
-		why  string
+		want bool
 	}{
-		{
-			name: "appears", msg: message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 2, "eth0", 0),
-			want: linkState{Link: Link{Index: 2, MAC: station}, encap: "ether"}, why: "eth0 is down",
-		}, {
-			name: "set up without carrier", from: well, msg: message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 2, "eth0", up),
-			want: linkState{Link: at(2), up: true, encap: "ether"}, why: "no carrier on eth0",
-		}, {
-			name: "carrier comes", from: linkState{Link: at(2), up: true},
-			msg: message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 2, "eth0", carrier), want: well,
-		}, {
-			name: "deleted", from: well, msg: message(unix.RTM_DELLINK, unix.AF_UNSPEC, 2, "eth0", 0),
-			why: "eth0 does not exist",
-		}, {
-			name: "renamed", from: well, msg: message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 2, "lan0", carrier),
-			why: "eth0 does not exist",
-		}, {
-			name: "another takes the name", from: well, msg: message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 7, "eth0", carrier),
-			want: linkState{Link: Link{Index: 7, MAC: station}, up: true, carrier: true, encap: "ether"},
-		},
-		{name: "the old one is deleted after that", from: well, msg: message(unix.RTM_DELLINK, unix.AF_UNSPEC, 1, "eth0", 0), want: well},
-		{name: "another link", from: well, msg: message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 3, "eth1", 0), want: well},
-		{name: "taken out of a bridge", from: well, msg: message(unix.RTM_DELLINK, unix.AF_BRIDGE, 2, "eth0", up), want: well},
+		{"it appears", linkState{}, message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 2, "eth0"), true},
+		{"it changes", eth0, message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 2, "eth0"), true},
+		{"it is deleted", eth0, message(unix.RTM_DELLINK, unix.AF_UNSPEC, 2, "eth0"), true},
+		{"it is renamed", eth0, message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 2, "lan0"), true},
+		{"another takes the name", eth0, message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 7, "eth0"), true},
+		{"another link", eth0, message(unix.RTM_NEWLINK, unix.AF_UNSPEC, 3, "eth1"), false},
+		{"it leaves a bridge", eth0, message(unix.RTM_DELLINK, unix.AF_BRIDGE, 2, "eth0"), false},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got := tt.from.next("eth0", tt.msg)
-			opts := cmp.Options{cmp.AllowUnexported(linkState{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
-			if d := cmp.Diff(tt.want, got, opts); d != "" {
-				t.Errorf("state (-want +got):\n%s", d)
-			}
-			if why := got.blind("eth0"); why != tt.why {
-				t.Errorf("blind because %q, want %q", why, tt.why)
-			}
-		})
+		if got := tt.from.concerns("eth0", tt.msg); got != tt.want {
+			t.Errorf("%s: concerns it: %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestLinkBlind(t *testing.T) {
+	attrs := func(index int, flags uint32) linkState {
+		return describe(&netlink.LinkAttrs{Index: index, HardwareAddr: station[:], RawFlags: flags, EncapType: "ether"})
+	}
+	tests := []struct {
+		state linkState
+		why   string
+	}{
+		{linkState{}, "eth0 does not exist"},
+		{attrs(2, 0), "eth0 is down"},
+		{attrs(2, unix.IFF_LOWER_UP), "eth0 is down"},
+		{attrs(2, unix.IFF_UP), "no carrier on eth0"},
+		{attrs(2, unix.IFF_UP|unix.IFF_LOWER_UP), ""},
+	}
+	for _, tt := range tests {
+		if why := tt.state.blind("eth0"); why != tt.why {
+			t.Errorf("%+v: blind because %q, want %q", tt.state, why, tt.why)
+		}
 	}
 }
 
@@ -104,7 +96,7 @@ func TestWatchAgain(t *testing.T) {
 func TestListenerNotEthernet(t *testing.T) {
 	l := NewListener(Config{Interface: "tun0", Handle: func(Frame) {}, State: func(presence.Sensing) {}})
 	s := &session{Listener: l, link: linkState{Link: Link{Index: 9}, up: true, carrier: true, encap: "none"}}
-	if err := s.follow(); err != ErrNotEthernet || !permanent(err) {
+	if err := s.follow(); !errors.Is(err, ErrNotEthernet) || !permanent(err) {
 		t.Errorf("error %v, want ErrNotEthernet", err)
 	}
 }

@@ -190,9 +190,12 @@ func (s *session) linkChanged(u netlink.LinkUpdate, ok bool) error {
 	if !ok {
 		return s.watchAgain()
 	}
-	n := s.link.next(s.cfg.Interface, u)
-	if n.Index != s.link.Index && n.Index != 0 {
-		n.Prefixes, _ = s.watch.prefixes(n.Index)
+	if !s.link.concerns(s.cfg.Interface, u) {
+		return nil
+	}
+	n, err := s.watch.list()
+	if err != nil {
+		return err
 	}
 	if n.Index != s.link.Index || n.up != s.link.up || n.carrier != s.link.carrier {
 		s.retryNow()
@@ -209,9 +212,11 @@ func (s *session) addrChanged(index int, ok bool) error {
 	if index != s.link.Index {
 		return nil
 	}
-	if ps, err := s.watch.prefixes(index); err == nil {
-		s.link.Prefixes = ps
+	ps, err := s.watch.prefixes(index)
+	if err != nil {
+		return err
 	}
+	s.link.Prefixes = ps
 	return nil
 }
 
