@@ -151,8 +151,19 @@ func (l *link) connect(ctx context.Context) error {
 	if code := token.(*paho.ConnectToken).ReturnCode(); code != packets.Accepted && code < packets.ErrNetworkError {
 		return refused(code)
 	}
-	return token.Error()
+	if err := token.Error(); err != nil {
+		return unanswered{err, l.conn.Load() != nil}
+	}
+	return nil
 }
+
+// unanswered is a connection that failed before a CONNACK came.
+type unanswered struct {
+	error
+	open bool // there was a connection, TLS included
+}
+
+func (u unanswered) Unwrap() error { return u.error }
 
 // subscribe asks for everything that we listen to. A filter that the broker
 // refuses is reported once; the rest goes on.

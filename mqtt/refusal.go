@@ -44,11 +44,25 @@ func (s *Session) explain(err error) string {
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return "no MQTT over WebSocket at that address: check the port and path of PORCHLIGHT_MQTT_URL"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the broker closed the connection"
+		return s.explainClosed(err)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "the broker does not answer: check the network, and that the port is one for MQTT"
 	}
 	return err.Error()
+}
+
+// explainClosed explains a connection that the broker ended without a word.
+func (s *Session) explainClosed(err error) string {
+	var u unanswered
+	switch {
+	case !errors.As(err, &u):
+		return "the broker closed the connection"
+	case s.addr.encrypted() && !u.open:
+		return "the broker closed the connection in the TLS handshake: does PORCHLIGHT_MQTT_URL have its TLS port?"
+	case s.addr.encrypted() && s.cfg.CertFile == "":
+		return "the broker closed the connection without an answer: if it wants a client certificate, set PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE"
+	}
+	return "the broker closed the connection without an answer: is the port in PORCHLIGHT_MQTT_URL one for mqtt, not for TLS (mqtts://) or WebSocket (ws://)?"
 }
 
 // explainRefusal explains a CONNACK that says no (MQTT 3.1.1, section 3.2.2.3).
@@ -77,7 +91,7 @@ func (s *Session) explainTLS(err error) string {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	var alert *net.OpError
 	switch {
 	case errors.As(err, &authority):
 		return "the broker's certificate is signed by an unknown authority: set PORCHLIGHT_MQTT_CA_FILE to the authority's certificate"
@@ -89,8 +103,8 @@ func (s *Session) explainTLS(err error) string {
 		return "the broker's certificate is not valid: " + invalid.Error()
 	case errors.As(err, &record):
 		return "the broker answers without TLS on this port: use its TLS port, or mqtt:// (ws://) in PORCHLIGHT_MQTT_URL"
-	case errors.As(err, &alert):
-		return fmt.Sprintf("the broker ends the TLS handshake (%v): if it wants a client certificate, set PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE", alert)
+	case errors.As(err, &alert) && alert.Op == "remote error": // what crypto/tls calls the other side's alert
+		return fmt.Sprintf("the broker ends the TLS handshake (%v): if it wants a client certificate, set PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE", alert.Err)
 	}
 	return ""
 }

@@ -1,0 +1,123 @@
+package mqtt
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"porchlight/presence"
+)
+
+type arrival struct {
+	topic string
+	at    time.Time
+}
+
+func newClient(b *testing.B, m *mosquitto, id string) paho.Client {
+	b.Helper()
+	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://127.0.0.1:" + m.port).SetClientID(id).
+		SetProtocolVersion(4).SetAutoReconnect(false).SetOrderMatters(false))
+	if token := c.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+		b.Fatal(token.Error())
+	}
+	b.Cleanup(func() { c.Disconnect(0) })
+	return c
+}
+
+// BenchmarkLatency measures from Update to a subscriber, through a mosquitto on
+// this machine at QoS 1, beside the floor: a bare publish of the same payload
+// through the same broker to the same subscriber. Run it with -benchtime 1x.
+func BenchmarkLatency(b *testing.B) {
+	const n = 1000
+	m := newMosquitto(b, plain)
+	m.start(b)
+	arrived := make(chan arrival, 4*n)
+	sub := newClient(b, m, "subscriber")
+	token := sub.Subscribe(options.AllStates(), 1, func(_ paho.Client, msg paho.Message) {
+		if !msg.Retained() {
+			arrived <- arrival{msg.Topic(), time.Now()}
+		}
+	})
+	token.Wait()
+	bare := newClient(b, m, "bare")
+	events := newMemoryLog()
+	s, err := New(Config{URL: "mqtt://127.0.0.1:" + m.port, Announce: true, Discovery: options,
+		HAStatusTopic: "homeassistant/status", Log: new(logBuffer).logger()}, events, new(orders))
+	if err != nil {
+		b.Fatal(err)
+	}
+	devices := make([]presence.Device, n)
+	for i := range devices {
+		devices[i] = phone(i, presence.NotHome)
+	}
+	s.Update(devices)
+	s.SetSummary(household(0))
+	ctx := b.Context()
+	go s.Run(ctx)
+	for range n { // the first publish
+		<-arrived
+	}
+	time.Sleep(7 * time.Second) // until left-overs have been looked for
+
+	state := presence.NotHome
+	flip := func() {
+		state = map[presence.State]presence.State{presence.Home: presence.NotHome, presence.NotHome: presence.Home}[state]
+	}
+	ours := func(i int) {
+		d := phone(i, state)
+		d.Since = time.Now()
+		s.Update([]presence.Device{d})
+		events.append(presence.Event{Type: presence.Arrived, ID: d.ID, MAC: d.MAC, Why: "ARP request", Time: d.Since})
+	}
+	floor := func(i int) { bare.Publish(options.Topics.State(phone(n+i, state).ID), 1, true, string(state)) }
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\tmedian\t99th percentile\t")
+	defer table.Flush()
+	for range b.N {
+		for _, run := range []struct {
+			name  string
+			gap   time.Duration
+			first int // device
+			send  func(int)
+		}{
+			{"floor, 200/s", 5 * time.Millisecond, n, floor},
+			{"session, 200/s", 5 * time.Millisecond, 0, ours},
+			{"floor, 20/s", 50 * time.Millisecond, n, floor},
+			{"session, 20/s", 50 * time.Millisecond, 0, ours},
+		} {
+			if run.first == 0 {
+				flip()
+			}
+			took := measure(arrived, n, run.first, run.gap, run.send)
+			fmt.Fprintf(table, "%s\t%v\t%v\t\n", run.name, took[n/2], took[n*99/100])
+		}
+	}
+}
+
+// measure sends n messages at a steady rate and returns how long each took to
+// arrive, sorted.
+func measure(arrived <-chan arrival, n, first int, gap time.Duration, send func(int)) []time.Duration {
+	sentAt := make(map[string]time.Time, n)
+	tick := time.NewTicker(gap)
+	defer tick.Stop()
+	var took []time.Duration
+	collect := func(a arrival) { took = append(took, a.at.Sub(sentAt[a.topic])) }
+	for i := range n {
+		<-tick.C
+		sentAt[options.Topics.State(phone(first+i, "").ID)] = time.Now()
+		send(i)
+		for len(arrived) > 0 {
+			collect(<-arrived)
+		}
+	}
+	for len(took) < n {
+		collect(<-arrived)
+	}
+	slices.Sort(took)
+	return took
+}
