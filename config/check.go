@@ -117,9 +117,12 @@ func (c *Config) checkTimes(f *faults) {
 		f.expect(name, low <= d && d <= high, "between "+short(low)+" and "+short(high))
 	}
 	const week = 7 * 24 * time.Hour
-	between("AWAY_MIN", c.AwayMin, 5*time.Second, week)
-	between("AWAY_MAX", c.AwayMax, 5*time.Second, week)
-	between("AWAY_INITIAL", c.AwayInitial, 5*time.Second, week)
+	if f.fine("AWAY_MIN", "AWAY_INITIAL", "AWAY_MAX") {
+		c.followAway(f)
+	}
+	between("AWAY_MIN", c.AwayMin, time.Second, week)
+	between("AWAY_MAX", c.AwayMax, time.Second, week)
+	between("AWAY_INITIAL", c.AwayInitial, time.Second, week)
 	if f.fine("AWAY_MIN", "AWAY_INITIAL", "AWAY_MAX") {
 		f.expect("AWAY_MIN", c.AwayMin <= c.AwayMax, "at most PORCHLIGHT_AWAY_MAX, which is "+short(c.AwayMax))
 	}
@@ -128,12 +131,33 @@ func (c *Config) checkTimes(f *faults) {
 			"between PORCHLIGHT_AWAY_MIN and PORCHLIGHT_AWAY_MAX, which are "+short(c.AwayMin)+" and "+short(c.AwayMax))
 	}
 	if c.AwayAfter != 0 {
-		between("AWAY_AFTER", c.AwayAfter, 5*time.Second, week)
+		between("AWAY_AFTER", c.AwayAfter, time.Second, week)
 	}
-	between("PROBE_INTERVAL", c.ProbeInterval, time.Second, time.Hour)
-	between("SWEEP_INTERVAL", c.SweepInterval, 10*time.Second, week)
+	between("PROBE_INTERVAL", c.ProbeInterval, 100*time.Millisecond, time.Hour)
+	between("SWEEP_INTERVAL", c.SweepInterval, time.Second, week)
 	between("OUTAGE_HOLD", c.OutageHold, 0, 24*time.Hour)
 	between("FORGET_AFTER", c.ForgetAfter, time.Hour, 100*365*24*time.Hour)
+}
+
+// followAway lets those of the three bounds of the away timeout that are not
+// set follow those that are, so that one can be set alone.
+func (c *Config) followAway(f *faults) {
+	given := func(name string) bool { return f.vars[Prefix+name] != "" }
+	if !given("AWAY_MAX") {
+		c.AwayMax = max(c.AwayMax, c.AwayMin)
+		if given("AWAY_INITIAL") {
+			c.AwayMax = max(c.AwayMax, c.AwayInitial)
+		}
+	}
+	if !given("AWAY_MIN") {
+		c.AwayMin = min(c.AwayMin, c.AwayMax)
+		if given("AWAY_INITIAL") {
+			c.AwayMin = min(c.AwayMin, c.AwayInitial)
+		}
+	}
+	if !given("AWAY_INITIAL") {
+		c.AwayInitial = min(max(c.AwayInitial, c.AwayMin), c.AwayMax)
+	}
 }
 
 func (c *Config) checkLimits(f *faults) {

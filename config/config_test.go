@@ -171,10 +171,10 @@ func TestFaults(t *testing.T) {
 		"network":             {[]string{"SWEEP_PREFIXES=192.168.1.0"}, `SWEEP_PREFIXES="192.168.1.0": want networks such as 192.168.1.0/24, comma-separated`},
 		"network too large":   {[]string{"SWEEP_PREFIXES=10.0.0.0/15"}, `SWEEP_PREFIXES="10.0.0.0/15": want IPv4 networks of at most a /16, such as 192.168.1.0/24`},
 		"network of IPv6":     {[]string{"SWEEP_PREFIXES=fd00::/64"}, `SWEEP_PREFIXES="fd00::/64": want IPv4 networks of at most a /16, such as 192.168.1.0/24`},
-		"min above max":       {[]string{"AWAY_MIN=2h", "AWAY_INITIAL=2h"}, `AWAY_MIN="2h": want at most PORCHLIGHT_AWAY_MAX, which is 1h`},
-		"default above max":   {[]string{"AWAY_MAX=5m"}, `AWAY_INITIAL (by default "10m"): want between PORCHLIGHT_AWAY_MIN and PORCHLIGHT_AWAY_MAX, which are 20s and 5m`},
-		"negative":            {[]string{"AWAY_AFTER=-5m"}, `AWAY_AFTER="-5m": want between 5s and 168h`},
-		"too often":           {[]string{"PROBE_INTERVAL=1ms"}, `PROBE_INTERVAL="1ms": want between 1s and 1h`},
+		"min above max":       {[]string{"AWAY_MIN=2h", "AWAY_MAX=1h"}, `AWAY_MIN="2h": want at most PORCHLIGHT_AWAY_MAX, which is 1h`},
+		"initial above max":   {[]string{"AWAY_MAX=5m", "AWAY_INITIAL=6m"}, `AWAY_INITIAL="6m": want between PORCHLIGHT_AWAY_MIN and PORCHLIGHT_AWAY_MAX, which are 20s and 5m`},
+		"negative":            {[]string{"AWAY_AFTER=-5m"}, `AWAY_AFTER="-5m": want between 1s and 168h`},
+		"too often":           {[]string{"PROBE_INTERVAL=1ms"}, `PROBE_INTERVAL="1ms": want between 100ms and 1h`},
 		"scheme":              {[]string{"MQTT_URL=http://broker"}, `MQTT_URL="http://broker": want mqtt://, mqtts://, ws:// or wss:// at the beginning`},
 		"no scheme":           {[]string{"MQTT_URL=192.168.1.10:1883"}, `MQTT_URL="192.168.1.10:1883": want an address such as mqtt://192.168.1.10:1883`},
 		"no host":             {[]string{"MQTT_URL=mqtt://:1883"}, `MQTT_URL="mqtt://:1883": want an address such as mqtt://192.168.1.10:1883`},
@@ -398,5 +398,25 @@ func TestLogger(t *testing.T) {
 	Config{LogFormat: "json"}.Logger(&out).Info("hello")
 	if !strings.HasPrefix(out.String(), "{") {
 		t.Errorf("got %q, want JSON", out.String())
+	}
+}
+
+// One bound of the away timeout can be set alone: the others follow.
+func TestAwayBoundsFollow(t *testing.T) {
+	for _, c := range []struct {
+		set                string
+		low, initial, high time.Duration
+	}{
+		{"AWAY_MAX=5m", 20 * time.Second, 5 * time.Minute, 5 * time.Minute},
+		{"AWAY_MAX=5s", 5 * time.Second, 5 * time.Second, 5 * time.Second},
+		{"AWAY_INITIAL=5s", 5 * time.Second, 5 * time.Second, time.Hour},
+		{"AWAY_INITIAL=2h", 20 * time.Second, 2 * time.Hour, 2 * time.Hour},
+		{"AWAY_MIN=2h", 2 * time.Hour, 2 * time.Hour, 2 * time.Hour},
+		{"AWAY_MIN=15m", 15 * time.Minute, 15 * time.Minute, time.Hour},
+	} {
+		cfg, _, err := Load([]string{"PORCHLIGHT_DATA_DIR=/x", Prefix + c.set})
+		if err != nil || cfg.AwayMin != c.low || cfg.AwayInitial != c.initial || cfg.AwayMax != c.high {
+			t.Errorf("%s: %s, %s, %s, %v", c.set, cfg.AwayMin, cfg.AwayInitial, cfg.AwayMax, err)
+		}
 	}
 }
