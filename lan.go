@@ -10,12 +10,12 @@ import (
 	"strings"
 
 	"github.com/gopacket/gopacket/macs"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
 
 	"porchlight/arpwatch"
 	"porchlight/config"
 	"porchlight/dhcpwatch"
+	"porchlight/doctor"
 	"porchlight/presence"
 )
 
@@ -97,33 +97,17 @@ func (l *lan) Sweep(ctx context.Context) error {
 // interfaces returns the names of the interfaces to listen on: those that are
 // set, else the default route's.
 func interfaces(cfg config.Config) ([]string, error) {
-	if len(cfg.Interfaces) == 0 {
-		return defaultInterfaces()
-	}
-	for _, name := range cfg.Interfaces {
-		if _, err := net.InterfaceByName(name); err != nil {
-			return nil, fmt.Errorf("there is no interface %q: set PORCHLIGHT_INTERFACES to one or more of %s", name, existing())
-		}
-	}
-	return cfg.Interfaces, nil
-}
-
-func defaultInterfaces() ([]string, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	names, err := doctor.Interfaces(cfg.Interfaces)
 	if err != nil {
 		return nil, fmt.Errorf("looking for the default route: %w", err)
 	}
-	var names []string
-	for _, r := range routes {
-		if r.Dst != nil && r.Dst.IP != nil && !r.Dst.IP.IsUnspecified() {
-			continue
-		}
-		if i, err := net.InterfaceByIndex(r.LinkIndex); err == nil && !slices.Contains(names, i.Name) && len(i.HardwareAddr) == 6 {
-			names = append(names, i.Name)
-		}
-	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("this machine has no default route to tell its LAN by: set PORCHLIGHT_INTERFACES to one or more of %s", existing())
+	}
+	for _, name := range names {
+		if _, err := net.InterfaceByName(name); err != nil {
+			return nil, fmt.Errorf("there is no interface %q: set PORCHLIGHT_INTERFACES to one or more of %s", name, existing())
+		}
 	}
 	return names, nil
 }

@@ -172,6 +172,16 @@ func (n network) chosen(set []string) []string {
 	return []string{n.routes[0].link}
 }
 
+// Interfaces returns the interfaces to listen on: those that are set, else the
+// one of the preferred default route; none when there is no such route.
+func Interfaces(set []string) ([]string, error) {
+	n, err := readNetwork()
+	if err != nil {
+		return nil, err
+	}
+	return n.chosen(set), nil
+}
+
 // askable returns a few addresses on the interface that somebody probably
 // answers for: the gateway's first.
 func (n network) askable(name string) []netip.Addr {
