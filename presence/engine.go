@@ -314,9 +314,6 @@ func (e *Engine) learnSilence(d *device, silence time.Duration, ev Evidence, at 
 		d.model.join(silence)
 	} else {
 		d.ended, d.endedAt = silence, at
-		if silence < 2*e.cfg.ProbeInterval {
-			e.settle(d) // too short to have been a join: nothing to wait for
-		}
 	}
 	e.tune(d)
 }

@@ -459,7 +459,7 @@ func TestClockStartsWithFirstCall(t *testing.T) {
 // TestSame has the same inputs twice: the outputs are the same, byte for byte.
 func TestSame(t *testing.T) {
 	play := func() []byte {
-		r := newRig(t, Config{MaxDevices: 300, MaxTracked: 20}, anchor(1), anchor(2), sleeper(3), anchor(4))
+		r := newRig(t, Config{MaxDevices: 1000, MaxTracked: 20}, anchor(1), anchor(2), sleeper(3), anchor(4))
 		r.answers[mac(4)] = true
 		for i := range 400 {
 			r.hear(Sighting{Interface: "eth0.3", MAC: MAC{2, byte(i >> 8), byte(i)}, Addr: addr(i), Kind: ARPRequest})

@@ -10,14 +10,17 @@ import (
 const (
 	// Before anyone on a link is declared away, a few devices there that are
 	// practically never away are asked, this many times this far apart: when
-	// they are silent too, it is the access point that is away.
+	// they are silent too, it is the access point that is away. They are those
+	// that were not heard for longest, as the access point may be one of many.
 	checkSize    = 8
 	checkAsks    = 5
 	checkSpacing = time.Second
 	// checkFresh is how long the answer of the last check is good for.
 	checkFresh = 6 * time.Second
-	// outageSize is how many of them must be silent together.
-	outageSize = 2
+	// This many of them must be silent together: at least two, and one for every
+	// outagePer that there are, since of many some leave together by chance.
+	outageLeast, outageMost = 2, 6
+	outagePer               = 32
 	// A device can be relied on to answer at once when its timeout is no longer
 	// than anchorTimeout, or twice the time until it is first asked.
 	anchorTimeout = 2 * time.Minute
@@ -32,8 +35,9 @@ type link struct {
 	why    string
 	since  time.Time
 
-	checking  []*device // who is being asked, in order of their MACs
+	checking  []*device // who is being asked
 	checkedAt time.Time
+	enough    int // how many of them must be silent
 	asksLeft  int
 	nextAsk   time.Time
 
@@ -180,10 +184,13 @@ func (e *Engine) check(l *link) {
 			anchors = append(anchors, d)
 		}
 	})
-	if len(anchors) < outageSize {
+	l.enough = min(max(len(anchors)/outagePer, outageLeast), outageMost)
+	if len(anchors) < l.enough {
 		return
 	}
-	slices.SortFunc(anchors, func(a, b *device) int { return compareMACs(a.MAC, b.MAC) })
+	slices.SortFunc(anchors, func(a, b *device) int {
+		return cmp.Or(a.heard.Compare(b.heard), compareMACs(a.MAC, b.MAC))
+	})
 	l.checking = anchors[:min(len(anchors), checkSize)]
 }
 
@@ -192,7 +199,7 @@ func (e *Engine) watch(l *link) {
 	if len(l.checking) > 0 && !e.now.Before(l.nextAsk) {
 		silent := slices.DeleteFunc(slices.Clone(l.checking), func(d *device) bool { return d.heard.After(l.checkedAt) })
 		switch {
-		case len(silent) < outageSize:
+		case len(silent) < l.enough:
 			l.checking = nil
 		case l.asksLeft == 0:
 			l.checking = nil

@@ -119,19 +119,22 @@ func TestLateTick(t *testing.T) {
 		t.Errorf("%+v", r.events)
 	}
 
-	r = newRig(t, Config{}, responsive(1))
-	r.now = t0.Add(20 * time.Minute)
-	r.take(r.e.Tick(r.now))
-	r.wait(time.Minute)
-	if got := r.types(); len(got) != 1 {
-		t.Fatalf("events %v", got)
-	}
-	last := time.Time{}
-	for i, p := range r.sends()[1:] {
-		if gap := p.at.Sub(last); gap < askGap {
-			t.Errorf("probe %d comes %s after the one before", i, gap)
+	for _, rec := range []Record{responsive(1), sleeper(1)} {
+		r = newRig(t, Config{}, rec)
+		r.hear(sighting(1, ARPReply))
+		r.now = t0.Add(20 * time.Minute)
+		r.take(r.e.Tick(r.now))
+		r.wait(time.Hour)
+		if got := r.types(); len(got) != 1 {
+			t.Fatalf("events %v", got)
 		}
-		last = p.at
+		last := time.Time{}
+		for i, p := range r.sends() {
+			if gap := p.at.Sub(last); gap < askGap {
+				t.Errorf("probe %d comes %s after the one before", i, gap)
+			}
+			last = p.at
+		}
 	}
 }
 

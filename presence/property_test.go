@@ -1,0 +1,225 @@
+package presence
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// world is an Engine in the hands of chance, with what must hold of it.
+type world struct {
+	t     *rapid.T
+	e     *Engine
+	cfg   Config
+	now   time.Time
+	mute  bool
+	blind map[string]bool
+	seen  map[ID]EventType // the last of arrived and left
+	alive map[ID]time.Time // last evidence, or the end of a blindness
+}
+
+// take checks the events of a call and reports its probes as sent.
+func (w *world) take(out Output) {
+	for _, ev := range out.Events {
+		d, ok := w.e.Device(ev.ID)
+		if ev.Type != Arrived && ev.Type != Left {
+			continue
+		}
+		if !ok && !slices.Contains(out.Forgotten, ev.ID) {
+			w.t.Fatalf("%s of a device that is unknown", ev.Type)
+		}
+		if w.seen[ev.ID] == ev.Type || w.seen[ev.ID] == "" && ev.Type == Left {
+			w.t.Fatalf("%s after %q", ev.Type, w.seen[ev.ID])
+		}
+		w.seen[ev.ID] = ev.Type
+		if ev.Why == "" || ev.Time.Location() != time.UTC {
+			w.t.Fatalf("event %+v", ev)
+		}
+		if ev.Type == Left && ok {
+			if w.blind[parent(d.Interface)] {
+				w.t.Fatalf("%s left while blind", ev.ID)
+			}
+			if silence := w.now.Sub(w.alive[ev.ID]); silence < d.AwayAfter {
+				w.t.Fatalf("%s left after %s, its timeout is %s", ev.ID, silence, d.AwayAfter)
+			}
+		}
+	}
+	for _, id := range out.Forgotten {
+		delete(w.seen, id)
+		delete(w.alive, id)
+	}
+	for _, p := range slices.Clone(out.Probes) {
+		if w.blind[parent(p.Interface)] {
+			w.t.Fatalf("asked on a blind interface: %+v", p)
+		}
+		if !w.mute {
+			w.e.Asked(w.now, p)
+		}
+	}
+}
+
+// pass lets time pass until end, as the Engine wants to be woken.
+func (w *world) pass(end time.Time) {
+	for n := 0; ; n++ {
+		next := w.e.Next()
+		if next.After(end) {
+			break
+		}
+		if next.After(w.now) {
+			w.now, n = next, 0
+		}
+		if n > 5000 {
+			w.t.Fatalf("no progress: now %s, next %s", w.now, next)
+		}
+		w.take(w.e.Tick(w.now))
+	}
+	w.now = end
+}
+
+func (w *world) check() {
+	home, tracked, queued := 0, 0, 0
+	for _, d := range w.e.Devices() {
+		if d.State == Home {
+			home++
+		}
+		if d.Tracked {
+			tracked++
+		}
+		if (w.seen[d.ID] == Arrived) != (d.State == Home) {
+			w.t.Fatalf("%s is %s after %q", d.ID, d.State, w.seen[d.ID])
+		}
+		if w.cfg.AwayAfter == 0 && d.Settings.AwayAfter == 0 && d.AwayAfter > w.e.cfg.AwayMax {
+			w.t.Fatalf("%s has a timeout of %s", d.ID, d.AwayAfter)
+		}
+	}
+	if s := w.e.Summary(); s.Home != home || s.Known != len(w.e.devices) {
+		w.t.Fatalf("summary %+v, but %d are home", s, home)
+	}
+	if tracked != w.e.tracked || tracked > w.cfg.MaxTracked {
+		w.t.Fatalf("%d tracked, counted %d, limit %d", tracked, w.e.tracked, w.cfg.MaxTracked)
+	}
+	if len(w.e.devices) > w.cfg.MaxDevices || len(w.e.byMAC) != len(w.e.devices) {
+		w.t.Fatalf("%d devices, %d MACs", len(w.e.devices), len(w.e.byMAC))
+	}
+	for i, d := range w.e.due {
+		if d.heap != i || w.e.devices[d.ID] != d || i > 0 && w.e.due.Less(i, (i-1)/2) {
+			w.t.Fatalf("the queue is broken at %d", i)
+		}
+	}
+	for _, d := range w.e.devices {
+		if d.heap >= 0 {
+			queued++
+		} else if d.State == Home && !w.e.blind(d) {
+			w.t.Fatalf("nobody will look after %s", d.ID)
+		}
+	}
+	if queued != len(w.e.due) {
+		w.t.Fatalf("%d in the queue, %d think so", len(w.e.due), queued)
+	}
+}
+
+func TestProperties(t *testing.T) {
+	interfaces := []string{"eth0", "eth0.10", "wlan0"}
+	minutes := func(lo, hi int) *rapid.Generator[time.Duration] {
+		return rapid.Map(rapid.IntRange(lo*60, hi*60), func(s int) time.Duration { return time.Duration(s) * time.Second })
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{
+			t: t, now: t0, blind: map[string]bool{}, seen: map[ID]EventType{},
+			alive: map[ID]time.Time{},
+			cfg: Config{
+				AwayMax:       minutes(1, 60).Draw(t, "AwayMax"),
+				AwayInitial:   minutes(1, 10).Draw(t, "AwayInitial"),
+				AwayAfter:     rapid.SampledFrom([]time.Duration{0, 0, 0, 5 * time.Second, 7 * time.Minute}).Draw(t, "AwayAfter"),
+				ProbeInterval: rapid.SampledFrom([]time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute}).Draw(t, "ProbeInterval"),
+				MaxTracked:    rapid.IntRange(0, 6).Draw(t, "MaxTracked"),
+				MaxDevices:    rapid.IntRange(4, 12).Draw(t, "MaxDevices"),
+				ForgetAfter:   minutes(60, 3000).Draw(t, "ForgetAfter"),
+				Track:         rapid.SampledFrom([]TrackPolicy{TrackAll, TrackNamed, TrackNone}).Draw(t, "Track"),
+				Passive:       rapid.Bool().Draw(t, "Passive"),
+			},
+		}
+		w.cfg.AwayInitial = min(w.cfg.AwayInitial, w.cfg.AwayMax)
+		w.e = New(w.cfg)
+		var known []Record
+		for i := range rapid.IntRange(0, w.cfg.MaxDevices).Draw(t, "restored") {
+			r := anchor(i)
+			if rapid.Bool().Draw(t, "phone") {
+				r = sleeper(i)
+			}
+			known = append(known, r)
+			w.seen[r.ID], w.alive[r.ID] = Arrived, t0
+		}
+		w.take(w.e.Restore(t0, known))
+		device := rapid.IntRange(0, 15)
+		id := func() ID { return mac(device.Draw(t, "device")).ID() }
+		t.Repeat(map[string]func(*rapid.T){
+			"sight": func(t *rapid.T) {
+				n := device.Draw(t, "device")
+				s := Sighting{
+					At: w.now, Interface: rapid.SampledFrom(interfaces).Draw(t, "interface"), MAC: mac(n),
+					Addr: addr(rapid.IntRange(0, 20).Draw(t, "addr")), Kind: Kind(rapid.IntRange(0, 20).Draw(t, "kind")),
+					Unicast: rapid.Bool().Draw(t, "unicast"),
+				}
+				if w.blind[parent(s.Interface)] {
+					t.Skip()
+				}
+				if late := rapid.IntRange(0, 5).Draw(t, "late"); late == 1 {
+					s.At = s.At.Add(-time.Minute)
+				}
+				out := w.e.Sight(s)
+				if _, ok := w.e.Device(mac(n).ID()); ok && s.Evidence() >= Alive && s.At.After(w.alive[mac(n).ID()]) {
+					w.alive[mac(n).ID()] = s.At
+				}
+				w.take(out)
+			},
+			"wait": func(t *rapid.T) { w.pass(w.now.Add(minutes(0, 20).Draw(t, "wait"))) },
+			"long": func(t *rapid.T) { w.pass(w.now.Add(minutes(0, 2000).Draw(t, "long"))) },
+			"late tick": func(t *rapid.T) {
+				w.now = w.now.Add(minutes(0, 90).Draw(t, "late"))
+				w.take(w.e.Tick(w.now))
+			},
+			"back": func(t *rapid.T) { w.take(w.e.Tick(w.now.Add(-time.Hour))) },
+			"sense": func(t *rapid.T) {
+				name := rapid.SampledFrom([]string{"eth0", "wlan0"}).Draw(t, "interface")
+				w.blind[name] = rapid.Bool().Draw(t, "blind")
+				w.take(w.e.Sense(Sensing{At: w.now, Interface: name, Blind: w.blind[name], Why: "chance"}))
+			},
+			"gap": func(t *rapid.T) {
+				w.now = w.now.Add(minutes(0, 600).Draw(t, "gap"))
+				w.take(w.e.Gap(w.now, "the machine slept"))
+			},
+			"mute": func(t *rapid.T) { w.mute = !w.mute },
+			"set": func(t *rapid.T) {
+				name, track := rapid.SampledFrom([]string{"", "Kettle"}).Draw(t, "name"), rapid.Bool().Draw(t, "track")
+				after := rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Minute}).Draw(t, "after")
+				c := rapid.SampledFrom([]Change{{Name: &name}, {Track: &track}, {AwayAfter: &after}, {}}).Draw(t, "change")
+				out, _ := w.e.Set(w.now, id(), c)
+				w.take(out)
+			},
+			"asked": func(t *rapid.T) { w.e.AskedAddr(w.now, addr(rapid.IntRange(0, 20).Draw(t, "addr"))) },
+			"touched": func(t *rapid.T) {
+				for _, r := range w.e.Touched() {
+					if _, err := r.Model.MarshalBinary(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+			"": func(t *rapid.T) { w.check() },
+		})
+		// In the end everyone is silent and everything can hear: they all leave.
+		w.mute = false
+		for _, name := range []string{"eth0", "wlan0"} {
+			w.blind[name] = false
+			w.take(w.e.Sense(Sensing{At: w.now, Interface: name}))
+		}
+		longest := max(w.e.cfg.AwayMax, w.e.cfg.AwayAfter, 20*time.Minute)
+		w.pass(w.now.Add(longest + patience + w.e.cfg.OutageHold + time.Minute))
+		w.check()
+		if n := w.e.Summary().Home; n > 0 {
+			t.Fatalf("%d are home after everyone fell silent", n)
+		}
+	})
+}
