@@ -1,0 +1,255 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"porchlight/discovery"
+	"porchlight/lab"
+	"porchlight/lab/labtest"
+	"porchlight/presence"
+)
+
+// lan is the prefix of every house.
+var lan = netip.MustParsePrefix("10.77.0.0/26")
+
+// topics are those of a house.
+var topics = discovery.Topics{Prefix: "porchlight", Node: "home", HAPrefix: "homeassistant"}
+
+// house is a virtual LAN with an observer, where porchlight and a broker run.
+type house struct {
+	t   testing.TB
+	lab *labtest.Lab
+	obs *lab.Observer
+	dir string // the data directory
+	env map[string]string
+
+	broker *lab.Broker // nil: none
+	sub    *subscriber
+}
+
+const (
+	realTimeout      = 5 * time.Second
+	probesPerTimeout = 5
+)
+
+// newHouse raises a house with a broker.
+func newHouse(t testing.TB) *house {
+	h := bareHouse(t)
+	h.withBroker("")
+	return h
+}
+
+// bareHouse raises a house without a broker.
+func bareHouse(t testing.TB) *house {
+	t.Helper()
+	l := labtest.StartWith(t, lab.Options{Prefix: lan})
+	h := &house{t: t, lab: l, obs: l.Observer("lan0", lab.WithAddr(l.Static(30))), dir: t.TempDir()}
+	h.env = map[string]string{
+		"DATA_DIR": h.dir, "INTERFACES": "lan0",
+		"AWAY_AFTER": realTimeout.String(), "PROBE_INTERVAL": (realTimeout / probesPerTimeout).String(),
+		"SWEEP_RATE": "1000/s", "LOG_LEVEL": "debug",
+	}
+	return h
+}
+
+// withBroker starts mosquitto beside the observer, where anybody can join in.
+func (h *house) withBroker(config string) {
+	h.broker = labtest.Mosquitto(h.t, lab.MosquittoOptions{Host: h.obs.Host, Config: config})
+	h.env["MQTT_URL"] = h.broker.URL()
+	h.sub = newSubscriber(h.t, h.obs.Host, h.broker.Addr())
+}
+
+// process is a running porchlight.
+type process struct {
+	t      testing.TB
+	cmd    *lab.Cmd
+	stdout buffer
+	stderr buffer
+}
+
+// command makes a porchlight with the house's settings.
+func (h *house) command(args ...string) *process {
+	h.t.Helper()
+	path, err := program()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	p := &process{t: h.t, cmd: h.obs.Command(context.Background(), path, args...)}
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "GORACE=atexit_sleep_ms=0"}
+	for k, v := range h.env {
+		p.cmd.Env = append(p.cmd.Env, "PORCHLIGHT_"+k+"="+v)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	return p
+}
+
+// start starts porchlight, which is stopped with the test if it still runs.
+func (h *house) start(args ...string) *process {
+	h.t.Helper()
+	p := h.command(args...)
+	p.start()
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		select {
+		case <-p.cmd.Done():
+		default:
+			p.stop()
+		}
+		if said := p.stderr.String(); strings.Contains(said, "DATA RACE") || strings.Contains(said, "\npanic: ") {
+			p.t.Error("porchlight broke")
+		}
+		if p.t.Failed() {
+			p.t.Logf("porchlight %v said:\n%s%s", p.cmd.Args[1:], p.stdout.String(), p.stderr.String())
+		}
+	})
+}
+
+// stop sends SIGTERM, and fails the test unless porchlight ends well in time.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Signal(syscall.SIGTERM); err != nil {
+		p.t.Errorf("SIGTERM: %v", err)
+	}
+	sent := time.Now()
+	if status := p.wait(); status != 0 {
+		p.t.Errorf("exit status %d after SIGTERM: %s", status, p.stderr.String())
+	}
+	if took := time.Since(sent); took > 3*time.Second {
+		p.t.Errorf("it took %s to end", took)
+	}
+}
+
+// wait waits for the end, and returns the exit status.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.cmd.Done():
+	case <-time.After(patience):
+		_ = p.cmd.Signal(syscall.SIGQUIT) // says where it hangs
+		p.cmd.Kill()
+		p.t.Fatalf("porchlight %v does not end:\n%s", p.cmd.Args[1:], p.stderr.String())
+	}
+	err := p.cmd.Wait()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	if err != nil {
+		p.t.Fatalf("porchlight %v: %v", p.cmd.Args[1:], err)
+	}
+	return 0
+}
+
+// run runs a command to its end and returns its exit status.
+func (h *house) run(args ...string) (p *process, status int) {
+	h.t.Helper()
+	p = h.start(args...)
+	return p, p.wait()
+}
+
+// must runs a command that works, and returns its standard output.
+func (h *house) must(args ...string) string {
+	h.t.Helper()
+	p, status := h.run(args...)
+	if status != 0 {
+		h.t.Fatalf("porchlight %v: exit status %d: %s", args, status, p.stderr.String())
+	}
+	return p.stdout.String()
+}
+
+// begin starts porchlight and waits until it has made its first run's list.
+func (h *house) begin() *process {
+	h.t.Helper()
+	h.sub.connect()
+	p := h.start()
+	if e, ok := h.sub.next(patience); !ok || e.Type != presence.Baseline {
+		h.t.Fatalf("the first event is %+v, want the baseline", e)
+	}
+	h.sub.awaitTopic(topics.Status(), "online")
+	return p
+}
+
+func (h *house) join(c *lab.Client) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	h.lab.Must(c.Join(ctx))
+}
+
+func macOf(c interface{ MAC() lab.MAC }) presence.MAC { return presence.MAC(c.MAC()) }
+
+// jsonLines reads JSON Lines.
+func jsonLines[T any](t testing.TB, text string) (all []T) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		var v T
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// eventually polls what belongs to another process.
+func eventually(t testing.TB, what string, f func() error) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s for %s: %v", patience, what, err)
+		}
+	}
+}
+
+// says waits for a text on standard error.
+func (p *process) says(text string) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("porchlight to say %q", text), func() error {
+		if strings.Contains(p.stderr.String(), text) {
+			return nil
+		}
+		return errors.New("it says:\n" + p.stderr.String())
+	})
+}
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

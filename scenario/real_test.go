@@ -1,0 +1,201 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"porchlight/discovery"
+	"porchlight/lab"
+	"porchlight/presence"
+)
+
+// reality is a world in a virtual LAN: everything in it is real but the wire.
+type reality struct {
+	*house
+	clients map[string]*lab.Client
+	running *process
+}
+
+// raise makes the world; who is there before the start has joined.
+func raise(t *testing.T, people []person) *reality {
+	w := &reality{house: newHouse(t), clients: map[string]*lab.Client{}}
+	w.sub.connect()
+	for i, p := range people {
+		if p.name == gateway.name {
+			people[i].mac = presence.MAC(w.lab.Gateway().MAC())
+			continue
+		}
+		opts := []lab.HostOption{lab.WithMAC(p.mac)}
+		if p.static > 0 {
+			opts = append(opts, lab.WithAddr(w.lab.Static(p.static)))
+		}
+		w.clients[p.name] = w.lab.Client(p.name, opts...)
+		if p.here {
+			w.house.join(w.clients[p.name])
+		}
+	}
+	return w
+}
+
+func (w *reality) client(p person) *lab.Client { return w.clients[p.name] }
+
+func (w *reality) timeout() time.Duration { return realTimeout }
+
+func (w *reality) start() { w.running = w.house.start() }
+func (w *reality) stop()  { w.running.stop() }
+func (w *reality) kill()  { w.running.cmd.Kill() }
+
+func (w *reality) breakBroker() { w.broker.Kill() }
+
+func (w *reality) mendBroker() {
+	w.within(func(ctx context.Context) error { return w.broker.Start(ctx) })
+	w.sub.mu.Lock()
+	clear(w.sub.latest) // a killed broker has forgotten what it kept
+	w.sub.mu.Unlock()
+	w.sub.connect()
+}
+
+func (w *reality) unplug() { w.lab.Must(w.obs.Unplug()) }
+func (w *reality) plug()   { w.within(func(ctx context.Context) error { return w.obs.Plug(ctx) }) }
+
+func (w *reality) within(f func(context.Context) error) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	w.lab.Must(f(ctx))
+}
+
+func (w *reality) join(p person) {
+	w.house.join(w.client(p))
+	if p.static > 0 {
+		w.announce(p)
+	}
+}
+
+func (w *reality) leave(p person) { w.lab.Must(w.client(p).Leave()) }
+func (w *reality) sleep(p person) { w.lab.Must(w.client(p).Sleep()) }
+func (w *reality) wake(p person)  { w.lab.Must(w.client(p).Wake()) }
+
+func (w *reality) announce(p person) {
+	_, err := w.client(p).Announce()
+	w.lab.Must(err)
+}
+
+func (w *reality) renew(p person) { w.within(w.client(p).Renew) }
+
+// release sends the RELEASE of one who stays to everyone, so that it is heard.
+func (w *reality) release(p person, stays bool) {
+	if !stays {
+		w.within(w.client(p).Release)
+		return
+	}
+	w.say(p, lab.DHCP{
+		Type: dhcpv4.MessageTypeRelease, MAC: p.mac, From: w.addr(p), To: w.lab.Gateway().Addr(),
+		ClientAddr: w.addr(p), Server: w.lab.Gateway().Addr(),
+	})
+}
+
+func (w *reality) say(p person, m lab.DHCP) {
+	frame, err := m.Frame()
+	w.lab.Must(err)
+	_, err = w.client(p).Say(frame)
+	w.lab.Must(err)
+}
+
+func (w *reality) claim(p person, second bool) {
+	was, a := w.addr(p), another(w.addr(p))
+	w.ip(p, "addr", "add", a.String()+"/26", "dev", "lan0")
+	if !second {
+		w.say(p, lab.DHCP{Type: dhcpv4.MessageTypeRequest, MAC: p.mac, Requested: a})
+		w.ip(p, "addr", "del", was.String()+"/26", "dev", "lan0")
+		w.ip(p, "addr", "replace", a.String()+"/26", "dev", "lan0") // the kernel took it away with the first
+	}
+	_, err := w.client(p).Say(lab.Announcement(p.mac, a).Frame())
+	w.lab.Must(err)
+}
+
+// another is an address that nobody has.
+func another(a netip.Addr) netip.Addr {
+	b := a.As4()
+	b[3] += 10
+	return netip.AddrFrom4(b)
+}
+
+func (w *reality) ip(p person, args ...string) {
+	out, err := w.client(p).Command(context.Background(), "ip", args...).CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("ip %v: %v: %s", args, err, out)
+	}
+}
+
+func (w *reality) offered(p person) {
+	a := w.addr(p)
+	if !a.IsValid() {
+		a = netip.MustParseAddr("10.77.0.60")
+	}
+	gw := w.lab.Gateway()
+	for _, kind := range []dhcpv4.MessageType{dhcpv4.MessageTypeOffer, dhcpv4.MessageTypeAck} {
+		m, err := dhcpv4.New(dhcpv4.WithMessageType(kind), dhcpv4.WithHwAddr(net.HardwareAddr(p.mac[:])), dhcpv4.WithYourIP(a.AsSlice()))
+		w.lab.Must(err)
+		m.OpCode = dhcpv4.OpcodeBootReply
+		gwMAC := gw.MAC()
+		eth := &layers.Ethernet{SrcMAC: gwMAC[:], DstMAC: p.mac[:], EthernetType: layers.EthernetTypeIPv4}
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: gw.Addr().AsSlice(), DstIP: a.AsSlice()}
+		udp := &layers.UDP{SrcPort: 67, DstPort: 68}
+		w.lab.Must(udp.SetNetworkLayerForChecksum(ip))
+		buf := gopacket.NewSerializeBuffer()
+		w.lab.Must(gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
+			eth, ip, udp, gopacket.Payload(m.ToBytes())))
+		_, err = gw.Say(buf.Bytes())
+		w.lab.Must(err)
+	}
+}
+
+func (w *reality) next(within time.Duration) (presence.Event, bool) { return w.sub.next(within) }
+
+func (w *reality) state(p person) presence.State {
+	return presence.State(w.sub.get(topics.State(p.mac.ID())))
+}
+
+func (w *reality) attributes(p person) (a discovery.Attributes) {
+	if s := w.sub.get(topics.Attributes(p.mac.ID())); s != "" {
+		if err := json.Unmarshal([]byte(s), &a); err != nil {
+			w.t.Errorf("attributes %q: %v", s, err)
+		}
+	}
+	return a
+}
+
+func (w *reality) status() string { return w.sub.get(topics.Status()) }
+
+func (w *reality) addr(p person) netip.Addr {
+	return w.client(p).Addr()
+}
+
+func (w *reality) settle(until func() bool) {
+	if until == nil {
+		return
+	}
+	// The condition reads through the subscriber's lock, so it is looked at outside of it.
+	deadline := time.Now().Add(patience)
+	for !until() && time.Now().Before(deadline) {
+		w.sub.mu.Lock()
+		changed := w.sub.changed
+		w.sub.mu.Unlock()
+		if until() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Until(deadline)):
+		}
+	}
+}

@@ -1,0 +1,335 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porchlight/bridge"
+	"porchlight/discovery"
+	"porchlight/presence"
+)
+
+// simulation is a world in virtual time: the bridge and the engine are real;
+// the LAN, the database and the broker are values.
+type simulation struct {
+	t      *testing.T
+	bridge *bridge.Bridge
+	end    context.CancelFunc
+	ended  chan error
+	events chan presence.Event
+
+	mu       sync.Mutex
+	running  bool
+	blind    bool
+	baseline bool // done
+	cut      bool // the broker is away
+	kept     []presence.Event
+	seq      int64
+	stored   map[presence.ID]presence.Record
+	shown    map[presence.ID]presence.Device
+	devices  map[string]*simulated
+}
+
+// simulated is a device of a simulation.
+type simulated struct {
+	person
+	addrs    []netip.Addr // it answers for; the first is its own
+	up, deaf bool
+}
+
+const (
+	simTimeout = 10 * time.Minute
+	simAnswer  = 2 * time.Millisecond
+)
+
+func simulate(t *testing.T, s story) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &simulation{
+			t: t, events: make(chan presence.Event, 1000),
+			stored: map[presence.ID]presence.Record{}, shown: map[presence.ID]presence.Device{},
+			devices: map[string]*simulated{},
+		}
+		for i, p := range s.people {
+			a := lan.Addr().Next()
+			for range i + 23 { // past those that are static
+				a = a.Next()
+			}
+			if p.static > 0 || p.name == gateway.name {
+				a = lan.Addr().Next()
+				for range p.static {
+					a = a.Next()
+				}
+			}
+			w.devices[p.name] = &simulated{person: p, addrs: []netip.Addr{a}, up: p.here}
+		}
+		defer func() {
+			if w.running {
+				w.stop()
+			}
+		}()
+		(&teller{T: t, world: w, story: s}).tell()
+	})
+}
+
+func (w *simulation) timeout() time.Duration { return simTimeout }
+
+func (w *simulation) start() {
+	records := make([]presence.Record, 0, len(w.stored))
+	for _, r := range w.stored {
+		records = append(records, r)
+	}
+	b := bridge.New(bridge.Config{
+		Engine: presence.New(presence.Config{
+			AwayAfter: simTimeout, ProbeInterval: simTimeout / probesPerTimeout,
+			MaxTracked: -1, Baseline: !w.baseline,
+		}),
+		Log: w, Publisher: w, LAN: w, SweepInterval: 24 * time.Hour,
+		BaselineDone: func() { w.with(func() { w.baseline = true }) },
+	})
+	var ctx context.Context
+	ctx, w.end = context.WithCancel(context.Background())
+	w.bridge, w.ended = b, make(chan error, 1)
+	go func() { w.ended <- b.Run(ctx, records) }()
+	w.with(func() { w.running = true })
+	b.Sense(presence.Sensing{At: time.Now(), Interface: "lan0", Blind: w.blind})
+	synctest.Wait()
+}
+
+func (w *simulation) stop() {
+	w.end()
+	if err := <-w.ended; err != nil {
+		w.t.Errorf("Run: %v", err)
+	}
+	w.with(func() { w.running = false })
+}
+
+// kill ends it before its last words are written.
+func (w *simulation) kill() {
+	w.with(func() { w.running = false })
+	w.stop()
+}
+
+// While the broker is away the log keeps the events for it.
+func (w *simulation) breakBroker() { w.with(func() { w.cut = true }) }
+
+func (w *simulation) mendBroker() {
+	w.with(func() {
+		w.cut = false
+		for _, e := range w.kept {
+			w.events <- e
+		}
+		w.kept = nil
+	})
+}
+
+func (w *simulation) unplug() { w.sense(true, "no carrier on lan0") }
+func (w *simulation) plug()   { w.sense(false, "") }
+
+func (w *simulation) sense(blind bool, why string) {
+	w.with(func() { w.blind = blind })
+	w.bridge.Sense(presence.Sensing{At: time.Now(), Interface: "lan0", Blind: blind, Why: why})
+}
+
+func (w *simulation) device(p person) *simulated { return w.devices[p.name] }
+
+// say has a frame of d heard.
+func (w *simulation) say(d *simulated, k presence.Kind, a netip.Addr, unicast bool) {
+	s := presence.Sighting{At: time.Now(), Interface: "lan0", MAC: d.mac, Addr: a, Kind: k, Unicast: unicast}
+	if k == presence.DHCPDiscover || k == presence.DHCPRequest {
+		s.DHCP = &presence.DHCP{HostName: d.name}
+	}
+	w.hear(s)
+}
+
+func (w *simulation) hear(s presence.Sighting) {
+	w.mu.Lock()
+	hears := w.running && !w.blind
+	w.mu.Unlock()
+	if hears {
+		w.bridge.Sight(s)
+	}
+}
+
+func (w *simulation) join(p person) {
+	d := w.device(p)
+	w.with(func() { d.up, d.deaf = true, false })
+	if p.static > 0 {
+		w.announce(p)
+		return
+	}
+	w.say(d, presence.DHCPDiscover, netip.Addr{}, false)
+	w.say(d, presence.DHCPOffer, d.addrs[0], true)
+	w.say(d, presence.DHCPRequest, d.addrs[0], false)
+	w.say(d, presence.DHCPAck, d.addrs[0], true)
+}
+
+func (w *simulation) leave(p person) { w.with(func() { w.device(p).up = false }) }
+func (w *simulation) sleep(p person) { w.with(func() { w.device(p).deaf = true }) }
+func (w *simulation) wake(p person)  { w.with(func() { w.device(p).deaf = false }) }
+func (w *simulation) announce(p person) {
+	w.say(w.device(p), presence.ARPAnnouncement, w.addr(p), false)
+}
+
+// renew is seen only by the ARP request that comes before it.
+func (w *simulation) renew(p person) { w.say(w.device(p), presence.ARPRequest, w.addr(p), false) }
+
+func (w *simulation) release(p person, stays bool) {
+	w.say(w.device(p), presence.DHCPRelease, w.addr(p), true)
+	if !stays {
+		w.leave(p)
+	}
+}
+
+func (w *simulation) claim(p person, second bool) {
+	d := w.device(p)
+	a := another(w.addr(p))
+	if second {
+		w.with(func() { d.addrs = append(d.addrs, a) })
+	} else {
+		w.say(d, presence.DHCPRequest, a, false)
+		w.with(func() { d.addrs = []netip.Addr{a} })
+	}
+	w.say(d, presence.ARPAnnouncement, a, false)
+}
+
+func (w *simulation) offered(p person) {
+	w.say(w.device(p), presence.DHCPOffer, w.addr(p), true)
+	w.say(w.device(p), presence.DHCPAck, w.addr(p), true)
+}
+
+func (w *simulation) next(within time.Duration) (presence.Event, bool) {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case e := <-w.events:
+		return e, true
+	case <-timer.C:
+		return presence.Event{}, false
+	}
+}
+
+func (w *simulation) state(p person) (s presence.State) {
+	w.with(func() { s = w.shown[p.mac.ID()].State })
+	return s
+}
+
+func (w *simulation) attributes(p person) (a discovery.Attributes) {
+	o := discovery.Options{Zone: "zone.home"}
+	w.with(func() {
+		if d, ok := w.shown[p.mac.ID()]; ok {
+			if err := json.Unmarshal(o.Attributes(&d), &a); err != nil {
+				w.t.Error(err)
+			}
+		}
+	})
+	return a
+}
+
+func (w *simulation) status() (s string) {
+	w.with(func() {
+		s = discovery.Offline
+		if w.running {
+			s = discovery.Online
+		}
+	})
+	return s
+}
+
+func (w *simulation) addr(p person) (a netip.Addr) {
+	w.with(func() { a = w.device(p).addrs[0] })
+	return a
+}
+
+func (w *simulation) settle(func() bool) { synctest.Wait() }
+
+func (w *simulation) with(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// Append implements bridge.Log.
+func (w *simulation) Append(events []presence.Event) []presence.Event {
+	for i := range events {
+		w.seq++
+		events[i].Seq = w.seq
+		w.with(func() {
+			if w.cut {
+				w.kept = append(w.kept, events[i])
+			} else {
+				w.events <- events[i]
+			}
+		})
+	}
+	return events
+}
+
+// SaveDevices implements bridge.Log.
+func (w *simulation) SaveDevices(records []presence.Record) {
+	w.with(func() {
+		for _, r := range records {
+			if w.running {
+				w.stored[r.ID] = r
+			}
+		}
+	})
+}
+
+// DeleteDevices implements bridge.Log.
+func (w *simulation) DeleteDevices(ids []presence.ID) { w.t.Errorf("forgot %v", ids) }
+
+// Update implements bridge.Publisher.
+func (w *simulation) Update(devices []presence.Device) {
+	w.with(func() {
+		for _, d := range devices {
+			w.shown[d.ID] = d
+		}
+	})
+}
+
+// Remove implements bridge.Publisher.
+func (w *simulation) Remove(ids []presence.ID) { w.t.Errorf("removed %v", ids) }
+
+// SetSummary implements bridge.Publisher.
+func (w *simulation) SetSummary(presence.Summary) {}
+
+// Probe implements bridge.LAN.
+func (w *simulation) Probe(p presence.Probe) error {
+	w.with(func() {
+		for _, d := range w.devices {
+			if !p.Broadcast && d.mac != p.MAC {
+				continue
+			}
+			w.ask(d, p.Addr)
+		}
+	})
+	return nil
+}
+
+// ask has d answer a request for a, if it does.
+func (w *simulation) ask(d *simulated, a netip.Addr) {
+	for _, own := range d.addrs {
+		if own == a && d.up && !d.deaf && !w.blind {
+			time.AfterFunc(simAnswer, func() { w.say(d, presence.ARPReply, a, true) })
+		}
+	}
+}
+
+// Sweep implements bridge.LAN.
+func (w *simulation) Sweep(ctx context.Context) error {
+	w.with(func() {
+		for _, d := range w.devices {
+			w.ask(d, d.addrs[0])
+		}
+	})
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	return nil
+}

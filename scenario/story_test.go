@@ -1,0 +1,301 @@
+package scenario
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"porchlight/discovery"
+	"porchlight/presence"
+)
+
+// story is a day of a household. Times in it are in units of the away timeout,
+// which is minutes in the simulation and seconds in the virtual LAN.
+type story struct {
+	name   string
+	people []person
+	steps  []step
+}
+
+// person is a device of the household; "gateway" is always there as well.
+type person struct {
+	name string
+	mac  presence.MAC
+	// static is the number of its fixed address; 0: it gets one by DHCP.
+	static int
+	// here: it has joined before Porchlight first starts.
+	here bool
+}
+
+// world is where a story is played. What Porchlight says is read from where
+// its users read it.
+type world interface {
+	// timeout is the away timeout.
+	timeout() time.Duration
+	// start starts Porchlight; stop ends it in order, kill does not.
+	start()
+	stop()
+	kill()
+	breakBroker()
+	mendBroker()
+	unplug()
+	plug()
+
+	join(person)     // by DHCP, or with its own address and an announcement
+	leave(person)    // without a word
+	sleep(person)    // deaf and dumb, still connected
+	wake(person)     // answers again, says nothing
+	announce(person) // an ARP announcement
+	renew(person)    // its lease, by unicast
+	release(p person, stays bool)
+	claim(p person, second bool) // asks for another address by DHCP, then uses it; second: just uses it
+	offered(person)              // the server's OFFER and ACK for it, which nobody asked for
+
+	// next returns the next event, each once; false when none came in time.
+	next(within time.Duration) (presence.Event, bool)
+	// state and attributes are the retained ones, zero when there are none.
+	state(person) presence.State
+	attributes(person) discovery.Attributes
+	// status is the retained availability.
+	status() string
+	addr(person) netip.Addr
+	// settle returns when what was published by now can be read, or when until
+	// is true.
+	settle(until func() bool)
+}
+
+// teller plays one story in one world.
+type teller struct {
+	*testing.T
+	world
+	story
+	step string // under way
+}
+
+type step struct {
+	words string
+	do    func(*teller)
+}
+
+func (s *teller) tell() {
+	for i, st := range s.steps {
+		s.step = fmt.Sprintf("step %d, %s", i+1, st.words)
+		st.do(s)
+	}
+}
+
+func (s *teller) fatalf(format string, args ...any) {
+	s.Helper()
+	s.Fatalf("%s: %s", s.step, fmt.Sprintf(format, args...))
+}
+
+func (s *teller) person(name string) person {
+	for _, p := range s.people {
+		if p.name == name {
+			return p
+		}
+	}
+	s.fatalf("nobody is called %q", name)
+	return person{}
+}
+
+// times returns n timeouts.
+func (s *teller) times(n float64) time.Duration { return time.Duration(n * float64(s.timeout())) }
+
+// verb is a step of one person.
+func verb(words string, do func(world, person)) func(name string) step {
+	return func(name string) step {
+		return step{name + " " + words, func(s *teller) { do(s.world, s.person(name)) }}
+	}
+}
+
+var (
+	joins     = verb("joins", world.join)
+	leaves    = verb("leaves", world.leave)
+	sleeps    = verb("falls asleep", world.sleep)
+	wakes     = verb("wakes", world.wake)
+	announces = verb("announces itself", world.announce)
+	renews    = verb("renews its lease", world.renew)
+	isOffered = verb("is offered an address", world.offered)
+	saysBye   = verb("says RELEASE and stays", func(w world, p person) { w.release(p, true) })
+	goesOff   = verb("says RELEASE and goes", func(w world, p person) { w.release(p, false) })
+	moves     = verb("gets another address", func(w world, p person) { w.claim(p, false) })
+	alsoUses  = verb("uses a second address", func(w world, p person) { w.claim(p, true) })
+)
+
+func act(words string, do func(world)) step {
+	return step{words, func(s *teller) { do(s.world) }}
+}
+
+var (
+	start        = act("Porchlight starts", world.start)
+	stop         = act("Porchlight is stopped", world.stop)
+	kill         = act("Porchlight is killed", world.kill)
+	unplugged    = act("the observer is unplugged", world.unplug)
+	plugged      = act("the observer is plugged in", world.plug)
+	brokerBreaks = act("the broker is killed", world.breakBroker)
+	brokerMended = act("the broker is back", world.mendBroker)
+)
+
+// told is an event that is expected; why is part of its words.
+type told struct {
+	event presence.EventType
+	who   string // empty: nobody
+	why   string
+}
+
+// soon expects these events and no others meanwhile, in this order, each within
+// one timeout and a half.
+func soon(want ...told) step { return within(1.5, want) }
+
+// later is soon, for when Porchlight may take its time to find the broker again.
+func later(want ...told) step { return within(4, want) }
+
+func within(timeouts float64, want []told) step {
+	return step{fmt.Sprintf("within %.1f timeouts %v", timeouts, want), func(s *teller) {
+		for _, w := range want {
+			e, ok := s.next(s.times(timeouts))
+			if !ok {
+				s.fatalf("no event, want %v", w)
+			}
+			who := ""
+			if e.ID != "" {
+				who = s.nameOf(e.ID)
+			}
+			if e.Type != w.event || who != w.who || !strings.Contains(e.Why, w.why) {
+				s.fatalf("told of %s of %q (%s), want %v", e.Type, who, e.Why, w)
+			}
+		}
+	}}
+}
+
+func (s *teller) nameOf(id presence.ID) string {
+	for _, p := range s.people {
+		if p.mac.ID() == id {
+			return p.name
+		}
+	}
+	return string(id)
+}
+
+// quiet expects no event for n timeouts.
+func quiet(n float64) step {
+	return step{fmt.Sprintf("nothing for %.1f timeouts", n), func(s *teller) {
+		if e, ok := s.next(s.times(n)); ok {
+			s.fatalf("told of %s of %q: %s", e.Type, s.nameOf(e.ID), e.Why)
+		}
+	}}
+}
+
+// first expects the one event of the first run, with everyone who is here.
+var first = step{"the first run's list", func(s *teller) {
+	e, ok := s.next(s.times(3))
+	if !ok || e.Type != presence.Baseline {
+		s.fatalf("told of %+v, want the baseline", e)
+	}
+	var got, want []presence.ID
+	for _, f := range e.Devices {
+		got = append(got, f.ID)
+	}
+	for _, p := range s.people {
+		if p.here {
+			want = append(want, p.mac.ID())
+		}
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.fatalf("the list (-want +got):\n%s", diff)
+	}
+}}
+
+// are expects the states of several devices.
+func are(want presence.State, names ...string) step {
+	return step{fmt.Sprintf("%v %s", names, want), func(s *teller) {
+		s.settle(func() bool {
+			return !slices.ContainsFunc(names, func(n string) bool { return s.state(s.person(n)) != want })
+		})
+		for _, n := range names {
+			p := s.person(n)
+			zones := map[presence.State][]string{presence.Home: {"zone.home"}, presence.NotHome: {}}[want]
+			if got := s.state(p); got != want {
+				s.fatalf("%s is %q", n, got)
+			}
+			s.settle(func() bool { return cmp.Equal(s.attributes(p).InZones, zones) })
+			if diff := cmp.Diff(zones, s.attributes(p).InZones); diff != "" {
+				s.fatalf("zones of %s (-want +got):\n%s", n, diff)
+			}
+		}
+	}}
+}
+
+// unknown expects that nothing is published about a device.
+func unknown(name string) step {
+	return step{name + " is unknown", func(s *teller) {
+		s.settle(nil)
+		if got := s.state(s.person(name)); got != "" {
+			s.fatalf("it is %q", got)
+		}
+	}}
+}
+
+// shown expects the attributes of a device that is home.
+func shown(name, host string) step {
+	return step{name + "'s attributes", func(s *teller) {
+		p := s.person(name)
+		want := discovery.Attributes{
+			InZones: []string{"zone.home"}, MAC: p.mac.String(), IP: s.addr(p).String(), HostName: host,
+			IPv6: []netip.Addr{}, Groups: []string{}, PrivateMAC: p.mac.Private(),
+			AwayAfterS: int(s.timeout().Seconds()),
+		}
+		diff := func() string {
+			return cmp.Diff(want, s.attributes(p), cmpopts.EquateComparable(netip.Addr{}),
+				cmpopts.IgnoreFields(want, "Since", "Why", "Vendor"))
+		}
+		s.settle(func() bool { return diff() == "" })
+		if d := diff(); d != "" {
+			s.fatalf("(-want +got):\n%s", d)
+		}
+		if a := s.attributes(p); a.Why == "" || a.Since.IsZero() {
+			s.fatalf("no reason, or no time: %+v", a)
+		}
+	}}
+}
+
+// available expects the retained availability.
+func available(want string) step {
+	return step{"Porchlight is " + want, func(s *teller) {
+		s.settle(func() bool { return s.status() == want })
+		if got := s.status(); got != want {
+			s.fatalf("it is %q", got)
+		}
+	}}
+}
+
+// unchanged plays steps after which everything published of everyone must be as before.
+func unchanged(steps ...step) step {
+	return step{"nothing changes", func(s *teller) {
+		look := func() map[string]any {
+			all := map[string]any{}
+			for _, p := range s.people {
+				all[p.name+" is"], all[p.name+" has"] = s.state(p), s.attributes(p)
+			}
+			return all
+		}
+		s.settle(nil)
+		before, outer := look(), s.step
+		for _, st := range steps {
+			s.step = outer + ": " + st.words
+			st.do(s)
+		}
+		s.settle(nil)
+		if diff := cmp.Diff(before, look(), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			s.fatalf("(-before +after):\n%s", diff)
+		}
+	}}
+}
