@@ -109,6 +109,9 @@ func (l *Listener) Send(frame []byte) error {
 // Every socket is opened on the goroutine that calls Run. With its thread
 // locked in another network namespace, the Listener hears that namespace.
 func (l *Listener) Run(ctx context.Context) error {
+	if err := Permission(); err != nil { // also when the interface is missing for now
+		return fmt.Errorf("listening on %q: %w", l.cfg.Interface, err)
+	}
 	w, link, err := watchLink(l.cfg.Interface)
 	if err != nil {
 		return err

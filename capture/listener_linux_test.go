@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,8 +34,16 @@ type bench struct {
 }
 
 func newBench(t *testing.T, filter []bpf.RawInstruction) *bench {
+	b := listen(t, capturetest.NewWire(t), filter)
+	b.far = b.Socket(capturetest.Far, unix.ETH_P_ALL)
+	t.Cleanup(func() { _ = unix.Close(b.far) })
+	return b
+}
+
+// listen runs a Listener on the near end.
+func listen(t *testing.T, w *capturetest.Wire, filter []bpf.RawInstruction) *bench {
 	b := &bench{
-		Wire:   capturetest.NewWire(t),
+		Wire:   w,
 		t:      t,
 		frames: make(chan heard, 64),
 		states: make(chan presence.Sensing, 64),
@@ -48,7 +57,6 @@ func newBench(t *testing.T, filter []bpf.RawInstruction) *bench {
 		},
 		State: func(s presence.Sensing) { b.states <- s },
 	})
-	b.far = b.Socket(capturetest.Far, unix.ETH_P_ALL)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	b.Go(func() { done <- b.l.Run(ctx) })
@@ -57,7 +65,6 @@ func newBench(t *testing.T, filter []bpf.RawInstruction) *bench {
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
-		_ = unix.Close(b.far)
 	})
 	return b
 }
@@ -252,6 +259,46 @@ func TestListenerInterfaceRecreated(t *testing.T) {
 	b.wantFrame()
 }
 
+// TestListenerWaitsForInterface starts before there is one.
+func TestListenerWaitsForInterface(t *testing.T) {
+	w := capturetest.NewWire(t)
+	w.Do(func() {
+		if err := netlink.LinkDel(w.Link(capturetest.Near)); err != nil {
+			t.Error(err)
+		}
+	})
+	b := listen(t, w, nil)
+	b.wantState(true, "near does not exist")
+	if err := b.l.Send(ethernet(EtherTypeARP, nil)); !errors.Is(err, ErrBlind) {
+		t.Errorf("Send: %v, want ErrBlind", err)
+	}
+	w.Do(w.Connect)
+	for s := range b.states { // it is made before it is set up
+		if !s.Blind {
+			break
+		}
+	}
+}
+
+func TestRetryLater(t *testing.T) {
+	var s session
+	for _, want := range []time.Duration{
+		100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond,
+		1600 * time.Millisecond, 3200 * time.Millisecond, 5 * time.Second, 5 * time.Second,
+	} {
+		s.retryLater()
+		if d := time.Until(s.retryAt); s.delay != want || d > want || d < want-time.Second {
+			t.Errorf("waits %v, until in %v; want %v", s.delay, d, want)
+		}
+	}
+	if s.retryNow(); !s.retryAt.IsZero() {
+		t.Error("still waits")
+	}
+	if s.retryLater(); s.delay != minRetry {
+		t.Errorf("waits %v after a fresh start", s.delay)
+	}
+}
+
 func TestListenerFollowsAddresses(t *testing.T) {
 	b := newBench(t, arpFilter(t))
 	b.wantState(false, "near hears")
@@ -290,10 +337,11 @@ func TestListenerWithoutRight(t *testing.T) {
 			t.Errorf("dropping the capabilities: %v", err)
 			return
 		}
-		err := NewListener(Config{Interface: capturetest.Near, Handle: func(Frame) {}}).Run(t.Context())
-		if !errors.Is(err, os.ErrPermission) {
-			t.Errorf("Run: %v, want a permission error", err)
+		for _, ifname := range []string{capturetest.Near, "missing"} {
+			err := NewListener(Config{Interface: ifname, Handle: func(Frame) {}}).Run(t.Context())
+			if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "setcap cap_net_raw+ep") {
+				t.Errorf("Run: %v, want a permission error with the remedy", err)
+			}
 		}
-		t.Log(err)
 	})
 }

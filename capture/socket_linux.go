@@ -104,6 +104,16 @@ func dial(index int, filter []bpf.RawInstruction) (_ *conn, err error) {
 	return c, nil
 }
 
+// Permission reports whether this process may open packet sockets. The error
+// names the remedy, and is os.ErrPermission when the right is missing.
+func Permission() error {
+	sock, err := socket.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0, "packet", nil)
+	if err != nil {
+		return permission(err)
+	}
+	return sock.Close()
+}
+
 // permission adds the remedy to a refusal by the kernel.
 func permission(err error) error {
 	if !errors.Is(err, os.ErrPermission) {
