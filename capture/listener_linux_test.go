@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,6 +166,51 @@ func TestListenerTime(t *testing.T) {
 	// Round(0) strips the monotonic reading; without one nothing changes.
 	if f.At == f.At.Round(0) {
 		t.Error("the time has no monotonic reading")
+	}
+}
+
+func TestListenerAllocatesNothing(t *testing.T) {
+	const frames = 2000
+	w := capturetest.NewWire(t)
+	var count atomic.Int64
+	all := make(chan struct{})
+	ready := make(chan struct{}, 8)
+	l := NewListener(Config{
+		Interface: capturetest.Near,
+		Filter:    arpFilter(t),
+		Handle: func(Frame) {
+			if count.Add(1) == frames {
+				close(all)
+			}
+		},
+		State: func(presence.Sensing) { ready <- struct{}{} },
+	})
+	far := w.Socket(capturetest.Far, unix.ETH_P_ALL)
+	defer unix.Close(far)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	w.Go(func() { done <- l.Run(ctx) })
+	<-ready
+
+	raw := ethernet(EtherTypeARP, make([]byte, 46))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range frames {
+		if err := unix.Send(far, raw, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-all
+	runtime.ReadMemStats(&after)
+	if n := after.Mallocs - before.Mallocs; n > frames/10 {
+		t.Errorf("%d allocations for %d frames", n, frames)
+	}
+	if s := l.Stats(); s.Frames != frames || s.Dropped != 0 {
+		t.Errorf("stats %+v, want %d frames", s, frames)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
