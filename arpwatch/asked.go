@@ -12,9 +12,7 @@ import (
 // in a capture.
 func Asked(f capture.Frame) (addr netip.Addr, ok bool) {
 	b := f.Payload
-	if f.EtherType != capture.EtherTypeARP || len(b) < packetLen ||
-		binary.BigEndian.Uint16(b[2:]) != capture.EtherTypeIPv4 || b[4] != 6 || b[5] != 4 ||
-		binary.BigEndian.Uint16(b[6:]) != 1 {
+	if f.EtherType != capture.EtherTypeARP || !ipv4OnEthernet(b) || binary.BigEndian.Uint16(b[6:]) != 1 {
 		return netip.Addr{}, false
 	}
 	return netip.AddrFrom4([4]byte(b[24:28])), true

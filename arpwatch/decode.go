@@ -31,16 +31,11 @@ func Decode(f capture.Frame) (presence.Sighting, error) {
 	if f.EtherType != capture.EtherTypeARP {
 		return presence.Sighting{}, errNotARP
 	}
-	// The fixed fields come first: for other lengths the library would allocate
-	// what the stranger asks for.
-	b := f.Payload
-	if len(b) < packetLen ||
-		binary.BigEndian.Uint16(b) != 1 || binary.BigEndian.Uint16(b[2:]) != capture.EtherTypeIPv4 ||
-		b[4] != 6 || b[5] != 4 {
+	if !ipv4OnEthernet(f.Payload) {
 		return presence.Sighting{}, errHardware
 	}
 	var p arp.Packet
-	if err := p.UnmarshalBinary(b[:packetLen]); err != nil {
+	if err := p.UnmarshalBinary(f.Payload[:packetLen]); err != nil {
 		return presence.Sighting{}, err
 	}
 	mac, ok := presence.MACFrom(p.SenderHardwareAddr)
@@ -70,6 +65,14 @@ func Decode(f capture.Frame) (presence.Sighting, error) {
 		return presence.Sighting{}, errAddress
 	}
 	return s, nil
+}
+
+// ipv4OnEthernet checks the length and the fixed fields of an ARP packet. It
+// comes before the library, which would allocate what a stranger asks for.
+func ipv4OnEthernet(b []byte) bool {
+	return len(b) >= packetLen &&
+		binary.BigEndian.Uint16(b) == 1 && binary.BigEndian.Uint16(b[2:]) == capture.EtherTypeIPv4 &&
+		b[4] == 6 && b[5] == 4
 }
 
 // host reports whether a can be the address of one host: not in 0.0.0.0/8 or

@@ -179,6 +179,32 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+func TestAsked(t *testing.T) {
+	asked := map[string]string{ // by the name of the frame; others are no requests
+		"request, padded to 60 bytes":                    "192.168.1.1",
+		"request by unicast, the cache is being checked": "192.168.1.2",
+		"probe by an iPhone that joins":                  "192.168.1.23",
+		"announcement as a request":                      "192.168.1.23",
+		"request tagged with VLAN 10":                    "10.0.10.1",
+		"announcement tagged twice":                      "10.0.10.5",
+		"request in 9,000 bytes":                         "192.168.1.1",
+		"sender address is multicast":                    "192.168.1.1",
+		"sender address is loopback":                     "192.168.1.1",
+		"probe for nothing":                              "0.0.0.0",
+	}
+	for _, tt := range decodeTests {
+		f, err := capture.Parse(at, "eth0", unhex(t, tt.raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, isRequest := asked[tt.name]
+		got, ok := Asked(f)
+		if ok != isRequest || ok && got.String() != want {
+			t.Errorf("%s: asked for %v, %t; want %q, %t", tt.name, got, ok, want, isRequest)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, tt := range decodeTests {
 		f.Add(unhex(f, tt.raw))
@@ -188,6 +214,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
+		Asked(frame)
 		s, err := Decode(frame)
 		if err != nil {
 			if s != (presence.Sighting{}) {
