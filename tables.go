@@ -16,6 +16,7 @@ import (
 
 	"porchlight/arpwatch"
 	"porchlight/capture"
+	"porchlight/config"
 	"porchlight/history"
 	"porchlight/presence"
 	"porchlight/replay"
@@ -45,7 +46,11 @@ type deviceLine struct {
 
 // Run lists the devices of the database.
 func (c devicesCmd) Run(a *app) error {
-	reader, err := a.reader()
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	reader, err := history.OpenReader(cfg.DataDir)
 	if err != nil {
 		return err
 	}
@@ -54,12 +59,12 @@ func (c devicesCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(records, func(x, y presence.Record) int {
+	devices := asDecided(cfg, records)
+	slices.SortStableFunc(devices, func(x, y presence.Device) int {
 		return strings.Compare(string(x.State), string(y.State)) // home before not_home
 	})
 	if c.JSON {
-		return printJSON(a.stdout, records, func(r presence.Record) any {
-			d := r.Device
+		return printJSON(a.stdout, devices, func(d presence.Device) any {
 			return deviceLine{
 				ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
 				HostName: d.HostName, IP: ip(d), Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
@@ -68,11 +73,18 @@ func (c devicesCmd) Run(a *app) error {
 		})
 	}
 	rows := [][]string{{"STATE", "SINCE", "NAME", "ADDRESS", "MAC", "VENDOR", "AWAY AFTER", "WHY"}}
-	for _, r := range records {
-		d := r.Device
+	for _, d := range devices {
 		rows = append(rows, []string{string(d.State), when(d.Since), d.DisplayName(), ip(d), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why})
 	}
 	return table(a.stdout, rows)
+}
+
+// asDecided returns the devices with what is not stored but follows from it:
+// their timeouts, and which of them are entities.
+func asDecided(cfg config.Config, records []presence.Record) []presence.Device {
+	e := presence.New(engineConfig(cfg))
+	e.Restore(time.Now(), records)
+	return e.Devices()
 }
 
 func ip(d presence.Device) string {

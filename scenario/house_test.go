@@ -64,6 +64,15 @@ func bareHouse(t testing.TB) *house {
 	return h
 }
 
+// route gives the observer a default route, as most machines have.
+func (h *house) route() {
+	h.t.Helper()
+	gw := h.lab.Gateway().Addr().String()
+	if out, err := h.obs.Command(context.Background(), "ip", "route", "add", "default", "via", gw).CombinedOutput(); err != nil {
+		h.t.Fatalf("setting the default route: %v: %s", err, out)
+	}
+}
+
 // withBroker starts mosquitto beside the observer, where anybody can join in.
 func (h *house) withBroker(config string) {
 	h.broker = labtest.Mosquitto(h.t, lab.MosquittoOptions{Host: h.obs.Host, Config: config})
