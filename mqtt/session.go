@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -92,8 +93,12 @@ func (s *Session) Update(devs []presence.Device) {
 		s.update(&devs[i])
 	}
 	l := s.link
+	urgent := l != nil && len(l.states) > 0
 	s.mu.Unlock()
 	l.poke()
+	if urgent {
+		runtime.Gosched() // the writer, just woken, goes first
+	}
 }
 
 // update does Update for one device. s.mu is held.

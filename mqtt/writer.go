@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"hash/maphash"
+	"runtime"
 	"time"
 
 	"porchlight/discovery"
@@ -131,6 +132,9 @@ func (l *link) stepState() bool {
 	d, ok := l.pop(func() *[]*tracked { return &l.states }, func(t *tracked) *bool { return &t.inStates })
 	if ok {
 		l.publishState(&d)
+		// The client hands the message on to goroutines of its own: they go
+		// first, and write it to the socket, before the rest is rendered.
+		runtime.Gosched()
 	}
 	return ok
 }
