@@ -282,35 +282,30 @@ func (b *Bridge) take(out presence.Output) {
 	}
 }
 
-// finish ends a turn: the log first, then everyone else.
+// finish ends a turn: the log first, then the states, which people wait for,
+// then the rest.
 func (b *Bridge) finish(now time.Time) {
 	t := &b.turn
+	var logged []presence.Event
 	if len(t.events) > 0 {
-		for _, e := range b.cfg.Log.Append(t.events) {
-			b.events[e.Type]++
-			b.tell(e)
-		}
-		t.dirty = true
+		logged = b.cfg.Log.Append(t.events)
 	}
 	if len(t.changed) > 0 {
 		b.cfg.Publisher.Update(t.changed)
-		b.records = b.records[:0]
-		for _, d := range t.changed {
-			if r, ok := b.cfg.Engine.Record(d.ID); ok {
-				b.records = append(b.records, r)
-			}
-		}
-		b.cfg.Log.SaveDevices(b.records)
-		t.dirty = true
 	}
 	if len(t.forgotten) > 0 {
 		b.cfg.Publisher.Remove(t.forgotten)
 		b.cfg.Log.DeleteDevices(t.forgotten)
-		t.dirty = true
 	}
-	if len(t.events) > 0 {
+	if len(logged) > 0 {
 		b.announce()
 	}
+	b.save(t.changed)
+	for _, e := range logged {
+		b.events[e.Type]++
+		b.tell(e)
+	}
+	t.dirty = t.dirty || len(t.events)+len(t.changed)+len(t.forgotten) > 0
 	if !now.Before(b.flushAt) {
 		b.flushAt = now.Add(flushEvery)
 		b.flush()
@@ -322,6 +317,20 @@ func (b *Bridge) finish(now time.Time) {
 		b.cfg.Publisher.SetSummary(b.summary())
 	}
 	t.events, t.changed, t.forgotten, t.dirty = t.events[:0], t.changed[:0], t.forgotten[:0], false
+}
+
+// save hands devices over to be stored as they are now.
+func (b *Bridge) save(changed []presence.Device) {
+	if len(changed) == 0 {
+		return
+	}
+	b.records = b.records[:0]
+	for _, d := range changed {
+		if r, ok := b.cfg.Engine.Record(d.ID); ok {
+			b.records = append(b.records, r)
+		}
+	}
+	b.cfg.Log.SaveDevices(b.records)
 }
 
 // flush hands over what changes with every sighting.
