@@ -139,7 +139,7 @@ func TestArriveLeaveArrive(t *testing.T) {
 	want := []Event{
 		{Type: NewDevice, Time: t0, Why: "DHCP REQUEST heard from it for the first time"},
 		{Type: Arrived, Time: t0, Why: "DHCP REQUEST heard from it for the first time"},
-		{Type: Left, Time: t0.Add(10 * time.Minute), Why: "no answer to 15 probes in 10 min, nothing heard for 10 min; its habits are not known yet, so it had 10 min"},
+		{Type: Left, Time: t0.Add(10 * time.Minute), Why: "no answer to 31 probes in 10 min, nothing heard for 10 min; its habits are not known yet, so it had 10 min"},
 		{Type: Arrived, Time: t0.Add(20 * time.Minute), Why: "ARP reply heard after 20 min of silence"},
 	}
 	for i := range want {

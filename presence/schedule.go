@@ -55,7 +55,7 @@ func (e *Engine) window(d *device) (start, length time.Duration) {
 //	       every answer starts anew        the ask window    away
 //
 // A device that always answers does so at P, so its timeout T is little more
-// than P; until that is known, or if it is known but T is long, the probe at P
+// than P; until that is known, or if it is known but T is long, each probe
 // is repeated a few times. A sleeper is asked at growing intervals. Within the
 // window the probes are close at first, since one may just have been lost, and
 // further apart later, since the radio may sleep.
@@ -63,18 +63,23 @@ func (e *Engine) plan(d *device) (ask, decide time.Duration, place int) {
 	t := d.Device.AwayAfter
 	start, w := e.window(d)
 	n := d.step
+	quick := false
 	for p := e.cfg.ProbeInterval; p < start; p *= 2 {
 		if n == 0 {
 			return p, t, regular
 		}
 		n--
-		if p == e.cfg.ProbeInterval && start > 2*p && d.model.answers(p*3/2) {
-			again := repeatsWithin(p)
-			if n < len(again) {
-				return p + again[n], t, regular
-			}
-			n -= len(again)
+		if p == e.cfg.ProbeInterval {
+			quick = d.model.answers(p * 3 / 2)
 		}
+		again := 0
+		if quick {
+			again = repeatsWithin(min(p, start-p))
+		}
+		if n < again {
+			return p + repeats[n], t, regular
+		}
+		n -= again
 	}
 	if n < asks {
 		return start + time.Duration(float64(w)*math.Pow(float64(n)/asks, 1.5)), t, n
@@ -84,17 +89,17 @@ func (e *Engine) plan(d *device) (ask, decide time.Duration, place int) {
 	return t + time.Duration(n-asks+1)*2*answerTime, t, n
 }
 
-// repeats is when, after the first probe that was not answered, it is repeated.
-// Without them a lost probe would look like a silence of 2P.
+// repeats is when, after a probe that was not answered, it is repeated. Without
+// them a lost probe would look like a silence of 2P.
 var repeats = [...]time.Duration{time.Second, 2500 * time.Millisecond, 5 * time.Second, 9 * time.Second}
 
-// repeatsWithin returns the repeats that come before the next regular probe.
-func repeatsWithin(p time.Duration) []time.Duration {
+// repeatsWithin returns how many repeats come before the next probe of the plan.
+func repeatsWithin(d time.Duration) int {
 	n := len(repeats)
-	for n > 0 && repeats[n-1] >= p {
+	for n > 0 && repeats[n-1] >= d {
 		n--
 	}
-	return repeats[:n]
+	return n
 }
 
 // regular is the place of a probe before the ask window; others count from 0.

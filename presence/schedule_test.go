@@ -19,8 +19,8 @@ func TestProbesInSilence(t *testing.T) {
 	}{
 		{"answers always", responsive(1), Config{}, asks, asks + 1, 3 * time.Second},
 		{"sleeps", sleeper(1), Config{}, asks + 3, asks + 8, 3 * time.Second},
-		{"not known yet", record(1, Model{}), Config{}, asks + 4, asks + 10, 3 * time.Second},
-		{"not known yet, asked seldom", record(1, Model{}), Config{ProbeInterval: 2 * time.Minute}, asks + 2, asks + 8, 3 * time.Second},
+		{"not known yet", record(1, Model{}), Config{}, asks + 4, asks + 26, 3 * time.Second},
+		{"not known yet, asked seldom", record(1, Model{}), Config{ProbeInterval: 2 * time.Minute}, asks + 2, asks + 16, 3 * time.Second},
 		{"fixed, shorter than the interval", record(1, Model{}), Config{AwayAfter: 10 * time.Second}, asks, asks + 1, 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestPlanAscends(t *testing.T) {
 				d.Device.AwayAfter = timeout
 				last := time.Duration(-1)
 				inWindow := 0
-				for d.step = 0; d.step < 60; d.step++ {
+				for d.step = 0; d.step < 150; d.step++ {
 					ask, decide, place := e.plan(d)
 					if decide != timeout {
 						t.Fatalf("interval %s, timeout %s: decided at %s", interval, timeout, decide)
