@@ -126,8 +126,8 @@ func (p *process) start() {
 		if said := p.stderr.String(); strings.Contains(said, "DATA RACE") || strings.Contains(said, "\npanic: ") {
 			p.t.Error("porchlight broke")
 		}
-		if p.t.Failed() {
-			p.t.Logf("porchlight %v said:\n%s%s", p.cmd.Args[1:], p.stdout.String(), p.stderr.String())
+		if p.t.Failed() && len(p.cmd.Args) == 1 { // the main job; of commands the tests themselves tell
+			p.t.Logf("porchlight said:\n%s%s", p.stdout.String(), p.stderr.String())
 		}
 	})
 }

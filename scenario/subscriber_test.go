@@ -46,6 +46,22 @@ func newSubscriber(t testing.TB, host *lab.Host, addr string) *subscriber {
 // dial opens a session in which receive gets what matches the filter.
 func (s *subscriber) dial(filter string, receive func(paho.Message)) paho.Client {
 	s.t.Helper()
+	c := s.newClient()
+	s.done("connecting", c.Connect())
+	s.done("subscribing", c.Subscribe(filter, 1, func(_ paho.Client, m paho.Message) { receive(m) }))
+	return c
+}
+
+// try returns why the broker does not let the subscriber in.
+func (s *subscriber) try() error {
+	c := s.newClient()
+	defer c.Disconnect(0)
+	token := c.Connect()
+	token.WaitTimeout(5 * time.Second)
+	return token.Error()
+}
+
+func (s *subscriber) newClient() paho.Client {
 	o := paho.NewClientOptions().AddBroker("tcp://" + s.addr).
 		SetAutoReconnect(false).SetConnectRetry(false).SetCleanSession(true).SetOrderMatters(true).
 		SetWriteTimeout(5 * time.Second).SetClientID(fmt.Sprintf("test-%d", time.Now().UnixNano()))
@@ -56,10 +72,7 @@ func (s *subscriber) dial(filter string, receive func(paho.Message)) paho.Client
 	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
 		return s.host.Dial(context.Background(), "tcp", s.addr)
 	})
-	c := paho.NewClient(o)
-	s.done("connecting", c.Connect())
-	s.done("subscribing", c.Subscribe(filter, 1, func(_ paho.Client, m paho.Message) { receive(m) }))
-	return c
+	return paho.NewClient(o)
 }
 
 func (s *subscriber) done(what string, token paho.Token) {
