@@ -63,7 +63,3 @@ func (healthCmd) Run(a *app) error {
 	}
 	return nil
 }
-
-type demoCmd struct{}
-
-func (demoCmd) Run(*app) error { return errNotYet }

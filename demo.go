@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"porchlight/demo"
+)
+
+type demoCmd struct {
+	For  time.Duration `placeholder:"DURATION" help:"How long, such as 90s; without it, until Ctrl-C."`
+	Seed uint64        `default:"1" help:"How the story goes on after the first minute and a half."`
+}
+
+// Run shows the demo on the terminal.
+func (c demoCmd) Run(a *app) error {
+	if c.For < 0 {
+		return fmt.Errorf("--for %s: want a duration such as 90s", c.For)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("looking for this program: %w", err)
+	}
+	return demo.Run(a.ctx, demo.Options{
+		Program: program, For: c.For, Seed: c.Seed, Out: a.stdout,
+		NoColour:   a.isSet("NO_COLOR"), // https://no-color.org
+		Plain:      slices.Contains(a.environ, "TERM=dumb"),
+		SettledKey: baselineDone,
+	})
+}
+
+// isSet reports whether an environment variable is there and not empty.
+func (a *app) isSet(name string) bool {
+	return slices.ContainsFunc(a.environ, func(s string) bool {
+		return strings.HasPrefix(s, name+"=") && len(s) > len(name)+1
+	})
+}

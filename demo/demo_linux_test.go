@@ -1,0 +1,202 @@
+package demo
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"porchlight/presence"
+)
+
+// buildDir is removed when the tests are over; empty: nothing was built.
+var buildDir string
+
+// program builds Porchlight as this test was built, so that the build cache has
+// most of it.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "porchlight-demo-test-")
+	if err != nil {
+		return "", err
+	}
+	buildDir = dir
+	path := filepath.Join(dir, "porchlight")
+	args := []string{"build", "-buildvcs=false", "-o", path}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "porchlight")...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", &buildError{string(out), err}
+	}
+	return path, nil
+})
+
+type buildError struct {
+	said string
+	error
+}
+
+func (e *buildError) Error() string { return "building Porchlight: " + e.error.Error() + ": " + e.said }
+
+// options are those of a real run, whose temporary files go to a directory of
+// the test's.
+func options(t *testing.T, out io.Writer) Options {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make network namespaces")
+	}
+	for _, p := range []string{"dnsmasq", "udhcpc"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(err)
+		}
+	}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	return Options{Program: path, Out: out, SettledKey: "baseline_done"}
+}
+
+// checkGone reports what a demo has left behind.
+func checkGone(t *testing.T, o Options) {
+	t.Helper()
+	left, err := os.ReadDir(os.Getenv("TMPDIR"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the temporary directory: %v, %v", left, err)
+	}
+	exes, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, e := range exes {
+		if target, _ := os.Readlink(e); target == o.Program {
+			t.Errorf("%s still runs", e)
+		}
+	}
+	spaces := map[string]bool{}
+	threads, _ := filepath.Glob("/proc/self/task/*/ns/net")
+	for _, n := range threads {
+		if target, err := os.Readlink(n); err == nil {
+			spaces[target] = true
+		}
+	}
+	if len(spaces) != 1 {
+		t.Errorf("threads are in %d network namespaces", len(spaces))
+	}
+}
+
+// TestRun plays a short story for real, with one of each: an arrival, a guest,
+// a departure, a sleeper and one that drops its link.
+func TestRun(t *testing.T) {
+	s := func(n int) time.Duration { return time.Duration(n) * time.Second }
+	st := newStory(1)
+	st.beats = []beat{
+		{s(1), "ann", join, "Ann comes."},
+		{s(1), "laptop", leave, "The laptop is shut."},
+		{s(2), "guest", join, "A guest comes."},
+		{s(3), "cleo", sleep, "Cleo's phone sleeps."},
+		{s(5), "dan", drop, "Dan's phone drops the Wi-Fi."},
+		{s(14), "dan", rejoin, "Dan's phone is back."},
+		{s(16), "cleo", wake, "Cleo's phone wakes."},
+		{at: time.Hour, do: end},
+	}
+	var out strings.Builder
+	o := options(t, &out)
+	o.For = s(18)
+	v, err := play(t.Context(), o, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGone(t, o)
+	t.Log(out.String())
+	if len(v.rows) != len(v.truth) {
+		t.Errorf("%d devices are shown, want %d", len(v.rows), len(v.truth))
+	}
+	for id, tr := range v.truth {
+		r := v.rows[id]
+		if r == nil || r.state != tr.state() || r.IP == "" || r.PrivateMAC != tr.mac.Private() || tr.name != "" && r.name != tr.name {
+			t.Errorf("%s is %s in truth, shown as %+v", tr.key, tr.state(), r)
+		}
+	}
+	kinds := map[string][]presence.EventType{}
+	for _, e := range v.events {
+		tr := v.truth[e.ID]
+		if tr == nil {
+			t.Errorf("unexpected: %+v", e)
+			continue
+		}
+		kinds[tr.key] = append(kinds[tr.key], e.Type)
+	}
+	for key, want := range map[string][]presence.EventType{
+		"ann": {presence.Arrived}, "guest": {presence.NewDevice, presence.Arrived}, "laptop": {presence.Left},
+	} {
+		if !slices.Equal(kinds[key], want) {
+			t.Errorf("%s: %v, want %v", key, kinds[key], want)
+		}
+		delete(kinds, key)
+	}
+	if len(kinds) > 0 {
+		t.Errorf("events of others: %v", kinds)
+	}
+	if sc := v.score; sc.arrivals != 2 || sc.departures != 1 || sc.wronglyAway != 0 ||
+		median(sc.arrivalTook) > time.Second || median(sc.departureTook) > 13*time.Second {
+		t.Errorf("score %+v", sc)
+	}
+	for _, want := range []string{"> Ann comes.", "new_device       Ginas-Phone: DHCP", "left             Laptop: no answer to ", "mosquitto_sub", "The demo is over: 2 arrivals, "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in the output", want)
+		}
+	}
+}
+
+// TestStop interrupts a demo in the midst of a join.
+func TestStop(t *testing.T) {
+	r, w := io.Pipe()
+	o := options(t, w)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		st := newStory(1)
+		st.beats[0].at = time.Second / 2
+		_, err := play(ctx, o, st)
+		_ = w.Close()
+		done <- err
+	}()
+	buf := make([]byte, 4096)
+	for said := ""; !strings.Contains(said, "> Ann comes home."); {
+		n, err := r.Read(buf)
+		if err != nil {
+			t.Fatal(err, <-done)
+		}
+		said += string(buf[:n])
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	stopped := time.Now()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(stopped); took > 3*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	checkGone(t, o)
+}
+
+// TestChildEnds has a Porchlight that does not work.
+func TestChildEnds(t *testing.T) {
+	o := options(t, io.Discard)
+	o.Program = "/bin/false"
+	err := Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "porchlight has ended: exit status 1") {
+		t.Errorf("%v", err)
+	}
+	checkGone(t, o)
+}
