@@ -141,12 +141,22 @@ func (a address) dial(ctx context.Context, c *Config) (net.Conn, error) {
 }
 
 // buffered spares a system call for each byte of a packet's header that paho
-// reads.
+// reads, and says at once when the connection has ended: paho says so later, or
+// not at all when it was closed on this side.
 type buffered struct {
 	net.Conn
-	r *bufio.Reader
+	r     *bufio.Reader
+	ended func(error)
 }
 
-func newBuffered(c net.Conn) *buffered { return &buffered{c, bufio.NewReaderSize(c, 16<<10)} }
+func newBuffered(c net.Conn, ended func(error)) *buffered {
+	return &buffered{c, bufio.NewReaderSize(c, 16<<10), ended}
+}
 
-func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
+func (b *buffered) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil {
+		b.ended(err)
+	}
+	return n, err
+}

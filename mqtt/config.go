@@ -28,6 +28,8 @@ type Config struct {
 	// Dial replaces the network: the embedded broker's Dial, or a test's.
 	Dial func(context.Context) (net.Conn, error)
 	Log  *slog.Logger
+
+	pauses backoff // between tries; zero: the default
 }
 
 // EventLog is the log of events, and the place to keep how far this session

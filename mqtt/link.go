@@ -92,7 +92,13 @@ func (s *Session) runLink(ctx context.Context, r *reporter) (lasted time.Duratio
 	select {
 	case <-ctx.Done():
 		l.sayGoodbye(ended)
-	case err = <-ended: // the writer itself found it broken
+	case err = <-ended:
+		// The writer found it broken. The client says why a moment later.
+		select {
+		case <-l.lost:
+			err = l.lostErr
+		case <-time.After(100 * time.Millisecond):
+		}
 	case <-l.lost:
 		err = l.lostErr
 	}
@@ -130,7 +136,7 @@ func (l *link) options(ctx context.Context) *paho.ClientOptions {
 		if err != nil {
 			return nil, err
 		}
-		b := newBuffered(c)
+		b := newBuffered(c, l.fail)
 		l.conn.Store(b)
 		return b, nil
 	})

@@ -326,6 +326,45 @@ func (a *tally) complete(n int64) error {
 	return nil
 }
 
+// cable is the way to a broker, and can be cut.
+type cable struct {
+	m     *mosquitto
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newCable(t *testing.T, m *mosquitto) *cable {
+	c := &cable{m: m}
+	t.Cleanup(c.cut)
+	return c
+}
+
+func (c *cable) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := c.m.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conns = append(c.conns, conn)
+	return conn, nil
+}
+
+// cut ends all connections without a word: what was written and not read yet is
+// lost.
+func (c *cable) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	}
+	c.conns = nil
+}
+
+// 50 times the broker is restarted or the connection to it cut while devices
+// come and go. Afterwards the broker holds the truth, and a subscriber with a
+// persistent session has had every event, in order.
 func TestMosquittoKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
@@ -333,8 +372,8 @@ func TestMosquittoKilled(t *testing.T) {
 	m := newMosquitto(t, plain+"persistence true\npersistence_location DIR/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\n")
 	m.start(t)
 	events := newTally(t, m, "events", true, options.Topics.Event())
-	s := start(t, Config{URL: "mqtt://127.0.0.1:" + m.port, Announce: true}, newMemoryLog())
-	s.Session.backoff = backoff{first: 20 * time.Millisecond, most: 100 * time.Millisecond}
+	cable := newCable(t, m)
+	s := start(t, Config{Dial: cable.dial, Announce: true, pauses: backoff{20 * time.Millisecond, 100 * time.Millisecond}}, newMemoryLog())
 	const n = 40
 	truth := make([]presence.State, n)
 	var devices []presence.Device
@@ -364,14 +403,22 @@ func TestMosquittoKilled(t *testing.T) {
 		}
 	}()
 	const rounds = 50
-	for range rounds {
+	for round := range rounds {
 		time.Sleep(time.Duration(mrand.IntN(300)) * time.Millisecond)
+		if round%2 == 0 {
+			cable.cut()
+			continue
+		}
 		m.kill(syscall.SIGTERM)
 		m.start(t)
 	}
 	close(stop)
 	last := <-done
-	t.Cleanup(func() { t.Log(events.complete(last)) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%v; cursor %d, log:\n%s", events.complete(last), s.events.cursor, s.log)
+		}
+	})
 	eventually(t, "all events, in order", func() bool { return events.complete(last) == nil })
 	check := newTally(t, m, "check", false, options.AllStates())
 	eventually(t, "retained states equal the truth", func() bool {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +32,8 @@ func (s *Session) explain(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error
 	switch {
+	case strings.Contains(err.Error(), "pingresp"): // the client has no name for this error
+		return "the broker has stopped answering: check the network, and the broker's log"
 	case errors.Is(err, errSilent):
 		return "the broker takes messages but acknowledges none: look at its log"
 	case errors.As(err, &dns) && dns.IsNotFound:

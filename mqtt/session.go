@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"runtime"
@@ -65,7 +66,7 @@ func New(cfg Config, events EventLog, commands Commands) (*Session, error) {
 		events:   events,
 		commands: commands,
 		log:      cfg.Log,
-		backoff:  defaultBackoff,
+		backoff:  cmp.Or(cfg.pauses, defaultBackoff),
 		devices:  make(map[presence.ID]*tracked),
 		gone:     make(map[presence.ID]struct{}),
 		deleted:  make(map[presence.ID]struct{}),

@@ -389,16 +389,47 @@ func TestInterfaceGone(t *testing.T) {
 		settleDown()
 		r.stop()
 		r = start(t, Config{Announce: true, Dial: b.dial}, newMemoryLog())
+		watch := b.peer(t, "watch", options.BridgeConfig())
+		synctest.Wait()
+		watch.take()
 		r.Update(nil)
 		r.SetSummary(household(0))
 		settleDown()
-		if got := b.retained()[options.BridgeConfig()]; !strings.Contains(got, `"sensing_wlan0":{"platform":"binary_sensor"}`) {
-			t.Error("not removed:", got)
+		got := watch.take()
+		if len(got) != 2 || !strings.Contains(got[0], `"sensing_wlan0":{"platform":"binary_sensor"}`) || strings.Contains(got[1], "wlan0") {
+			t.Errorf("got %q, want wlan0 first removed, then left out", got)
 		}
-		r.SetSummary(household(1))
-		settleDown()
-		if got := b.retained()[options.BridgeConfig()]; strings.Contains(got, "wlan0") {
-			t.Error("still there:", got)
+	})
+}
+
+// A broker that lost more than a person deletes gets it all again.
+func TestBrokerLostMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeBroker(t)
+		var devices []presence.Device
+		for n := range maxMissing + 2 {
+			devices = append(devices, phone(n, presence.Home))
+		}
+		run := func() *running {
+			r := start(t, Config{Announce: true, Dial: b.dial}, newMemoryLog())
+			r.Update(devices)
+			r.SetSummary(household(1))
+			settleDown()
+			return r
+		}
+		run().stop()
+		other := b.peer(t, "other")
+		for _, d := range devices {
+			other.say(t, options.Config(d.ID), true, "")
+		}
+		r := run()
+		if got := r.orders.take(); len(got) > 0 {
+			t.Error("taken for the user's deletions:", got)
+		}
+		for _, d := range devices {
+			if b.retained()[options.Config(d.ID)] == "" {
+				t.Fatal("not announced again:", d.ID)
+			}
 		}
 	})
 }

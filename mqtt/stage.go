@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"context"
 	"hash/maphash"
 	"math/rand/v2"
@@ -46,10 +47,11 @@ const (
 
 // sentInfo is what was published of the bridge's own topics.
 type sentInfo struct {
-	summary   uint64
-	summaryAt time.Time
-	bridge    uint64
-	bridgeAt  time.Time
+	summary    uint64 // hash
+	summaryAt  time.Time
+	bridge     bool     // its discovery message, which depends on
+	interfaces []string // these
+	bridgeAt   time.Time
 }
 
 // kind is a topic of a full publish, in their order.
@@ -250,18 +252,23 @@ func (l *link) publishBridge(now time.Time) {
 	for _, i := range sensing {
 		interfaces = append(interfaces, i.Interface)
 	}
-	payload := l.s.cfg.Discovery.Bridge(interfaces, l.inbound.bridgeConfig())
-	hash := maphash.Bytes(l.seed, payload)
-	if hash == l.sentInfo.bridge {
+	if l.sentInfo.bridge && slices.Equal(interfaces, l.sentInfo.interfaces) {
 		return
 	}
 	if at := l.sentInfo.bridgeAt.Add(settle); now.Before(at) {
 		l.deferred = append(l.deferred, due{bridgeDue, at})
 		return
 	}
-	l.sentInfo.bridge, l.sentInfo.bridgeAt = hash, now
-	l.inbound.setBridgeConfig(payload)
+	o := &l.s.cfg.Discovery
+	payload := o.Bridge(interfaces, l.inbound.bridgeConfig())
 	l.publish(l.s.topics.BridgeConfig(), true, payload, nil)
+	l.inbound.setBridgeConfig(payload)
+	l.sentInfo.bridge, l.sentInfo.bridgeAt, l.sentInfo.interfaces = true, now, interfaces
+	if !bytes.Equal(payload, o.Bridge(interfaces, nil)) {
+		// It removes components: the next message leaves them out.
+		l.sentInfo.bridge = false
+		l.deferred = append(l.deferred, due{bridgeDue, now.Add(settle)})
+	}
 }
 
 // stepSummary publishes the summary when it is stale and its time has come.
