@@ -138,8 +138,32 @@ func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(
 type pipeBroker struct {
 	server *mochi.Server
 	mu     sync.Mutex
-	conns  []net.Conn
+	conns  []*stallable
 	down   bool
+}
+
+// stallable is the broker's end of a connection. After stall it reads nothing.
+type stallable struct {
+	net.Conn
+	stalled, closed chan struct{}
+	once            [2]sync.Once
+}
+
+func (c *stallable) Read(p []byte) (int, error) {
+	select {
+	case <-c.stalled:
+		<-c.closed
+		return 0, net.ErrClosed
+	default:
+		return c.Conn.Read(p)
+	}
+}
+
+func (c *stallable) stall() { c.once[0].Do(func() { close(c.stalled) }) }
+
+func (c *stallable) Close() error {
+	c.once[1].Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 func newPipeBroker(t *testing.T) *pipeBroker {
@@ -169,7 +193,8 @@ func (b *pipeBroker) dial(context.Context) (net.Conn, error) {
 	if b.down {
 		return nil, fmt.Errorf("the broker is down")
 	}
-	ours, theirs := net.Pipe()
+	ours, pipe := net.Pipe()
+	theirs := &stallable{Conn: pipe, stalled: make(chan struct{}), closed: make(chan struct{})}
 	b.conns = append(b.conns, theirs)
 	go b.server.EstablishConnection("pipe", theirs)
 	return ours, nil

@@ -46,12 +46,16 @@ func (s *Session) explain(err error) string {
 		return "the host cannot be reached: check the network and PORCHLIGHT_MQTT_URL"
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return "no MQTT over WebSocket at that address: check the port and path of PORCHLIGHT_MQTT_URL"
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case endedByBroker(err):
 		return s.explainClosed(err)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "the broker does not answer: check the network, and that the port is one for MQTT"
 	}
 	return err.Error()
+}
+
+func endedByBroker(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // explainClosed explains a connection that the broker ended without a word.

@@ -207,7 +207,7 @@ func (s *Session) Run(ctx context.Context) error {
 			tries = 0
 		}
 		why := s.explain(err)
-		if lasted > 0 && lasted <= steady {
+		if lasted > 0 && lasted <= steady && endedByBroker(err) {
 			reasons.brief++
 			if reasons.brief >= briefLimit {
 				why = s.takenOver(why)

@@ -495,3 +495,40 @@ func TestTakeover(t *testing.T) {
 		}
 	})
 }
+
+// A broker that has stopped reading is noticed, does not hold up Update, and
+// does not hold up the end.
+func TestBrokerStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeBroker(t)
+		r := three(t, b)
+		stall := func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			for _, c := range b.conns {
+				c.stall()
+			}
+		}
+		stall()
+		began := time.Now()
+		for n := range 100 {
+			r.Update([]presence.Device{phone(n, presence.NotHome)})
+		}
+		if d := time.Since(began); d > 0 {
+			t.Error("Update waited", d)
+		}
+		time.Sleep(45 * time.Second)
+		synctest.Wait()
+		if got := b.retained()[options.Topics.State(id1)]; got != "not_home" {
+			t.Errorf("45 s later it is %q: not connected anew:\n%s", got, r.log)
+		}
+		stall()
+		r.Update([]presence.Device{phone(1, presence.Home)})
+		synctest.Wait()
+		began = time.Now()
+		r.stop()
+		if d := time.Since(began); d > 2600*time.Millisecond {
+			t.Error("Run took", d, "to end")
+		}
+	})
+}
