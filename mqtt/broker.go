@@ -48,8 +48,8 @@ type Broker struct {
 	own      atomic.Int64 // the number of Dial's connections, for their names
 }
 
-// NewBroker checks cfg and takes the port. The broker serves once Run is
-// called; what is dialled before waits.
+// NewBroker checks cfg and takes the port. Clients are served once Run is
+// called; Dial works before that, too.
 func NewBroker(cfg BrokerConfig) (*Broker, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err

@@ -123,3 +123,18 @@ func measure(arrived <-chan arrival, n int, gap time.Duration, floor, ours func(
 	slices.Sort(sessions)
 	return floors, sessions
 }
+
+// BenchmarkUpdateUnchanged is the price of telling the session about a mere
+// sighting.
+func BenchmarkUpdateUnchanged(b *testing.B) {
+	s, err := New(Config{URL: "mqtt://127.0.0.1", Discovery: options, Log: new(logBuffer).logger()}, newMemoryLog(), new(orders))
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := []presence.Device{phone(1, presence.Home)}
+	s.Update(d)
+	for b.Loop() {
+		d[0].LastSeen = d[0].LastSeen.Add(time.Millisecond)
+		s.Update(d)
+	}
+}

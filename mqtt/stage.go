@@ -1,9 +1,7 @@
 package mqtt
 
 import (
-	"bytes"
 	"context"
-	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -37,22 +35,6 @@ const (
 	// missing discovery messages mean that a broker lost them.
 	maxMissing = 32
 )
-
-// summaryDelay lets what people wait for go before the summary; summaryEvery
-// is the least time between two.
-const (
-	summaryDelay = 100 * time.Millisecond
-	summaryEvery = time.Second
-)
-
-// sentInfo is what was published of the bridge's own topics.
-type sentInfo struct {
-	summary    uint64 // hash
-	summaryAt  time.Time
-	bridge     bool     // its discovery message, which depends on
-	interfaces []string // these
-	bridgeAt   time.Time
-}
 
 // kind is a topic of a full publish, in their order.
 type kind uint8
@@ -125,46 +107,13 @@ func (l *link) collect(ctx context.Context, now time.Time) bool {
 	case len(missing) == 0:
 		l.startPublishing()
 	case len(missing) > maxMissing:
-		l.s.log.Warn("the broker has lost discovery messages: publishing them again", "devices", len(missing))
+		l.s.log.Info("the broker did not send many discovery messages back: publishing them again", "devices", len(missing))
 		l.startPublishing()
 	default:
 		l.stage, l.stageAt = verifying, now.Add(verifyFor)
 		l.s.writers.Go(func() { l.verify(ctx, missing) })
 	}
 	return true
-}
-
-// missing returns the desired devices that the user seems to have deleted in
-// Home Assistant while we were away. The mark of that: the broker holds our
-// bridge's discovery and the device's attributes, which are always published
-// after the device's discovery, but not the latter. A broker that lost
-// everything has lost the marks too.
-func (l *link) missing() (ids []presence.ID) {
-	if !l.s.cfg.Announce {
-		return nil
-	}
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	return l.inbound.missing(func(id presence.ID) bool { return l.s.devices[id] != nil })
-}
-
-// verify asks for the discovery message of each device by its own topic, since
-// a broker may have dropped some of the many that the wildcard matched.
-func (l *link) verify(ctx context.Context, ids []presence.ID) {
-	filters := make(map[string]byte, len(ids))
-	for _, id := range ids {
-		filters[l.s.topics.Config(id)] = 1
-	}
-	if err := l.await(ctx, filters); err != nil {
-		l.fail(err)
-		return
-	}
-	sleep(ctx, verifyFor/2)
-	topics := make([]string, 0, len(ids))
-	for f := range filters {
-		topics = append(topics, f)
-	}
-	l.client.Unsubscribe(topics...)
 }
 
 // forget makes the next full publish send everything again, and leaves out
@@ -236,120 +185,6 @@ func (l *link) publishItem(i item, now time.Time) {
 	case deviceLastSeen:
 		l.publishLastSeen(&d)
 	}
-}
-
-// bridgeDue stands for the bridge's own device in the deferred queue.
-const bridgeDue presence.ID = ""
-
-func (l *link) publishBridge(now time.Time) {
-	if !l.s.cfg.Announce {
-		return
-	}
-	l.s.mu.Lock()
-	sensing := l.s.summary.Sensing
-	l.s.mu.Unlock()
-	interfaces := make([]string, 0, len(sensing))
-	for _, i := range sensing {
-		interfaces = append(interfaces, i.Interface)
-	}
-	if l.sentInfo.bridge && slices.Equal(interfaces, l.sentInfo.interfaces) {
-		return
-	}
-	if at := l.sentInfo.bridgeAt.Add(settle); now.Before(at) {
-		l.deferred = append(l.deferred, due{bridgeDue, at})
-		return
-	}
-	o := &l.s.cfg.Discovery
-	payload := o.Bridge(interfaces, l.inbound.bridgeConfig())
-	l.publish(l.s.topics.BridgeConfig(), true, payload, nil)
-	l.inbound.setBridgeConfig(payload)
-	l.sentInfo.bridge, l.sentInfo.bridgeAt, l.sentInfo.interfaces = true, now, interfaces
-	if !bytes.Equal(payload, o.Bridge(interfaces, nil)) {
-		// It removes components: the next message leaves them out.
-		l.sentInfo.bridge = false
-		l.deferred = append(l.deferred, due{bridgeDue, now.Add(settle)})
-	}
-}
-
-// stepSummary publishes the summary when it is stale and its time has come.
-func (l *link) stepSummary(now time.Time) bool {
-	if l.summaryDue(now).After(now) {
-		return false
-	}
-	l.publishSummary(now)
-	l.publishBridge(now) // an interface may have come or gone
-	return true
-}
-
-// summaryDue returns when to publish the summary; the far future when it is
-// not stale. A fresh change is first put off by summaryDelay.
-func (l *link) summaryDue(now time.Time) time.Time {
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	if !l.summaryStale {
-		return now.Add(time.Hour)
-	}
-	if l.summaryAt.IsZero() {
-		l.summaryAt = now.Add(summaryDelay)
-	}
-	if at := l.sentInfo.summaryAt.Add(summaryEvery); at.After(l.summaryAt) {
-		return at
-	}
-	return l.summaryAt
-}
-
-func (l *link) publishSummary(now time.Time) {
-	l.s.mu.Lock()
-	l.summaryStale, l.summaryAt = false, time.Time{}
-	summary := l.s.summary
-	l.s.mu.Unlock()
-	payload := discovery.Summary(&summary)
-	hash := maphash.Bytes(l.seed, payload)
-	if hash == l.sentInfo.summary {
-		return
-	}
-	l.sentInfo.summary, l.sentInfo.summaryAt = hash, now
-	l.publish(l.s.topics.Summary(), true, payload, nil)
-}
-
-// clearLeftovers clears what the broker held of ours when we connected and
-// nobody owns.
-func (l *link) clearLeftovers(now time.Time) {
-	found := l.inbound.endCollection()
-	l.client.Unsubscribe(l.s.topics.AllStates(), l.s.topics.AllAttributes(), l.s.topics.AllLastSeen())
-	if !l.s.cfg.Announce {
-		l.retract(found)
-	}
-	l.s.mu.Lock()
-	n := 0
-	for id := range found.ids {
-		if l.s.devices[id] == nil && !l.s.isGone(id) {
-			l.s.gone[id] = struct{}{}
-			l.queueClear(id)
-			n++
-		}
-	}
-	l.s.mu.Unlock()
-	if n > 0 {
-		l.s.log.Info("clearing what is left on the broker of devices that are tracked no more", "devices", n)
-	}
-}
-
-// retract clears discovery messages of an earlier run with discovery on.
-func (l *link) retract(found found) {
-	if found.bridge {
-		l.publish(l.s.topics.BridgeConfig(), true, nil, nil)
-	}
-	for _, id := range found.configs {
-		l.publish(l.s.topics.Config(id), true, nil, nil)
-	}
-	l.client.Unsubscribe(l.s.topics.AllConfigs())
-}
-
-// isGone reports whether id's clearing is under way. s.mu is held.
-func (s *Session) isGone(id presence.ID) bool {
-	_, ok := s.gone[id]
-	return ok
 }
 
 // nextDue returns when there may be something to do although nobody wakes the
