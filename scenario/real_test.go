@@ -176,6 +176,15 @@ func (w *reality) attributes(p person) (a discovery.Attributes) {
 
 func (w *reality) status() string { return w.sub.get(topics.Status()) }
 
+func (w *reality) summary() (s summary) {
+	if text := w.sub.get(topics.Summary()); text != "" {
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			w.t.Errorf("summary %q: %v", text, err)
+		}
+	}
+	return s
+}
+
 func (w *reality) addr(p person) netip.Addr {
 	return w.client(p).Addr()
 }

@@ -33,6 +33,7 @@ type simulation struct {
 	stored   map[presence.ID]presence.Record
 	shown    map[presence.ID]presence.Device
 	devices  map[string]*simulated
+	sum      []byte // the summary topic
 }
 
 // simulated is a device of a simulation.
@@ -96,7 +97,11 @@ func (w *simulation) start() {
 	w.bridge, w.ended = b, make(chan error, 1)
 	go func() { w.ended <- b.Run(ctx, records) }()
 	w.with(func() { w.running = true })
-	b.Sense(presence.Sensing{At: time.Now(), Interface: "lan0", Blind: w.blind})
+	if w.blind {
+		w.unplug()
+	} else {
+		w.plug()
+	}
 	synctest.Wait()
 }
 
@@ -240,6 +245,15 @@ func (w *simulation) status() (s string) {
 	return s
 }
 
+func (w *simulation) summary() (s summary) {
+	w.with(func() {
+		if err := json.Unmarshal(w.sum, &s); err != nil {
+			w.t.Error(err)
+		}
+	})
+	return s
+}
+
 func (w *simulation) addr(p person) (a netip.Addr) {
 	w.with(func() { a = w.device(p).addrs[0] })
 	return a
@@ -296,7 +310,7 @@ func (w *simulation) Update(devices []presence.Device) {
 func (w *simulation) Remove(ids []presence.ID) { w.t.Errorf("removed %v", ids) }
 
 // SetSummary implements bridge.Publisher.
-func (w *simulation) SetSummary(presence.Summary) {}
+func (w *simulation) SetSummary(s presence.Summary) { w.with(func() { w.sum = discovery.Summary(&s) }) }
 
 // Probe implements bridge.LAN.
 func (w *simulation) Probe(p presence.Probe) error {

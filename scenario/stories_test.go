@@ -46,9 +46,10 @@ var stories = []story{
 			joins("phone"), soon(newOne("phone"), arrived("phone")), are(home, "phone"), shown("phone", "phone"),
 			quiet(1.5), are(home, "phone"),
 			leaves("phone"), quiet(0.7), are(home, "phone"),
-			soon(left("phone")), are(notHome, "phone"),
+			soon(left("phone")), are(notHome, "phone"), counted(1, 2),
 			quiet(0.5),
-			joins("phone"), soon(arrived("phone")), are(home, "phone"), shown("phone", "phone"),
+			joins("phone"), soon(told{presence.Arrived, "phone", "of silence"}),
+			are(home, "phone"), shown("phone", "phone"), counted(2, 2),
 			quiet(1.2),
 		},
 	},
@@ -123,6 +124,34 @@ var stories = []story{
 			brokerMended, later(newOne("printer"), arrived("printer"), left("phone")),
 			available("online"), are(home, "gateway", "printer", "camera"), are(notHome, "phone"),
 			unchanged(brokerBreaks, brokerMended, available("online"), quiet(0.5)),
+		},
+	},
+	{
+		name:   "who comes and goes while Porchlight is not there",
+		people: []person{here(phone), here(camera), printer},
+		steps: []step{
+			leaves("phone"), soon(left("phone")),
+			kill, joins("phone"), joins("printer"), leaves("camera"), start, available("online"),
+			together(arrived("phone"), newOne("printer"), arrived("printer")),
+			quiet(0.4), are(home, "camera"), soon(left("camera")), counted(3, 4),
+		},
+	},
+	{
+		name:   "Porchlight starts again without a cable",
+		people: []person{here(phone), here(camera)},
+		steps: []step{
+			unchanged(stop, unplugged, start, soon(deaf), available("online"), quiet(1.5), plugged, soon(hears)),
+			leaves("camera"), quiet(0.7), soon(left("camera")), counted(2, 3),
+		},
+	},
+	{
+		name:   "everyone goes out, one is back in time",
+		people: []person{here(phone), here(printer), here(camera)},
+		steps: []step{
+			counted(4, 4),
+			leaves("phone"), leaves("printer"), leaves("camera"), quiet(0.5),
+			joins("printer"), together(left("phone"), left("camera")), quiet(1.2),
+			are(home, "printer"), are(notHome, "phone", "camera"), counted(2, 4),
 		},
 	},
 	{

@@ -62,12 +62,20 @@ type world interface {
 	// state and attributes are the retained ones, zero when there are none.
 	state(person) presence.State
 	attributes(person) discovery.Attributes
-	// status is the retained availability.
+	// status is the retained availability, summary the retained summary.
 	status() string
+	summary() summary
 	addr(person) netip.Addr
 	// settle returns when what was published by now can be read, or when until
 	// is true.
 	settle(until func() bool)
+}
+
+// summary is what stories look at in the summary topic.
+type summary struct {
+	Home, Known int
+	Sensing     map[string]struct{ OK bool }
+	Problems    []string
 }
 
 // teller plays one story in one world.
@@ -156,6 +164,26 @@ func soon(want ...told) step { return within(1.5, want) }
 
 // later is soon, for when Porchlight may take its time to find the broker again.
 func later(want ...told) step { return within(4, want) }
+
+// together is soon, in any order.
+func together(want ...told) step {
+	return step{fmt.Sprintf("together %v", want), func(s *teller) {
+		rest := slices.Clone(want)
+		for len(rest) > 0 {
+			e, ok := s.next(s.times(1.5))
+			if !ok {
+				s.fatalf("no event, want %v", rest)
+			}
+			i := slices.IndexFunc(rest, func(w told) bool {
+				return e.Type == w.event && s.nameOf(e.ID) == w.who && strings.Contains(e.Why, w.why)
+			})
+			if i < 0 {
+				s.fatalf("told of %s of %q (%s), want %v", e.Type, s.nameOf(e.ID), e.Why, rest)
+			}
+			rest = slices.Delete(rest, i, i+1)
+		}
+	}}
+}
 
 func within(timeouts float64, want []told) step {
 	return step{fmt.Sprintf("within %.1f timeouts %v", timeouts, want), func(s *teller) {
@@ -263,6 +291,20 @@ func shown(name, host string) step {
 		}
 		if a := s.attributes(p); a.Why == "" || a.Since.IsZero() {
 			s.fatalf("no reason, or no time: %+v", a)
+		}
+	}}
+}
+
+// counted expects the numbers of the summary, and that all is well.
+func counted(home, known int) step {
+	return step{fmt.Sprintf("%d of %d are home", home, known), func(s *teller) {
+		right := func() bool {
+			got := s.summary()
+			return got.Home == home && got.Known == known && got.Sensing["lan0"].OK && len(got.Problems) == 0
+		}
+		s.settle(right)
+		if !right() {
+			s.fatalf("the summary is %+v", s.summary())
 		}
 	}}
 }
