@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -356,4 +355,3 @@ func bar(w io.Writer, name string) func(arpwatch.Progress) {
 	}
 }
 
-var errNotYet = errors.New("not made yet")
