@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"porchlight/demo"
@@ -24,7 +26,10 @@ func (c demoCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("looking for this program: %w", err)
 	}
-	return demo.Run(a.ctx, demo.Options{
+	// A closed window or pipe ends the demo as Ctrl-C does, so that it cleans up.
+	ctx, stop := signal.NotifyContext(a.ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	return demo.Run(ctx, demo.Options{
 		Program: program, For: c.For, Seed: c.Seed, Out: a.stdout,
 		NoColour:   a.isSet("NO_COLOR"), // https://no-color.org
 		Plain:      slices.Contains(a.environ, "TERM=dumb"),

@@ -46,7 +46,6 @@ func Run(ctx context.Context, o Options) error {
 
 // play shows a story, and returns what there was to see at its end.
 func play(ctx context.Context, o Options, st *story) (v *view, err error) {
-	note(o, "Raising a virtual LAN …")
 	s, err := raise(ctx)
 	if err != nil {
 		return nil, stopped(ctx, err)
@@ -77,20 +76,17 @@ func play(ctx context.Context, o Options, st *story) (v *view, err error) {
 	return v, err
 }
 
-// stopped is nil when a start failed because it was interrupted.
+// stopped is err, unless a start failed because it was interrupted.
 func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
-
-// note tells what the demo is doing before there is a picture.
-func note(o Options, text string) { _, _ = fmt.Fprintln(o.Out, text) }
 
 // show tells the story until its time is over.
 func show(ctx context.Context, o Options, v *view, s *stage, c *child, st *story) error {
-	stage, cancel := context.WithCancel(ctx)
+	playing, cancel := context.WithCancel(ctx)
 	var g errgroup.Group
 	failed := make(chan error, 1)
 	report := func(err error) error {
@@ -103,13 +99,13 @@ func show(ctx context.Context, o Options, v *view, s *stage, c *child, st *story
 		return nil
 	}
 	defer func() { cancel(); _ = g.Wait() }()
-	g.Go(func() error { return report(s.live(stage)) })
+	g.Go(func() error { return report(s.live(playing)) })
 
 	screen := screenFor(o)
 	if screen != nil {
 		defer screen.close()
 	} else {
-		note(o, "Look at its topics: "+v.look)
+		_, _ = fmt.Fprintln(o.Out, "Look at its topics: "+v.look)
 	}
 	over := make(<-chan time.Time)
 	if o.For > 0 {
@@ -145,7 +141,7 @@ func show(ctx context.Context, o Options, v *view, s *stage, c *child, st *story
 			if screen == nil {
 				tellBeat(o.Out, v, b, now)
 			}
-			g.Go(func() error { return report(s.perform(stage, b)) })
+			g.Go(func() error { return report(s.perform(playing, b)) })
 			st.advance()
 			next.Reset(time.Until(v.began.Add(st.next().at)))
 		}

@@ -147,6 +147,22 @@ func TestScreenHostile(t *testing.T) {
 	}
 }
 
+// FuzzView takes any publication, and shows what comes of it.
+func FuzzView(f *testing.F) {
+	id := household(presence.MAC{})[0].mac.ID()
+	f.Add(topics.Event(), []byte(`{"event_type":"left","seq":3,"id":"92410c5e217a","name":"x","why":"y"}`))
+	f.Add(topics.Summary(), []byte(`{"sensing":{"lan0":{"ok":false}}}`))
+	f.Add(topics.Config(id), []byte(`{"device":{"name":"\u001b[2J"}}`))
+	f.Add(topics.State(id), []byte("not_home"))
+	f.Add(topics.State(id), []byte(""))
+	f.Add(topics.Attributes("0000000000ff"), []byte(`{"ip":"\r","since":"2026-05-04T12:00:00Z","away_after_s":-1}`))
+	f.Fuzz(func(t *testing.T, topic string, payload []byte) {
+		v, now := household40()
+		v.take(message{topic, payload})
+		checkLines(t, v.screen(now, 112, 30, false), 112, 30)
+	})
+}
+
 func checkLines(t *testing.T, lines []string, columns, height int) {
 	t.Helper()
 	if len(lines) > height {
@@ -179,6 +195,7 @@ func TestText(t *testing.T) {
 		{"e\u0301e\u0301e\u0301", 2, "e\u0301…", []string{"e\u0301…"}},
 		{"one two three four", 8, "one two…", []string{"one two", "three f…"}},
 		{"abc", 0, "", []string{""}},
+		{"in 10 s; s", 4, "in …", []string{"in", "10 …"}},
 	} {
 		if diff := cmp.Diff(test.clip, clip(test.in, test.columns)); diff != "" {
 			t.Errorf("clip %q: %s", test.in, diff)

@@ -136,7 +136,7 @@ func (s *stage) perform(ctx context.Context, b beat) (err error) {
 			err = s.speak(b.who)
 		}
 	}
-	if err != nil && ctx.Err() != context.Canceled {
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("playing %q: %w", b.say, err)
 	}
 	return nil

@@ -63,7 +63,7 @@ func pad(s string, columns int) string {
 func wrap(s string, columns, lines int) []string {
 	var all []string
 	line := ""
-	words := strings.Fields(s)
+	words := phrases(s)
 	for i, w := range words {
 		switch {
 		case line == "":
@@ -81,4 +81,19 @@ func wrap(s string, columns, lines int) []string {
 		all = append(all, clip(line, columns))
 	}
 	return all
+}
+
+// phrases returns the words of s; "10 s" is one.
+func phrases(s string) (words []string) {
+	for _, w := range strings.Fields(s) {
+		switch strings.TrimRight(w, ",;.") {
+		case "s", "ms", "min", "h", "days":
+			if len(words) > 0 {
+				words[len(words)-1] += " " + w
+				continue
+			}
+		}
+		words = append(words, w)
+	}
+	return words
 }
