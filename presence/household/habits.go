@@ -25,6 +25,7 @@ type Habit struct {
 	Awake    time.Duration // mean of the time awake between two sleeps
 	DaySleep time.Duration // longest sleep from 07:00 to 23:00; 0: never sleeps
 	Night    time.Duration // longest sleep at night
+	Spread   float64       // of the logarithm of its sleeps; 0: the usual 0.6, cut at the longest; others are not cut
 
 	Chatter  time.Duration // mean time between frames that it sends by itself while awake
 	Announce time.Duration // announces itself this often, asleep or not; 0: never
@@ -48,8 +49,15 @@ func (h Habit) sleep(r *rand.Rand, t time.Time) time.Duration {
 	if longest <= 0 {
 		return 0
 	}
-	d := time.Duration(float64(longest) * 0.4 * math.Exp(0.6*r.NormFloat64()))
-	return min(max(d, 5*time.Second), longest)
+	spread := h.Spread
+	if spread == 0 {
+		spread = 0.6
+	}
+	d := max(time.Duration(float64(longest)*0.4*math.Exp(spread*r.NormFloat64())), 5*time.Second)
+	if h.Spread == 0 {
+		d = min(d, longest)
+	}
+	return d
 }
 
 func exponential(r *rand.Rand, mean time.Duration) time.Duration {

@@ -1,6 +1,7 @@
 package household
 
 import (
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -63,7 +64,7 @@ func atMost[T float64 | time.Duration | int](t *testing.T, what string, got, lim
 func TestTruth(t *testing.T) {
 	t.Parallel()
 	var over []float64
-	for seed, r := range plays(t, seeds, Home, engine(presence.Config{})) {
+	for seed, r := range plays(t, seeds, home, engine(presence.Config{})) {
 		s := r.Score(Learning)
 		atMost(t, "false aways per device and week", s.PerWeek, 0.25)
 		for i, f := range s.ByDevice {
@@ -77,15 +78,16 @@ func TestTruth(t *testing.T) {
 		}
 		atMost(t, "probes per device and day", s.Probes, 3000)
 		over = append(over, s.OverSleep)
-		if len(s.Delays[Responsive]) < 50 || len(s.Delays[Sleeper]) < 50 || len(s.Delays[Dropper]) < 15 {
+		if len(s.Delays[Responsive]) < 2*days || len(s.Delays[Sleeper]) < 2*days || len(s.Delays[Dropper]) < days/3 {
 			t.Errorf("seed %d: too few departures to judge by: %d, %d, %d", seed,
 				len(s.Delays[Responsive]), len(s.Delays[Sleeper]), len(s.Delays[Dropper]))
 		}
 	}
-	// Two errands close together whose ends nobody heard look like long sleeps;
-	// that is rare, and costs the quarter of an hour that such an errand is longer.
+	// In one home of forty it is a little more: a silence of the watch can be
+	// longer than its longest sleep, when a probe before it was lost.
 	slices.Sort(over)
-	atMost(t, "sleepers' longest delay in most plays, in their longest sleeps", Quantile(over, 0.5), 1.5)
+	atMost(t, "sleepers' longest delay in most homes, in their longest sleeps", Quantile(over, 0.5), 1.5)
+	atMost(t, "and in all", Quantile(over, 1), 1.75)
 }
 
 // TestTruthByFixedWindows plays the same home to those who decide by a fixed
@@ -93,8 +95,7 @@ func TestTruth(t *testing.T) {
 func TestTruthByFixedWindows(t *testing.T) {
 	t.Parallel()
 	for _, f := range FixedWindows() {
-		f := f
-		s := plays(t, 1, Home, func() Decider { return &Fixed{Window: f.Window, Ask: f.Ask} })[0].Score(Learning)
+		s := plays(t, 1, with(func(p *Play) { p.Days = 7 + days/4 }), func() Decider { return &Fixed{Window: f.Window, Ask: f.Ask} })[0].Score(Learning)
 		switch {
 		case f.Window < 40*time.Minute && s.PerWeek < 1:
 			t.Errorf("%s: only %.2f false aways per device and week", f.Window, s.PerWeek)
@@ -104,10 +105,77 @@ func TestTruthByFixedWindows(t *testing.T) {
 	}
 }
 
+// home is Home for as many days as there is time for.
+func home(seed uint64) Play {
+	p := Home(seed)
+	p.Days = days
+	return p
+}
+
+// with is home with something else about it.
+func with(change func(*Play)) func(uint64) Play {
+	return func(seed uint64) Play {
+		p := home(seed)
+		change(&p)
+		return p
+	}
+}
+
+// together has everyone who goes out go out at once.
+func together(p *Play) {
+	for i := range p.Devices {
+		if p.Devices[i].Outings != nil {
+			p.Devices[i].Outings = func(_ *rand.Rand, day time.Time) []Outing {
+				return []Outing{{at(day, 8), at(day, 12)}, {at(day, 13), at(day, 18)}}
+			}
+		}
+	}
+}
+
+// TestOtherWorlds has homes and settings other than the usual.
+func TestOtherWorlds(t *testing.T) {
+	t.Parallel()
+	for _, w := range []struct {
+		name        string
+		play        func(uint64) Play
+		cfg         presence.Config
+		perWeek     float64
+		median, p95 time.Duration // of the responsive
+		most        time.Duration // of all
+	}{
+		{"a fifth of all frames lost", with(func(p *Play) { p.Loss = 0.2 }), presence.Config{}, 0.25, 80 * time.Second, 2 * time.Minute, time.Hour},
+		{"joins are unseen", with(func(p *Play) { p.UnseenJoins = 0.15 }), presence.Config{}, 0.25, 45 * time.Second, 90 * time.Second, time.Hour},
+		{"sleeps without bound", with(func(p *Play) {
+			for i := range p.Devices {
+				p.Devices[i].Spread = 1
+			}
+		}), presence.Config{AwayMax: 8 * time.Hour}, 0.25, 45 * time.Second, 90 * time.Second, 8 * time.Hour},
+		{"two devices", with(func(p *Play) { p.Devices = []Habit{p.Devices[7], p.Devices[10]} }), presence.Config{}, 0.25, 45 * time.Second, 90 * time.Second, time.Hour},
+		{"all go out together", with(together), presence.Config{}, 0.25, 45 * time.Second, 90 * time.Second, time.Hour},
+		{"asked every 10 s", home, presence.Config{ProbeInterval: 10 * time.Second}, 0.25, 25 * time.Second, 45 * time.Second, time.Hour},
+		{"asked every 2 min", home, presence.Config{ProbeInterval: 2 * time.Minute}, 0.25, 135 * time.Second, 200 * time.Second, time.Hour},
+		{"fixed", home, presence.Config{AwayAfter: 45 * time.Minute}, 0.25, 45 * time.Minute, 45*time.Minute + 10*time.Second, 45 * time.Minute},
+		// Sleeps of 40 minutes cannot be told from absences then: a matter of the setting.
+		{"bounded to 20 min", home, presence.Config{AwayMax: 20 * time.Minute}, 20, 45 * time.Second, 90 * time.Second, 20 * time.Minute},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			s := Run(w.play(3), presence.New(w.cfg)).Score(Learning)
+			atMost(t, "false aways per device and week", s.PerWeek, w.perWeek)
+			atMost(t, "responsive, median", Quantile(s.Delays[Responsive], 0.5), w.median)
+			atMost(t, "responsive, 95 %", Quantile(s.Delays[Responsive], 0.95), w.p95)
+			for c, d := range s.Delays {
+				atMost(t, "any departure: "+string(c), Quantile(d, 1), w.most+15*time.Second)
+			}
+			t.Logf("%+v", Table([]Row{{w.name, s}}))
+		})
+	}
+}
+
 // TestTrouble has an access point that reboots and an observer that goes blind.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
-	for seed, r := range plays(t, seeds, func(seed uint64) Play { return trouble(Home(seed)) }, engine(presence.Config{})) {
+	for seed, r := range plays(t, seeds, func(seed uint64) Play { return trouble(home(seed)) }, engine(presence.Config{})) {
 		for _, l := range r.Lines {
 			if l.Event == presence.Left && l.There && (causedBy(l.At, r.Outages) || causedBy(l.At, r.Blind)) {
 				t.Errorf("seed %d: %s at %s: %s", seed, r.Devices[l.Device].Name, l.At, l.Why)
@@ -120,7 +188,7 @@ func TestTrouble(t *testing.T) {
 // TestSame plays one home twice.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	p := Home(7)
+	p := home(7)
 	p.Days = 5
 	a, b := Run(p, presence.New(presence.Config{})), Run(p, presence.New(presence.Config{}))
 	if !slices.Equal(a.Lines, b.Lines) || !slices.Equal(a.Trips, b.Trips) || !slices.Equal(a.Probes, b.Probes) {

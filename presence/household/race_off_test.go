@@ -2,5 +2,5 @@
 
 package household
 
-// seeds is how many plays a test averages over.
-const seeds = 6
+// seeds is how many homes a test looks at, and days how long each is played.
+const seeds, days = 5, 28

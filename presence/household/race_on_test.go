@@ -2,5 +2,6 @@
 
 package household
 
-// seeds is how many plays a test averages over; the race detector makes each ten times slower.
-const seeds = 2
+// seeds is how many homes a test looks at, and days how long each is played;
+// the race detector makes a day take ten times as long.
+const seeds, days = 1, 12
