@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -243,7 +244,7 @@ func TestReplay(t *testing.T) {
 	eventually(t, "tcpdump to have it", func() error {
 		out, err := exec.Command("tcpdump", "-n", "-r", file, "arp[24:4] = 0x0a4d0001 and arp[14:4] = 0x0a4d0001").Output()
 		if len(out) == 0 {
-			return fmt.Errorf("not yet, %v", err)
+			return errors.Join(errors.New("not yet"), err)
 		}
 		return nil
 	})

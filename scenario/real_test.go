@@ -194,7 +194,7 @@ func (w *reality) settle(until func() bool) {
 		return
 	}
 	// The condition reads through the subscriber's lock, so it is looked at outside of it.
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(3 * patience) // the pauses between tries to connect grow
 	for !until() && time.Now().Before(deadline) {
 		w.sub.mu.Lock()
 		changed := w.sub.changed

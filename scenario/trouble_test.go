@@ -269,7 +269,8 @@ func TestHomeAssistantSettings(t *testing.T) {
 		want func(h *house, d *lab.Device, a discovery.Attributes) error
 	}{
 		{
-			"no discovery", map[string]string{"HA_DISCOVERY": "false"},
+			"no discovery",
+			map[string]string{"HA_DISCOVERY": "false"},
 			func(h *house, d *lab.Device, _ discovery.Attributes) error {
 				for topic := range h.sub.retained() {
 					if strings.HasPrefix(topic, "homeassistant/") {
@@ -280,7 +281,8 @@ func TestHomeAssistantSettings(t *testing.T) {
 			},
 		},
 		{
-			"other names", map[string]string{"TOPIC_PREFIX": "porchlight", "HA_ZONE": "zone.cabin", "HA_EXPOSE_ADDRESSES": "false", "HA_DISCOVERY_PREFIX": "ha"},
+			"other names",
+			map[string]string{"TOPIC_PREFIX": "porchlight", "HA_ZONE": "zone.cabin", "HA_EXPOSE_ADDRESSES": "false", "HA_DISCOVERY_PREFIX": "ha"},
 			func(h *house, d *lab.Device, a discovery.Attributes) error {
 				if len(a.InZones) != 1 || a.InZones[0] != "zone.cabin" || a.IP != "" || a.MAC != "" {
 					return fmt.Errorf("attributes %+v", a)
@@ -292,7 +294,8 @@ func TestHomeAssistantSettings(t *testing.T) {
 			},
 		},
 		{
-			"attributes only", map[string]string{"HA_TRACKER_MODE": "attributes_only"},
+			"attributes only",
+			map[string]string{"HA_TRACKER_MODE": "attributes_only"},
 			func(h *house, d *lab.Device, a discovery.Attributes) error {
 				if config := h.sub.get(topics.Config(idOf(d))); config == "" || strings.Contains(config, "payload_home") {
 					return fmt.Errorf("discovery %s", config)
