@@ -93,7 +93,7 @@ type Change struct {
 // Summary is the household in one value.
 type Summary struct {
 	Home, Known int
-	LastNew     *NewFound // nil: none since the first run
+	LastNew     *NewFound // nil: none but those of the first run
 	Sensing     []Sensing // one per interface, by name
 	Problems    []string  // what keeps Porchlight from working fully, in words; empty: nothing
 }

@@ -15,8 +15,8 @@ const (
 	TrackNone  TrackPolicy = "none"
 )
 
-// Config is what the Engine is told once. Zero values mean the defaults of
-// the settings.
+// Config is what the Engine is told once. Zero values, but for MaxTracked, mean
+// the defaults of the settings.
 type Config struct {
 	FalseAways    float64       // how often a week a silence may exceed the learned timeout
 	AwayInitial   time.Duration // the timeout before there is history

@@ -63,7 +63,6 @@ func atMost[T float64 | time.Duration | int](t *testing.T, what string, got, lim
 // who is not, and what that costs.
 func TestTruth(t *testing.T) {
 	t.Parallel()
-	var over []float64
 	for seed, r := range plays(t, seeds, home, engine(presence.Config{})) {
 		s := r.Score(Learning)
 		atMost(t, "false aways per device and week", s.PerWeek, 0.25)
@@ -77,17 +76,14 @@ func TestTruth(t *testing.T) {
 			atMost(t, "any departure: "+string(c), Quantile(d, 1), time.Hour+15*time.Second)
 		}
 		atMost(t, "probes per device and day", s.Probes, 3000)
-		over = append(over, s.OverSleep)
+		// A silence can be longer than the sleep in it, when a probe before it was
+		// lost, and a few unheard returns look like sleeps: forty homes gave 1.26 to 1.50.
+		atMost(t, "sleepers' longest delay, in their longest sleeps", s.OverSleep, 1.5)
 		if len(s.Delays[Responsive]) < 2*days || len(s.Delays[Sleeper]) < 2*days || len(s.Delays[Dropper]) < days/3 {
 			t.Errorf("seed %d: too few departures to judge by: %d, %d, %d", seed,
 				len(s.Delays[Responsive]), len(s.Delays[Sleeper]), len(s.Delays[Dropper]))
 		}
 	}
-	// In one home of forty it is a little more: a silence of the watch can be
-	// longer than its longest sleep, when a probe before it was lost.
-	slices.Sort(over)
-	atMost(t, "sleepers' longest delay in most homes, in their longest sleeps", Quantile(over, 0.5), 1.5)
-	atMost(t, "and in all", Quantile(over, 1), 1.75)
 }
 
 // TestTruthByFixedWindows plays the same home to those who decide by a fixed
