@@ -1,0 +1,108 @@
+package presence
+
+import "time"
+
+// This file is what the Engine learns of a device from each of its sightings.
+
+// learnSilence adds the silence that has just ended to what is known of d.
+func (e *Engine) learnSilence(d *device, silence time.Duration, ev Evidence, at time.Time) {
+	if ev == Join && d.ended > 0 && at.Sub(d.endedAt) < joinLag {
+		// The silence ended with a join after all; its first frame was not the join.
+		d.model.join(d.ended)
+		d.ended = 0
+	}
+	e.settle(d)
+	if d.State == Home && !d.tainted {
+		d.model.atHome(silence)
+	}
+	if d.tainted || silence < shortest || silence > e.cfg.AwayMax {
+		return
+	}
+	if ev == Join {
+		d.model.join(silence)
+	} else {
+		d.ended, d.endedAt = silence, at
+	}
+	e.tune(d)
+}
+
+// settle learns a silence that was kept back in case a join follows.
+func (e *Engine) settle(d *device) {
+	if d.ended > 0 {
+		d.model.sleep(d.ended)
+		d.ended = 0
+	}
+}
+
+// tune sets the away timeout by what is known now.
+func (e *Engine) tune(d *device) {
+	d.Device.AwayAfter = e.timeout(d)
+}
+
+func (e *Engine) timeout(d *device) time.Duration {
+	switch {
+	case d.Settings.AwayAfter > 0:
+		return d.Settings.AwayAfter
+	case e.cfg.AwayAfter > 0:
+		return e.cfg.AwayAfter
+	}
+	return e.learned(d)
+}
+
+// learned is the timeout by the model: long enough to be asked in, and within
+// the bounds of the settings.
+func (e *Engine) learned(d *device) time.Duration {
+	lo := max(e.cfg.AwayMin, e.cfg.ProbeInterval+minWindow)
+	return d.model.timeout(e.cfg.FalseAways, e.cfg.AwayInitial, min(lo, e.cfg.AwayMax), e.cfg.AwayMax)
+}
+
+// learnNames takes what a DHCP message told.
+func (e *Engine) learnNames(d *device, h *DHCP) {
+	if h == nil {
+		return
+	}
+	changed := false
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&d.HostName, h.HostName},
+		{&d.VendorClass, h.VendorClass},
+		{&d.ClientID, h.ClientID},
+		{&d.Fingerprint, h.Fingerprint},
+	} {
+		if f.from != "" && *f.to != f.from {
+			*f.to = f.from
+			changed = true
+		}
+	}
+	if changed {
+		e.mark(d)
+	}
+}
+
+// learnAddress takes the address that d has just used.
+func (e *Engine) learnAddress(d *device, s Sighting) {
+	if !hostAddr(s.Addr) {
+		return
+	}
+	if s.Addr.Is6() {
+		if d.useIPv6(s.Addr, s.At) {
+			e.mark(d)
+		}
+		return
+	}
+	if s.Kind == ARPProbe || s.Kind == DHCPDiscover || s.Kind == DHCPRequest && d.Addr.IsValid() && d.State == Home {
+		// It asks for the address and may not get it.
+		d.expect(s.Addr)
+		return
+	}
+	was := d.Addr
+	if !d.use(s.Addr, s.At) {
+		return
+	}
+	e.mark(d)
+	if was.IsValid() && d.State == Home {
+		e.emit(AddressChanged, d, whyAddress(was, d.Addr, s))
+	}
+}
