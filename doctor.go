@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -54,7 +55,11 @@ func (healthCmd) Run(a *app) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking for the health at %s: %w", cfg.WebListen, err)
+		var outer *url.Error // says the method and the address once more
+		if errors.As(err, &outer) {
+			err = outer.Err
+		}
+		return fmt.Errorf("nothing answers at %s, is Porchlight running? %w", cfg.WebListen, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))

@@ -117,6 +117,14 @@ type eventsCmd struct {
 // followEvery is how often the database is looked at for new events.
 const followEvery = 250 * time.Millisecond
 
+// Validate is called by kong.
+func (c eventsCmd) Validate() error {
+	if c.Last < 0 {
+		return fmt.Errorf("--last %d: want a number of events", c.Last)
+	}
+	return nil
+}
+
 // Run lists the newest events of the log.
 func (c eventsCmd) Run(a *app) error {
 	reader, err := a.reader()
@@ -196,8 +204,8 @@ func table(w io.Writer, rows [][]string) error {
 }
 
 type replayCmd struct {
-	File string `arg:"" help:"The capture; - for standard input."`
-	Self string `help:"The MAC of the observer whose probes are in the capture."`
+	File string       `arg:"" help:"The capture; - for standard input."`
+	Self presence.MAC `help:"The MAC of the observer whose probes are in the capture." placeholder:"MAC"`
 }
 
 // Run prints the events of a capture.
@@ -206,18 +214,12 @@ func (c replayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	var self presence.MAC
-	if c.Self != "" {
-		if self, err = presence.ParseMAC(c.Self); err != nil {
-			return fmt.Errorf("--self: %w", err)
-		}
-	}
 	file, err := capture.OpenFile(c.File)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	stats, err := replay.Run(a.ctx, file, a.stdout, engineConfig(cfg), self)
+	stats, err := replay.Run(a.ctx, file, a.stdout, engineConfig(cfg), c.Self)
 	_, _ = fmt.Fprintf(a.stderr, "%d frames in %s of capture: %d sightings, %d probes by the observer, %d malformed\n",
 		stats.Frames, presence.Words(stats.To.Sub(stats.From)), stats.Sightings, stats.Asked, stats.Malformed)
 	return err
@@ -239,14 +241,19 @@ type found struct {
 	Heard      string       `json:"heard"`
 }
 
+// Validate is called by kong.
+func (c scanCmd) Validate() error {
+	if c.Rate < 1 || c.Rate > arpwatch.MaxRate {
+		return fmt.Errorf("--rate %d: want 1 to %d addresses per second", c.Rate, arpwatch.MaxRate)
+	}
+	return nil
+}
+
 // Run sweeps once.
 func (c scanCmd) Run(a *app) error {
 	cfg, err := a.config()
 	if err != nil {
 		return err
-	}
-	if c.Rate < 1 || c.Rate > arpwatch.MaxRate {
-		return fmt.Errorf("--rate %d: want 1 to %d frames per second", c.Rate, arpwatch.MaxRate)
 	}
 	names, err := interfaces(cfg)
 	if err != nil {
@@ -354,4 +361,3 @@ func bar(w io.Writer, name string) func(arpwatch.Progress) {
 		}
 	}
 }
-

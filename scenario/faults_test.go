@@ -52,8 +52,20 @@ func TestFaultsAtTheStart(t *testing.T) {
 			lines: [][]string{{"--fast", "--help"}},
 		},
 		{
-			name: "a wrong rate", args: []string{"scan", "--rate", "0"}, status: 1,
+			name: "a wrong rate", args: []string{"scan", "--rate", "0"}, status: 2,
 			lines: [][]string{{"--rate 0", "10000"}},
+		},
+		{
+			name: "a wrong number of events", args: []string{"events", "--last=-1"}, status: 2,
+			lines: [][]string{{"--last -1"}},
+		},
+		{
+			name: "an observer that is no MAC", args: []string{"replay", "/etc/hosts", "--self", "me"}, status: 2,
+			lines: [][]string{{"--self", `"me"`, "02:00:"}},
+		},
+		{
+			name: "the health of nobody", args: []string{"health"}, status: 1,
+			lines: [][]string{{"127.0.0.1:8580", "is Porchlight running?"}},
 		},
 		{
 			name: "no such interface", status: 1, env: map[string]string{"INTERFACES": "eth7"},
