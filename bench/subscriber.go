@@ -154,6 +154,17 @@ func (w *watch) since(mark int) []message {
 	return append([]message(nil), w.all[mark:]...)
 }
 
+// said reports whether a topic had this value since mark. w.mu is held, as in
+// the condition of until.
+func (w *watch) said(mark int, topic, payload string) bool {
+	for _, m := range w.all[mark:] {
+		if m.topic == topic && m.payload == payload {
+			return true
+		}
+	}
+	return false
+}
+
 // values returns the last value of each topic.
 func (w *watch) values() map[string]string {
 	w.mu.Lock()
