@@ -17,7 +17,7 @@ const (
 
 	// A flood is more unknown MACs in a moment than any network has.
 	floodWindow = 100 * time.Millisecond
-	floodSize   = 50
+	floodSize   = 200
 	// floodCalm is how long it must have been quiet for the flood to be over.
 	floodCalm = 10 * time.Second
 	// During a flood a MAC is let in when it is heard again after a while, and
@@ -29,6 +29,8 @@ const (
 	// Without a flood, this many new devices are let in at once, and this many
 	// a second after that.
 	admitBurst = 2000
+	// On the first run everybody is new, so that much more of both is normal.
+	firstRun = 10
 	admitRate  = 50
 )
 
@@ -54,13 +56,14 @@ func (p *doorman) words() string {
 	return fmt.Sprintf("a flood of made-up MAC addresses: %d frames refused; find the machine that sends them", p.refused)
 }
 
-// admit reports whether the unknown m, heard at now, is let in.
-func (p *doorman) admit(m MAC, now time.Time) bool {
+// admit reports whether the unknown m, heard at now, is let in. much is how
+// many times more newcomers than usual are normal.
+func (p *doorman) admit(m MAC, now time.Time, much int) bool {
 	if now.Sub(p.window) >= floodWindow {
 		p.window, p.arrived = now, 0
 	}
 	p.arrived++
-	if p.arrived > floodSize {
+	if p.arrived > floodSize*much {
 		p.calm = now.Add(floodCalm)
 	}
 	if p.flooded(now) {
@@ -74,10 +77,11 @@ func (p *doorman) admit(m MAC, now time.Time) bool {
 	}
 	p.seen, p.ring, p.next = nil, nil, 0
 	p.refused = 0
+	burst, rate := float64(admitBurst*much), float64(admitRate*much)
 	if p.at.IsZero() {
-		p.tokens, p.at = admitBurst, now
+		p.tokens, p.at = burst, now
 	}
-	p.tokens = min(admitBurst, p.tokens+now.Sub(p.at).Seconds()*admitRate)
+	p.tokens = min(burst, p.tokens+now.Sub(p.at).Seconds()*rate)
 	p.at = now
 	if p.tokens < 1 {
 		return false
@@ -108,7 +112,11 @@ func (p *doorman) again(m MAC, now time.Time) bool {
 
 // admit makes room for the device of s, or refuses it.
 func (e *Engine) admit(s Sighting) bool {
-	if !e.doorman.admit(s.MAC, e.now) {
+	much := 1
+	if e.baseline {
+		much = firstRun
+	}
+	if !e.doorman.admit(s.MAC, e.now, much) {
 		return false
 	}
 	return len(e.devices) < e.cfg.MaxDevices || e.evict()

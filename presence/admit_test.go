@@ -236,3 +236,17 @@ func TestStrangersKeepNoEntity(t *testing.T) {
 		t.Errorf("changed %+v", r.changed)
 	}
 }
+
+// TestFirstRunOfALargeSite has ten thousand devices heard within seconds, on
+// the run that makes the first list: all are let in.
+func TestFirstRunOfALargeSite(t *testing.T) {
+	r := newRig(t, Config{Baseline: true})
+	const devices = 10_000
+	for i := range devices {
+		r.hear(sighting(i+1, ARPAnnouncement))
+		r.wait(200 * time.Microsecond)
+	}
+	if n := r.e.Summary().Known; n != devices {
+		t.Errorf("%d of %d devices", n, devices)
+	}
+}

@@ -28,6 +28,7 @@ type Engine struct {
 
 	links map[string]*link // by the interface's name; that of a VLAN may have none of its own
 	order []*link          // the same, by name
+	late  time.Duration    // how late the last one attended was
 	gate  time.Time        // before this no probe is sent
 	sweep time.Time        // when the table is next searched for devices to forget
 

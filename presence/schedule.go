@@ -36,6 +36,10 @@ const (
 	// rateHeadroom keeps departures quick on large networks: probes are paced
 	// at no less than this multiple of what the home devices need.
 	rateHeadroom = 2
+	// A probe that is late by rateLate doubles the pace, and so on up to
+	// rateHurry times.
+	rateLate  = 250 * time.Millisecond
+	rateHurry = 4
 )
 
 // window returns how long into a silence the ask window of d begins, and its length.
@@ -132,6 +136,7 @@ func (e *Engine) Tick(now time.Time) Output {
 		e.watch(l)
 	}
 	for len(e.due) > 0 && !e.due[0].due.After(e.now) && !e.gate.After(e.now) {
+		e.late = e.now.Sub(e.due[0].due)
 		e.attend(e.due[0])
 	}
 	if !e.now.Before(e.sweep) {
@@ -244,10 +249,16 @@ func (e *Engine) probe(d *device, broadcast bool) {
 	e.gate = e.gate.Add(e.spacing())
 }
 
-// spacing is the time between two probes.
+// spacing is the time between two probes: even, and closer when probes are
+// late, so that many departures at once are known as soon as one.
 func (e *Engine) spacing() time.Duration {
-	need := rateHeadroom * float64(e.home) / e.cfg.ProbeInterval.Seconds()
-	return time.Duration(float64(time.Second) / max(e.cfg.ProbeRate, need))
+	every := e.cfg.ProbeInterval
+	if e.cfg.AwayAfter > 0 {
+		every = min(every, e.cfg.AwayAfter/2)
+	}
+	rate := max(e.cfg.ProbeRate, rateHeadroom*float64(e.home)/every.Seconds())
+	hurry := min(1+float64(e.late)/float64(rateLate), rateHurry)
+	return time.Duration(float64(time.Second) / (rate * hurry))
 }
 
 // queue orders the devices by when they are due, then by MAC, so that the same

@@ -72,8 +72,8 @@ func TestPace(t *testing.T) {
 		devices int
 		rate    float64 // probes a second that are allowed
 	}{
-		{200, 50},
-		{3000, rateHeadroom * 3000.0 / 30},
+		{200, 50 * rateHurry},
+		{3000, rateHurry * rateHeadroom * 3000.0 / 30},
 	} {
 		var known []Record
 		for i := range test.devices {
