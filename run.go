@@ -30,7 +30,7 @@ func (runCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return serve(a.ctx, cfg, cfg.Logger(a.stderr))
+	return serve(a.ctx, cfg, a.environ, cfg.Logger(a.stderr))
 }
 
 const baselineDone = "baseline_done"
@@ -51,7 +51,7 @@ func (c *commands) Scan()                                  { c.bridge.Scan() }
 func (c *commands) Set(id presence.ID, ch presence.Change) { c.bridge.Set(id, ch) }
 
 // serve runs Porchlight until ctx ends.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.Logger) (err error) {
 	if bridged, why := doctor.Container(); bridged {
 		return errors.New(why)
 	}
@@ -124,7 +124,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	g.Go(func() error { return b.Run(inner, records) })
 	g.Go(func() error { return session.Run(inner) })
 	g.Go(func() error { return l.run(inner) })
-	g.Go(func() error { return hangups(inner, log) })
+	g.Go(func() error { return hangups(inner, environ, session, log) })
 	if page != nil {
 		g.Go(func() error { return page.Run(inner) })
 	}
@@ -179,8 +179,10 @@ func sessionConfig(cfg config.Config, broker *mqtt.Broker, log *slog.Logger) mqt
 	return c
 }
 
-// hangups answers SIGHUP: what can be read again is read again.
-func hangups(ctx context.Context, log *slog.Logger) error {
+// hangups answers SIGHUP: the files with the broker's password are read again,
+// for the next connection. Certificates are read at each connection anyway, and
+// a process's environment cannot change.
+func hangups(ctx context.Context, environ []string, session *mqtt.Session, log *slog.Logger) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -189,7 +191,13 @@ func hangups(ctx context.Context, log *slog.Logger) error {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
-			log.Info("read again what can be read again")
 		}
+		cfg, _, err := config.Load(environ)
+		if err != nil {
+			log.Error("reading the settings again: what was read before stays", "err", err)
+			continue
+		}
+		session.SetCredentials(cfg.MQTTUsername, string(cfg.MQTTPassword))
+		log.Info("read the files of secrets again; the next connection to the broker uses them")
 	}
 }

@@ -10,7 +10,20 @@ import (
 const (
 	eventBatch = 100
 	eventRetry = 5 * time.Second
+
+	// A broker that dies may take events with it that it had acknowledged and
+	// not passed on yet. After a lost connection those acknowledged in the last
+	// moments are sent again, and all wait a little, so that the subscribers,
+	// which have lost their connection too, are there again.
+	eventResend = 2 * time.Second
+	eventRejoin = 3 * time.Second
 )
+
+// ack is an event that the broker acknowledged.
+type ack struct {
+	seq int64
+	at  time.Time
+}
 
 // pumpEvents reads the event log from the cursor on and hands batches to the
 // writer, which takes them when states and attributes are out.
@@ -22,10 +35,10 @@ func (l *link) pumpEvents(ctx context.Context) {
 		sleep(ctx, eventRetry)
 		seq, err = log.Cursor(ctx, consumer)
 	}
-	// The log may store the cursor late; what we know is then newer.
-	l.s.mu.Lock()
-	seq = max(seq, l.s.acked)
-	l.s.mu.Unlock()
+	seq, again := l.s.resume(seq)
+	if again {
+		sleep(ctx, eventRejoin)
+	}
 	for ctx.Err() == nil {
 		changed := log.Changed()
 		events, err := log.After(ctx, seq, eventBatch)
@@ -72,11 +85,38 @@ func (l *link) stepEvent() bool {
 	return true
 }
 
+// resume returns the event after which to go on: the stored one at first, later
+// what is known here, which may be newer. again says that a connection was lost.
+func (s *Session) resume(stored int64) (seq int64, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.resumed {
+		s.acked, s.resumed = stored, true
+	}
+	return s.acked, !s.lostAt.IsZero()
+}
+
+// doubt takes back the latest acknowledgements: the connection was lost.
+func (s *Session) doubt(now time.Time) {
+	s.lostAt = now
+	for _, a := range s.acks {
+		if now.Sub(a.at) <= eventResend {
+			s.acked = min(s.acked, a.seq-1)
+		}
+	}
+	s.acks = nil
+}
+
 // delivered moves the cursor: the broker has acknowledged all up to seq.
 func (s *Session) delivered(seq int64) {
+	now := time.Now()
 	s.mu.Lock()
 	newer := seq > s.acked
 	s.acked = max(s.acked, seq)
+	for len(s.acks) > 0 && now.Sub(s.acks[0].at) > eventResend {
+		s.acks = s.acks[1:]
+	}
+	s.acks = append(s.acks, ack{seq, now})
 	s.mu.Unlock()
 	if newer {
 		s.events.SetCursor(consumer, seq)

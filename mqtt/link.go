@@ -123,8 +123,8 @@ func (l *link) options(ctx context.Context) *paho.ClientOptions {
 		SetBinaryWill(s.topics.Status(), []byte(discovery.Offline), 1, true).
 		SetDefaultPublishHandler(l.receive).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { l.fail(err) })
-	if s.addr.username != "" {
-		o.SetUsername(s.addr.username).SetPassword(s.addr.password)
+	if user, password := s.credentials(); user != "" {
+		o.SetUsername(user).SetPassword(password)
 	}
 	dial := s.cfg.Dial
 	if dial == nil {

@@ -38,10 +38,13 @@ type Session struct {
 	gone       map[presence.ID]struct{} // to be cleared on the broker
 	deleted    map[presence.ID]struct{} // by the user in Home Assistant; until Commands has untracked it
 	summary    presence.Summary
-	updated    bool  // Update has been called
-	summarised bool  // SetSummary has been called
-	acked      int64 // the last event that a broker acknowledged
-	link       *link // nil: no connection
+	updated    bool      // Update has been called
+	summarised bool      // SetSummary has been called
+	acked      int64     // the last event that a broker acknowledged
+	acks       []ack     // the latest
+	lostAt     time.Time // when a connection was last lost; zero: never
+	resumed    bool      // acked is known
+	link       *link     // nil: no connection
 	why        string
 	denied     map[string]bool // filters that the broker refused, to say so once
 }
@@ -183,6 +186,19 @@ func (s *Session) SetSummary(sum presence.Summary) {
 	l.poke()
 }
 
+// SetCredentials has the next connection use another user name and password.
+func (s *Session) SetCredentials(username, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addr.username, s.addr.password = username, password
+}
+
+func (s *Session) credentials() (username, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr.username, s.addr.password
+}
+
 // Status reports whether the broker is connected, and if not, why, with the
 // remedy.
 func (s *Session) Status() (connected bool, why string) {
@@ -217,6 +233,9 @@ func (s *Session) Run(ctx context.Context) error {
 		}
 		s.mu.Lock()
 		s.why = why
+		if lasted > 0 {
+			s.doubt(time.Now())
+		}
 		s.mu.Unlock()
 		reasons.report(why)
 		sleep(ctx, s.backoff.delay(tries))
