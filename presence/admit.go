@@ -30,8 +30,8 @@ const (
 	// a second after that.
 	admitBurst = 2000
 	// On the first run everybody is new, so that much more of both is normal.
-	firstRun = 10
-	admitRate  = 50
+	firstRun  = 10
+	admitRate = 50
 )
 
 // doorman decides whether a MAC that was never heard before is let in, so that
