@@ -32,12 +32,12 @@ func flood(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer l.close()
-	const each = 40
-	devices, err := l.pop.AddMany(3*each, l.Static(8), lab.Behaviour{})
+	const each = 20
+	devices, err := l.pop.AddMany(5*each, l.Static(8), lab.Behaviour{})
 	if err != nil {
 		return nil, err
 	}
-	staying, leaving, coming := devices[:each], devices[each:2*each], devices[2*each:]
+	staying, moving := devices[:each], devices[each:]
 	d, err := b.daemon("flood", l.obs.Host, "MQTT_URL="+l.broker.URL(), "AWAY_AFTER="+floodAway.String())
 	if err != nil {
 		return nil, err
@@ -59,107 +59,151 @@ func flood(ctx context.Context, b *bench) ([]row, error) {
 	if err := lab.Pace(ctx, devices, 50, announce); err != nil {
 		return nil, err
 	}
-	for _, c := range coming {
-		c.Sleep()
+	for _, d := range moving[2*each:] {
+		d.Sleep()
 	}
 	err = w.until(ctx, 2*time.Minute, "the devices to be known", func(last map[string]string) bool {
-		return count(last, "home") == 2*each && count(last, "not_home") == each
+		return count(last, "home") == 3*each && count(last, "not_home") == 2*each
 	})
 	if err != nil {
 		return nil, err
 	}
-	return b.shout(ctx, l, w, d, period, floodMoves(b, leaving, coming, period), staying)
+	s := &storm{b: b, l: l, w: w, d: d, period: period, staying: staying}
+	calm, err := s.blow(ctx, 0, s.moves(moving[:each], moving[2*each:3*each]))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.blow(ctx, floodRate, s.moves(moving[each:2*each], moving[3*each:]))
+	return append(rows, calm...), err
 }
 
-// floodMoves plans who comes and goes when: early enough that the departures
-// are due while the flood lasts.
-func floodMoves(b *bench, leaving, coming []*lab.Device, period time.Duration) (moves []*move) {
-	r := rand.New(rand.NewPCG(b.seed, 5))
+// storm is the LAN with its known devices, in calm and in flood.
+type storm struct {
+	b       *bench
+	l       *lan
+	w       *watch
+	d       *daemon
+	period  time.Duration
+	staying []*lab.Device
+}
+
+// moves plans who comes and goes when: early enough that the departures are
+// due while the flood lasts.
+func (s *storm) moves(leaving, coming []*lab.Device) (moves []*move) {
+	r := rand.New(rand.NewPCG(s.b.seed, 5))
 	within := func(from, to time.Duration) time.Duration { return from + time.Duration(r.Int64N(int64(to-from))) }
 	for _, d := range leaving {
-		moves = append(moves, &move{device: d, after: within(100*time.Millisecond, period-floodAway)})
+		moves = append(moves, &move{device: d, after: within(100*time.Millisecond, s.period-floodAway)})
 	}
 	for _, d := range coming {
-		moves = append(moves, &move{device: d, after: within(100*time.Millisecond, period), home: true})
+		moves = append(moves, &move{device: d, after: within(100*time.Millisecond, s.period), home: true})
 	}
 	slices.SortFunc(moves, func(x, y *move) int { return int(x.after - y.after) })
 	return moves
 }
 
-func (b *bench) shout(ctx context.Context, l *lan, w *watch, d *daemon, period time.Duration, moves []*move, staying []*lab.Device) ([]row, error) {
-	mark := w.mark()
-	before, err := usageOf(d.pid())
+// blow carries out the moves in a flood of this rate; 0 is calm.
+func (s *storm) blow(ctx context.Context, rate int, moves []*move) ([]row, error) {
+	s.b.say("flood: %d frames a second for %s", rate, s.period)
+	mark := s.w.mark()
+	before, err := usageOf(s.d.pid())
 	if err != nil {
 		return nil, err
 	}
-	type result struct {
-		report lab.FloodReport
-		err    error
+	report, err := s.shout(ctx, rate, moves)
+	if err != nil {
+		return nil, err
 	}
-	done := make(chan result, 1)
-	go func() {
-		r, err := l.Flood(ctx, lab.Flood{Rate: floodRate, Duration: period, DHCP: 0.3, Vendor: 0.5})
-		done <- result{r, err}
-	}()
-	b.say("flood: %d frames a second for %s", floodRate, period)
-	start := time.Now()
-	for i, m := range moves {
-		if err := pause(ctx, time.Until(start.Add(m.after))); err != nil {
-			return nil, err
-		}
-		if m.home {
-			m.device.Wake()
-			m.at, err = join(i, m.device)
-		} else {
-			m.at, err = m.device.Announce()
-			m.device.Sleep()
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	f := <-done
-	if f.err != nil {
-		return nil, f.err
-	}
-	after, err := usageOf(d.pid())
+	after, err := usageOf(s.d.pid())
 	if err != nil {
 		return nil, err
 	}
 	if err := pause(ctx, floodAway+5*time.Second); err != nil {
 		return nil, err
 	}
-	last, err := usageOf(d.pid())
+	last, err := usageOf(s.d.pid())
 	if err != nil {
 		return nil, err
 	}
-	arrivals, departures := lateness(moves, w.since(mark))
-	lost := 0
-	for _, s := range staying {
-		if w.values()[stateTopic(id(s))] != "home" {
-			lost++
-		}
+	messages := s.w.since(mark)
+	arrivals, departures := lateness(moves, messages)
+	lost := s.lost(messages)
+	what := fmt.Sprintf("flood of %.0f frames/s for %s, ", report.Rate(), s.period)
+	if rate == 0 {
+		what = "flood, the same without it, "
 	}
-	for _, m := range w.since(mark) {
-		if m.payload == "not_home" && slices.ContainsFunc(staying, func(d *lab.Device) bool { return stateTopic(id(d)) == m.topic }) {
-			lost++
+	rows := []row{
+		late(what+"arrivals", arrivals),
+		late(what+"departures", departures),
+		{what + "devices that stay", fmt.Sprintf("%d of %d taken for away", lost, len(s.staying)), "none", judge(lost == 0)},
+	}
+	if rate == 0 {
+		for i := range rows {
+			rows[i].bound, rows[i].verdict = "", reported
 		}
+		return rows, nil
 	}
 	entities := 0
-	for topic := range w.values() {
+	for topic := range s.w.values() {
 		if isConfig(topic) {
 			entities++
 		}
 	}
 	const maxTracked = 500
-	what := fmt.Sprintf("flood of %.0f frames/s for %s (%d %% of a core), ", f.report.Rate(), period, int(share(before, after)))
-	return []row{
-		late(what+"arrivals", arrivals),
-		late(what+"departures", departures),
-		{what + "devices that stay", fmt.Sprintf("%d of %d taken for away", lost, len(staying)), "none", judge(lost == 0)},
-		{what + "memory", mb(last.peak) + " resident at most", "200 MB", judge(last.peak < 200<<10)},
-		{what + "entities", fmt.Sprint(entities), fmt.Sprintf("%d (MAX_TRACKED)", maxTracked), judge(entities <= maxTracked && f.report.Rate() > 0.95*floodRate)},
-	}, nil
+	return append(rows,
+		row{what + "memory", fmt.Sprintf("%s resident at most, %.0f %% of a core", mb(last.peak), share(before, after)), "200 MB", judge(last.peak < 200<<10)},
+		row{what + "entities", fmt.Sprint(entities), fmt.Sprintf("%d (MAX_TRACKED)", maxTracked), judge(entities <= maxTracked)},
+		row{what + "that many frames", fmt.Sprintf("%d", report.Sent), fmt.Sprintf("within 2 %% of %d/s", rate), judge(report.Rate() > 0.98*float64(rate))},
+	), nil
+}
+
+// shout floods for the period while the moves are made.
+func (s *storm) shout(ctx context.Context, rate int, moves []*move) (lab.FloodReport, error) {
+	type result struct {
+		report lab.FloodReport
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		if rate == 0 {
+			done <- result{err: pause(ctx, s.period)}
+			return
+		}
+		r, err := s.l.Flood(ctx, lab.Flood{Rate: rate, Duration: s.period, DHCP: 0.3, Vendor: 0.5})
+		done <- result{r, err}
+	}()
+	start := time.Now()
+	for i, m := range moves {
+		err := pause(ctx, time.Until(start.Add(m.after)))
+		if err == nil && m.home {
+			m.device.Wake()
+			m.at, err = join(i, m.device)
+		} else if err == nil {
+			m.at, err = m.device.Announce()
+			m.device.Sleep()
+		}
+		if err != nil {
+			return lab.FloodReport{}, err
+		}
+	}
+	r := <-done
+	return r.report, r.err
+}
+
+// lost counts how often a device that stays was said to be away.
+func (s *storm) lost(messages []message) (n int) {
+	for _, d := range s.staying {
+		topic := stateTopic(id(d))
+		if s.w.values()[topic] != "home" {
+			n++
+		}
+		for _, m := range messages {
+			if m.topic == topic && m.payload != "home" {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // lateness returns how late each move was published; a negative time if never,

@@ -14,6 +14,7 @@ type usage struct {
 	at       time.Time
 	cpu      time.Duration // of user and system, all threads
 	resident int           // kB now
+	program  int           // kB of that which are the program file's own pages
 	peak     int           // kB at most so far
 }
 
@@ -51,6 +52,8 @@ func usageOf(pid int) (u usage, err error) {
 		switch f[0] {
 		case "VmRSS:":
 			u.resident, err = strconv.Atoi(f[1])
+		case "RssFile:":
+			u.program, err = strconv.Atoi(f[1])
 		case "VmHWM:":
 			u.peak, err = strconv.Atoi(f[1])
 		}
