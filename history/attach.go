@@ -48,6 +48,9 @@ func (s *Store) openAndAdopt() error {
 // adopt makes db the store's, and the end of this run an unclean one until
 // Close says otherwise. That mark is on the disk before any number is given.
 func (s *Store) adopt(db *database) error {
+	if err := s.recover(db); err != nil {
+		return err
+	}
 	last, clean, err := db.lastSeq(always)
 	if err != nil {
 		return err

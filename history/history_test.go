@@ -266,6 +266,7 @@ func TestSeqAfterPowerCut(t *testing.T) {
 	dir, older := t.TempDir(), t.TempDir()
 	s := open(t, dir)
 	s.Append(arrivals(3))
+	committed(t, s)
 	for _, name := range []string{"porchlight.db", "porchlight.db-wal"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -504,7 +505,8 @@ func TestReader(t *testing.T) {
 	want := s.Append(arrivals(20))
 	s.SaveDevices([]presence.Record{{Device: presence.Device{ID: "02005e100001", State: presence.Home}}})
 	s.SetMeta("after the device", "is written")
-	s.Append(arrivals(1)) // and the devices before it
+	s.Append(arrivals(1))
+	committed(t, s)
 	r, err := OpenReader(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -531,5 +533,20 @@ func TestReader(t *testing.T) {
 	}
 	if _, err := r2.pool.Exec("DELETE FROM events"); err == nil {
 		t.Error("a reader could delete")
+	}
+}
+
+// committed waits until everything handed over so far is in the database.
+func committed(t *testing.T, s *Store) {
+	t.Helper()
+	done := make(chan struct{})
+	s.do(func(*database) error {
+		close(done)
+		return nil
+	})
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing is committed")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -207,9 +208,17 @@ func TestReplacedWhileRunning(t *testing.T) {
 	}
 }
 
+// isWriting reports whether a commit is under way.
+func (s *Store) isWriting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.writing.IsZero()
+}
+
 func TestSlowDisk(t *testing.T) {
 	s := open(t, t.TempDir())
 	s.Append(arrivals(1))
+	committed(t, s)
 	busy, err := s.db.pool.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -221,9 +230,13 @@ func TestSlowDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec("BEGIN IMMEDIATE") // no commit gets through now
+	exec("BEGIN IMMEDIATE")        // no commit gets through now
+	given := s.Append(arrivals(1)) // goes into the journal
+	for i := 0; i == 0 || !s.isWriting(); i++ {
+		runtime.Gosched()
+	}
 	start := time.Now()
-	given := s.Append(arrivals(1))
+	given = append(given, s.Append(arrivals(1))...)
 	if took := time.Since(start); took < patience || took > 3*patience {
 		t.Errorf("waited %v for a slow disk", took)
 	}

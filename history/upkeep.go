@@ -83,7 +83,7 @@ func (s *Store) watch() {
 // sync makes what is committed safe from a power cut.
 func (s *Store) sync() error {
 	s.mu.Lock()
-	db, unsynced := s.db, s.unsynced
+	db, unsynced, saved, grown := s.db, s.unsynced, s.tail.saved, s.noted >= journalSize
 	s.unsynced = false
 	s.mu.Unlock()
 	if db == nil || !unsynced {
@@ -94,6 +94,19 @@ func (s *Store) sync() error {
 	}
 	if err := db.sync(); err != nil {
 		return fmt.Errorf("syncing the database: %w", err)
+	}
+	if grown {
+		s.do(func(db *database) error {
+			if s.journal.last > saved { // not everything in it was synced
+				if s.journal.size < 4*journalSize {
+					return nil // the next time will do
+				}
+				if err := db.sync(); err != nil {
+					return err
+				}
+			}
+			return s.clearJournal()
+		})
 	}
 	return nil
 }

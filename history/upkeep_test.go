@@ -54,6 +54,7 @@ func TestCadence(t *testing.T) {
 			devices[i] = presence.Record{Device: presence.Device{ID: e.ID, State: presence.Home, LastSeen: time.Now()}}
 		}
 		s.SaveDevices(devices)
+		time.Sleep(2 * commitDelay)
 		synctest.Wait()
 		if n := commits(); n != 1 {
 			t.Fatalf("%d transactions for 50 new devices, want 1", n)
@@ -80,6 +81,7 @@ func TestCadence(t *testing.T) {
 		before = commits()
 		devices[3].State = presence.NotHome
 		s.SaveDevices(devices[3:4])
+		time.Sleep(2 * commitDelay)
 		synctest.Wait()
 		if n := commits() - before; n != 1 || value[int](t, s, "SELECT count(*) FROM devices WHERE state = 'not_home'") != 1 {
 			t.Errorf("a change of state was not written at once, %d transactions", n)
@@ -106,7 +108,7 @@ func TestCadence(t *testing.T) {
 			s.SetCursor("mqtt", int64(i))
 			s.SetCursor("notify", int64(i))
 		}
-		time.Sleep(tick + time.Millisecond)
+		time.Sleep(tick + 2*commitDelay)
 		synctest.Wait()
 		if n := commits() - before; n != 1 || value[int](t, s, "SELECT sum(seq) FROM cursors") != 198 {
 			t.Errorf("cursors after a second: %d transactions, want 1", n)
@@ -118,6 +120,8 @@ func TestCadence(t *testing.T) {
 func TestSyncedWithinASecond(t *testing.T) {
 	running(t, nil, func(t *testing.T, s *Store) {
 		s.Append(arrivals(1))
+		time.Sleep(2 * commitDelay)
+		synctest.Wait()
 		unsynced := func() bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -141,6 +145,7 @@ func TestCheckpoint(t *testing.T) {
 		for range 5 {
 			for range checkpointAfter {
 				s.Append(arrivals(1))
+				time.Sleep(2 * commitDelay)
 			}
 			time.Sleep(tick + time.Millisecond)
 			synctest.Wait()

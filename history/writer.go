@@ -26,14 +26,16 @@ func (s *Store) nudge() {
 	}
 }
 
-// write is the writer: it commits what is waiting whenever it is woken. While
-// writes fail, it tries again with growing pauses and is not woken.
+// write is the writer: whenever it is woken it writes waiting events into the
+// journal, and a moment later commits all that is waiting. While writes fail, it
+// tries again with growing pauses and is not woken.
 func (s *Store) write(failing bool) {
 	defer close(s.done)
 	pause := time.Duration(0)
 	if failing {
 		pause = firstRetry
 	}
+	var commit <-chan time.Time
 	for {
 		wake := s.wake
 		var retry <-chan time.Time
@@ -42,11 +44,19 @@ func (s *Store) write(failing bool) {
 		}
 		select {
 		case <-wake:
+			if s.note() {
+				if commit == nil {
+					commit = time.After(commitDelay)
+				}
+				continue
+			}
+		case <-commit:
 		case <-retry:
 		case <-s.stop:
 			s.finish()
 			return
 		}
+		commit = nil
 		if err := s.drain(); err == nil {
 			pause = 0
 		} else {
@@ -230,6 +240,7 @@ func (s *Store) finish() {
 		err = s.farewell()
 	}
 	s.detach()
+	s.journal.close()
 	s.unlock()
 	if err == nil {
 		return
@@ -250,7 +261,10 @@ func (s *Store) farewell() error {
 	if _, err := db.clean.ExecContext(always, 1, seq); err != nil {
 		return err
 	}
-	return db.sync()
+	if err := db.sync(); err != nil {
+		return err
+	}
+	return s.clearJournal()
 }
 
 // due marks what is only written now and then. It holds mu for moments only,
