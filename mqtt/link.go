@@ -57,6 +57,7 @@ type link struct {
 	clearing  []due
 	batch     []presence.Event
 	unacked   int // events in flight
+	urgent    urgent
 }
 
 // runLink makes a connection and serves it until it ends. lasted is how long

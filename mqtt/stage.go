@@ -202,6 +202,10 @@ func (l *link) nextDue(now time.Time) time.Time {
 	if l.inflight.len() >= maxInFlight {
 		return next // nothing is sent before an acknowledgement
 	}
+	if l.urgent.token != nil {
+		sooner(l.urgent.until)
+		return next
+	}
 	if l.stage < publishing {
 		sooner(l.stageAt)
 		return next

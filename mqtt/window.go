@@ -34,6 +34,9 @@ type pending struct {
 func (w *window) add(p pending) { w.queue = append(w.queue, p) }
 func (w *window) len() int      { return len(w.queue) }
 
+// newest returns the token of the last one added.
+func (w *window) newest() paho.Token { return w.queue[len(w.queue)-1].token }
+
 // oldest returns a channel that is closed when the oldest is acknowledged; nil
 // when nothing is in flight.
 func (w *window) oldest() <-chan struct{} {

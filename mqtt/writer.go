@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
+
 	"porchlight/discovery"
 	"porchlight/presence"
 )
@@ -64,6 +66,7 @@ func (l *link) write(ctx context.Context) error {
 		case <-l.wake:
 		case <-timer.C:
 		case <-l.inflight.oldest():
+		case <-l.urgent.done():
 		case l.batch = <-batches:
 		}
 	}
@@ -73,12 +76,46 @@ func (l *link) reap() error { return l.inflight.reap() }
 
 // step does the most urgent piece of work, and reports whether there was any.
 func (l *link) step(ctx context.Context, now time.Time) bool {
-	return l.stepState() ||
-		l.stepDetails(now) ||
+	return l.stepState(now) || !l.urgent.waits(now) && (l.stepDetails(now) ||
 		l.stepStage(ctx, now) ||
 		l.stage == serving && l.stepEvent() ||
 		l.stage >= publishing && (l.stepClear(now) || l.stepDeferred(now) || l.stepSummary(now)) ||
-		l.inflight.len() < bulkWindow && (l.stepBulk(now) || l.stage == serving && l.stepSeen())
+		l.inflight.len() < bulkWindow && (l.stepBulk(now) || l.stage == serving && l.stepSeen()))
+}
+
+// headStart is how long everything else waits at most for the broker to
+// acknowledge a state: broker and subscriber may share this machine's processor
+// with us, and the state is what people wait for.
+const headStart = 2 * time.Millisecond
+
+// urgent is the last state that was published because it changed.
+type urgent struct {
+	token paho.Token
+	until time.Time
+}
+
+// waits reports whether everything else is to wait for it.
+func (u *urgent) waits(now time.Time) bool {
+	if u.token == nil {
+		return false
+	}
+	select {
+	case <-u.token.Done():
+		u.token = nil
+	default:
+		if !now.Before(u.until) {
+			u.token = nil
+		}
+	}
+	return u.token != nil
+}
+
+// done returns a channel that is closed when the broker has it; nil for none.
+func (u *urgent) done() <-chan struct{} {
+	if u.token == nil {
+		return nil
+	}
+	return u.token.Done()
 }
 
 // publish hands payload to the client. The topic's last payload is not looked
@@ -128,10 +165,10 @@ func (l *link) sentOf(id presence.ID) *sent {
 	return e
 }
 
-func (l *link) stepState() bool {
+func (l *link) stepState(now time.Time) bool {
 	d, ok := l.pop(func() *[]*tracked { return &l.states }, func(t *tracked) *bool { return &t.inStates })
-	if ok {
-		l.publishState(&d)
+	if ok && l.publishState(&d) {
+		l.urgent.token, l.urgent.until = l.inflight.newest(), now.Add(headStart)
 		// The client hands the message on to goroutines of its own: they go
 		// first, and write it to the socket, before the rest is rendered.
 		runtime.Gosched()
@@ -139,13 +176,16 @@ func (l *link) stepState() bool {
 	return ok
 }
 
-func (l *link) publishState(d *presence.Device) {
+// publishState publishes d's state if it is another than before, and reports
+// whether it was.
+func (l *link) publishState(d *presence.Device) bool {
 	e := l.sentOf(d.ID)
 	if e.state == d.State && e.state != "" {
-		return
+		return false
 	}
 	e.state = d.State
 	l.publish(l.s.topics.State(d.ID), true, discovery.State(d), nil)
+	return true
 }
 
 // stepDetails publishes attributes and discovery. For a device that is new to
