@@ -68,6 +68,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if err != nil {
 		return err
 	}
+	bridge.CatchUp(records, newest(ctx, cfg.DataDir))
 
 	// What outlives the rest: the broker, until "offline" is on it.
 	outer, endOuter := context.WithCancel(context.WithoutCancel(ctx))
@@ -138,6 +139,22 @@ type lateEar struct{ b **bridge.Bridge }
 
 func (e lateEar) Sight(s presence.Sighting) { (*e.b).Sight(s) }
 func (e lateEar) Sense(s presence.Sensing)  { (*e.b).Sense(s) }
+
+// newest returns the newest events of the log: more than can be logged between
+// an event and the state that belongs to it. None is no fault; the store says
+// what is wrong with the database.
+func newest(ctx context.Context, dir string) []presence.Event {
+	reader, err := history.OpenReader(dir)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = reader.Close() }()
+	events, err := reader.Last(ctx, 1024)
+	if err != nil {
+		return nil
+	}
+	return events
+}
 
 func problems(store *history.Store) (all []string) {
 	if err := store.Fault(); err != nil {

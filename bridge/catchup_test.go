@@ -1,0 +1,48 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"porchlight/presence"
+)
+
+func TestCatchUp(t *testing.T) {
+	at := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	stored := func(m presence.MAC, s presence.State) presence.Record {
+		return presence.Record{Device: presence.Device{ID: m.ID(), State: s, Since: at, Why: "stored"}}
+	}
+	told := func(seq int64, m presence.MAC, what presence.EventType) presence.Event {
+		return presence.Event{Seq: seq, Type: what, ID: m.ID(), Time: at.Add(time.Duration(seq) * time.Second), Why: "told"}
+	}
+	other := presence.MAC{2, 0, 0, 0, 0, 3}
+	for _, c := range []struct {
+		name   string
+		events []presence.Event
+		want   [2]presence.State // of the phone and the plug
+		since  time.Time         // of the phone
+	}{
+		{"no events", nil, [2]presence.State{presence.Home, presence.NotHome}, at},
+		{"as stored", []presence.Event{told(1, phone, presence.Arrived), told(2, plug, presence.Left)}, [2]presence.State{presence.Home, presence.NotHome}, at},
+		{"both went on", []presence.Event{told(1, plug, presence.Arrived), told(2, phone, presence.Left)}, [2]presence.State{presence.NotHome, presence.Home}, at.Add(2 * time.Second)},
+		{
+			"the last one counts, and others say nothing",
+			[]presence.Event{told(1, phone, presence.Left), told(2, phone, presence.Arrived), told(3, phone, presence.AddressChanged), told(4, other, presence.Arrived)},
+			[2]presence.State{presence.Home, presence.NotHome}, at,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			records := []presence.Record{stored(phone, presence.Home), stored(plug, presence.NotHome)}
+			CatchUp(records, c.events)
+			got := [2]presence.State{records[0].State, records[1].State}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("states (-want +got):\n%s", diff)
+			}
+			if !records[0].Since.Equal(c.since) || (records[0].Why == "told") != c.since.After(at) {
+				t.Errorf("the phone: since %s, %s", records[0].Since, records[0].Why)
+			}
+		})
+	}
+}
