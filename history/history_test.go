@@ -295,6 +295,7 @@ func TestAfter(t *testing.T) {
 	for range 60 {
 		want = append(want, s.Append(arrivals(50))...)
 	}
+	committed(t, s)
 	for _, c := range []struct {
 		after     int64
 		limit     int

@@ -1,185 +1,163 @@
 package history
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"porchlight/presence"
 )
 
-// journal is where events are written down before anything is published: a
-// line of JSON each, at the end of one file, which takes a tenth of the time of
-// a commit. The database has them a moment later, all in one transaction; what
-// a killed process left in the journal goes into it at the next start. It
-// belongs to the writer.
-type journal struct {
-	file *os.File // nil: not open
-	size int64
-	last int64 // the last event in it
-	read bool  // what an earlier run left is in the database
-}
-
 const (
 	journalName = "events.journal"
-	// journalSize is how large the journal grows before it begins anew.
+	// journalSize is what a journal holds: some hundreds of events.
 	journalSize = 256 << 10
 	// commitDelay is how long the database comes after the journal: long enough
 	// for a state to be on its way to the people who wait for it.
 	commitDelay = 3 * time.Millisecond
 )
 
-// open opens the journal of dir for appending.
+// journal is where events are written down before anything is published: lines
+// of JSON in a file of fixed size that is mapped into memory, so that it takes
+// microseconds and no system call. What is in it survives the end of the
+// process, however that comes. The database has the events a moment later, all
+// in one transaction, and a second later safe from a power cut; what a killed
+// process left in the journal goes into the database at the next start.
+//
+// Without a journal (no room on the disk, another system than Linux) events go
+// into the database at once.
+type journal struct {
+	mem  []byte // nil: there is none
+	used int
+	last int64 // the last event in it
+	read bool  // what an earlier run left is in the database
+}
+
+// open maps the journal of dir.
 func (j *journal) open(dir string) error {
-	if j.file != nil {
-		return nil
-	}
-	f, err := os.OpenFile(filepath.Join(dir, journalName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, journalName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	j.file, j.size = f, info.Size()
-	return nil
+	defer func() { _ = f.Close() }() // the mapping stays
+	j.mem, err = mapFile(f, journalSize)
+	return err
 }
 
 func (j *journal) close() {
-	if j.file != nil {
-		_ = j.file.Close()
-		j.file = nil
+	if j.mem != nil {
+		unmap(j.mem)
 	}
+	j.mem, j.used = nil, 0
 }
 
-// add writes events down. On an error it is as before, and closed.
-func (j *journal) add(events []presence.Event) error {
+// add writes events down, and reports whether it could.
+func (j *journal) add(events []presence.Event) (ok bool) {
+	if j.mem == nil {
+		return false
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	for i := range events {
-		if err := enc.Encode(&events[i]); err != nil {
-			return err
+		if enc.Encode(&events[i]) != nil {
+			return false
 		}
 	}
-	n, err := j.file.Write(b.Bytes())
-	if err != nil {
-		_ = j.file.Truncate(j.size) // a torn line is passed over in any case
-		j.close()
-		return err
+	if j.used+b.Len() > len(j.mem) {
+		return false
 	}
-	j.size += int64(n)
+	// A disk that has gone may make itself felt as a fault in memory.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			ok, j.mem = false, nil
+		}
+	}()
+	copy(j.mem[j.used:], b.Bytes())
+	j.used += b.Len()
 	j.last = events[len(events)-1].Seq
-	return nil
+	return true
 }
 
 // clear begins the journal anew, once everything in it is safe elsewhere.
-func (j *journal) clear() error {
-	if j.file == nil || j.size == 0 {
-		return nil
+func (j *journal) clear() {
+	if j.mem != nil {
+		clear(j.mem[:j.used])
 	}
-	if err := j.file.Truncate(0); err != nil {
-		return err
-	}
-	j.size = 0
-	return nil
+	j.used = 0
 }
 
-// events returns the events after seq that an earlier run left. Lines that are
+// left returns the events after seq that an earlier run left. Lines that are
 // torn, or no events, are passed over.
-func (j *journal) events(seq int64) (left []presence.Event, err error) {
-	lines := bufio.NewScanner(&fromStart{j.file, 0})
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
+func (j *journal) left(seq int64) (events []presence.Event) {
+	for line := range bytes.Lines(j.mem) {
 		var e presence.Event
-		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Seq > seq && e.Type != "" {
-			left, seq = append(left, e), e.Seq
+		if json.Unmarshal(bytes.Trim(line, "\x00"), &e) == nil && e.Seq > seq && e.Type != "" {
+			events, seq = append(events, e), e.Seq
 		}
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return left, nil
-	}
-	return left, lines.Err()
-}
-
-// fromStart reads a file without moving its place.
-type fromStart struct {
-	file *os.File
-	at   int64
-}
-
-func (r *fromStart) Read(p []byte) (int, error) {
-	n, err := r.file.ReadAt(p, r.at)
-	r.at += int64(n)
-	return n, err
+	return events
 }
 
 // recover puts into db what a killed run wrote down but could not commit.
 func (s *Store) recover(db *database) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.journal.read {
 		return nil
 	}
 	if err := s.journal.open(s.dir); err != nil {
-		return fmt.Errorf("opening the journal of events: %w", err)
+		s.log.Debug("there is no journal: events go into the database at once", "err", err)
 	}
 	var saved int64
 	if err := db.conn.QueryRowContext(always, "SELECT coalesce(max(seq), 0) FROM events").Scan(&saved); err != nil {
 		return err
 	}
-	left, err := s.journal.events(saved)
-	if err != nil {
-		return fmt.Errorf("reading the journal of events: %w", err)
-	}
-	if len(left) > 0 {
+	if left := s.journal.left(saved); len(left) > 0 {
 		if err := db.write(&batch{events: left}); err != nil {
 			return err
 		}
 		s.log.Info("events of a run that did not end in good order are in the database now", "events", len(left))
 	}
+	if err := db.sync(); err != nil {
+		return err
+	}
+	s.journal.used = len(s.journal.mem)
+	s.journal.clear()
 	s.journal.read = true
 	return nil
 }
 
-// note writes the events that wait into the journal, and lets those go who
-// waited for that. false means that they must go into the database at once.
-func (s *Store) note() bool {
-	s.mu.Lock()
-	var events []presence.Event
-	if s.db != nil && s.fault == nil {
-		waiting := s.tail.after(max(s.tail.saved, s.journal.last), s.seq, eventsPerCommit)
-		events = append(events, waiting...)
-	}
-	ready := s.db != nil && s.fault == nil
-	s.mu.Unlock()
-	if !ready {
-		return false
-	}
-	if len(events) == 0 {
-		return true
-	}
-	if s.journal.open(s.dir) != nil || s.journal.add(events) != nil {
-		return false // the database will say what is wrong
-	}
+// noted reports whether all events that wait for the database are in the
+// journal, so that there is no hurry.
+func (s *Store) noted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.noted = s.journal.size
-	s.show(s.journal.last)
-	s.release(s.journal.last)
-	return s.tail.index(s.seq) == s.tail.index(s.journal.last)
+	return s.db != nil && s.fault == nil && (s.tail.countWaiting() == 0 || s.journal.last >= s.seq)
 }
 
-// clearJournal is for when the database has everything in it, safe from a power cut.
-func (s *Store) clearJournal() error {
-	if err := s.journal.clear(); err != nil {
-		return fmt.Errorf("beginning the journal of events anew: %w", err)
+// clearJournal begins the journal anew when the database has everything in it.
+// synced is the last event that is safe from a power cut.
+func (s *Store) clearJournal(db *database, synced int64) error {
+	s.mu.Lock()
+	last, full := s.journal.last, s.journal.used > journalSize*3/4
+	s.mu.Unlock()
+	if last > synced {
+		if !full {
+			return nil // the next time will do
+		}
+		if err := db.sync(); err != nil {
+			return fmt.Errorf("syncing the database: %w", err)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.noted = 0
+	if s.journal.last <= max(synced, s.tail.saved) {
+		s.journal.clear()
+	}
 	return nil
 }

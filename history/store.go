@@ -38,7 +38,6 @@ type Store struct {
 
 	// Of the writer (and of Open before it starts).
 	lock     *os.File
-	journal  journal
 	replaced time.Time // when a damaged file was last set aside
 	loaded   bool      // memory has what a file held at the start
 	left     error     // what could not be written at the end
@@ -64,7 +63,7 @@ type Store struct {
 	commits    int       // since the last checkpoint
 	count      int64     // events in the database, once counted
 	unsynced   bool      // commits since the last sync
-	noted      int64     // size of the journal
+	journal    journal
 }
 
 // waiter is an Append that waits until everything up to seq is written down.
@@ -131,8 +130,8 @@ func (s *Store) Close() error {
 }
 
 // Append gives each event its Seq, writes them down (in the journal, from which
-// they go into the database a moment later), and returns them as they stand in
-// the log: with Seq, and Time in UTC to the millisecond. It waits for the
+// they go into the database a moment later, or at once into the database), and
+// returns them as they stand in the log: with Seq, and Time in UTC to the millisecond. It waits for the
 // disk 100 ms at most, and not at all while there is a Fault; then the events
 // are written later, in order. At most 10,000 wait; beyond that the oldest is
 // given up, and counted in Lost.
@@ -151,6 +150,12 @@ func (s *Store) Append(events []presence.Event) []presence.Event {
 	last := s.seq
 	if s.fault != nil || s.stalled {
 		s.show(last)
+		s.mu.Unlock()
+		return given
+	}
+	if s.db != nil && s.journal.add(given) {
+		s.show(last)
+		s.nudge()
 		s.mu.Unlock()
 		return given
 	}

@@ -83,7 +83,7 @@ func (s *Store) watch() {
 // sync makes what is committed safe from a power cut.
 func (s *Store) sync() error {
 	s.mu.Lock()
-	db, unsynced, saved, grown := s.db, s.unsynced, s.tail.saved, s.noted >= journalSize
+	db, unsynced, saved, grown := s.db, s.unsynced, s.tail.saved, s.journal.used > journalSize/2
 	s.unsynced = false
 	s.mu.Unlock()
 	if db == nil || !unsynced {
@@ -96,17 +96,7 @@ func (s *Store) sync() error {
 		return fmt.Errorf("syncing the database: %w", err)
 	}
 	if grown {
-		s.do(func(db *database) error {
-			if s.journal.last > saved { // not everything in it was synced
-				if s.journal.size < 4*journalSize {
-					return nil // the next time will do
-				}
-				if err := db.sync(); err != nil {
-					return err
-				}
-			}
-			return s.clearJournal()
-		})
+		s.do(func(db *database) error { return s.clearJournal(db, saved) })
 	}
 	return nil
 }

@@ -26,9 +26,9 @@ func (s *Store) nudge() {
 	}
 }
 
-// write is the writer: whenever it is woken it writes waiting events into the
-// journal, and a moment later commits all that is waiting. While writes fail, it
-// tries again with growing pauses and is not woken.
+// write is the writer: it commits what is waiting when it is woken, a moment
+// later if the journal has the events. While writes fail, it tries again with
+// growing pauses and is not woken.
 func (s *Store) write(failing bool) {
 	defer close(s.done)
 	pause := time.Duration(0)
@@ -44,7 +44,7 @@ func (s *Store) write(failing bool) {
 		}
 		select {
 		case <-wake:
-			if s.note() {
+			if s.noted() {
 				if commit == nil {
 					commit = time.After(commitDelay)
 				}
@@ -240,7 +240,9 @@ func (s *Store) finish() {
 		err = s.farewell()
 	}
 	s.detach()
+	s.mu.Lock()
 	s.journal.close()
+	s.mu.Unlock()
 	s.unlock()
 	if err == nil {
 		return
@@ -264,7 +266,7 @@ func (s *Store) farewell() error {
 	if err := db.sync(); err != nil {
 		return err
 	}
-	return s.clearJournal()
+	return s.clearJournal(db, seq)
 }
 
 // due marks what is only written now and then. It holds mu for moments only,
