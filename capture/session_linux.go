@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -90,6 +91,7 @@ func (l *Listener) read(r *reader) {
 			r.end <- err
 			return
 		}
+		runtime.Gosched() // whom the frames have woken goes first, on this thread
 	}
 }
 
