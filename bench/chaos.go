@@ -42,7 +42,8 @@ type stay struct {
 // move lets random devices come or go until ctx ends.
 func (c *chaos) move(ctx context.Context) error {
 	for i := 0; ; i++ {
-		if pause(ctx, c.upTo(800*time.Millisecond)) != nil {
+		_ = pause(ctx, c.upTo(800*time.Millisecond))
+		if ctx.Err() != nil {
 			return nil
 		}
 		c.mu.Lock()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -121,7 +122,7 @@ func jsonLines[T any](cmd *lab.Cmd) (all []T, err error) {
 	dec := json.NewDecoder(strings.NewReader(string(out)))
 	for {
 		var v T
-		if err := dec.Decode(&v); err == io.EOF {
+		if err := dec.Decode(&v); errors.Is(err, io.EOF) {
 			return all, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("reading what %s printed: %w", strings.Join(cmd.Args, " "), err)
@@ -131,7 +132,7 @@ func jsonLines[T any](cmd *lab.Cmd) (all []T, err error) {
 }
 
 func exitReason(err error) error {
-	if e, ok := err.(*exec.ExitError); ok {
+	if e := new(exec.ExitError); errors.As(err, &e) {
 		if s, ok := e.Sys().(syscall.WaitStatus); ok && s.Signaled() {
 			return fmt.Errorf("killed by %s", s.Signal())
 		}

@@ -2,19 +2,20 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"golang.org/x/sys/unix"
-	"net"
 )
 
 // floorCommand makes this program the floor: the shortest program that there
 // can be between a frame and a subscriber.
 const floorCommand = "floor-child"
 
-// runFloor reads frames from the interface, and publishes each sender as home.
+// runFloor reads frames from the interface, and publishes each sender as home,
+// until it is killed or fails.
 func runFloor(iface, broker string) error {
 	client := paho.NewClient(paho.NewClientOptions().AddBroker(broker).SetClientID("floor").SetOrderMatters(false))
 	if t := client.Connect(); !t.WaitTimeout(5*time.Second) || t.Error() != nil {

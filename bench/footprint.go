@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"porchlight/lab"
 )
@@ -30,14 +33,24 @@ var loads = []load{
 const chatter = time.Minute
 
 // footprint measures what Porchlight uses while everyone is home, answers what
-// it is asked, and says something by itself once a minute.
+// it is asked, and says something by itself once a minute. Two loads are
+// measured at a time; it is their own processor time that counts.
 func footprint(ctx context.Context, b *bench) (rows []row, err error) {
-	for _, f := range loads {
-		r, err := b.footprintOf(ctx, f)
-		if err != nil {
-			return rows, fmt.Errorf("%s: %w", f.name, err)
+	for some := range slices.Chunk(loads, 2) {
+		got := make([]row, len(some))
+		g, ctx := errgroup.WithContext(ctx)
+		for i, f := range some {
+			g.Go(func() (err error) {
+				if got[i], err = b.footprintOf(ctx, f); err != nil {
+					return fmt.Errorf("%s: %w", f.name, err)
+				}
+				return nil
+			})
 		}
-		rows = append(rows, r)
+		if err := g.Wait(); err != nil {
+			return rows, err
+		}
+		rows = append(rows, got...)
 	}
 	return rows, nil
 }
@@ -56,13 +69,13 @@ func (b *bench) footprintOf(ctx context.Context, f load) (r row, err error) {
 	if err != nil {
 		return r, err
 	}
-	settings := f.settings
+	settings := slices.Clone(f.settings)
 	if f.embedded {
 		l.address = "127.0.0.1:1883" // of the observer's namespace
 	} else {
 		settings = append(settings, "MQTT_URL="+l.broker.URL())
 	}
-	d, err := b.daemon("footprint", l.obs.Host, settings...)
+	d, err := b.daemon("footprint "+f.name, l.obs.Host, settings...)
 	if err != nil {
 		return r, err
 	}
@@ -115,12 +128,8 @@ func (l *lan) settle(ctx context.Context, d *daemon, devices []*lab.Device, embe
 			return err
 		}
 	}
+	const rate = 200 // more at once would be a flood
 	for {
-		// No faster than new devices are admitted.
-		rate := 100.0
-		if len(devices) > 2000 {
-			rate = 45
-		}
 		err := lab.Pace(ctx, devices, rate, func(d *lab.Device) error { _, err := d.Announce(); return err })
 		if err != nil {
 			return err

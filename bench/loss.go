@@ -162,8 +162,10 @@ func (c *chaos) result(ctx context.Context, rounds int) ([]row, error) {
 	return []row{
 		{what + ", retained states", fmt.Sprintf("%d rounds ended with a wrong state%s; states were right %s after the round at the median, %s at most",
 			len(c.wrong), list(c.wrong), seconds(quantile(c.settled(), 0.5)), seconds(quantile(c.settled(), 1))), "none", judge(len(c.wrong) == 0)},
-		{what + ", events", fmt.Sprintf("%d logged, %d missing, changed or out of order%s; %d delivered again", len(events), len(faults), list(faults), again),
-			"each at least once, in order", judge(len(faults) == 0)},
+		{
+			what + ", events", fmt.Sprintf("%d logged, %d missing, changed or out of order%s; %d delivered again", len(events), len(faults), list(faults), again),
+			"each at least once, in order", judge(len(faults) == 0),
+		},
 		{what: what + ", present devices taken for away", measured: fmt.Sprint(c.falsely(events))},
 	}, nil
 }

@@ -60,11 +60,8 @@ func (b *bench) say(format string, args ...any) {
 
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == floorCommand {
-		if err := runFloor(os.Args[2], os.Args[3]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: the floor:", err)
-			os.Exit(1)
-		}
-		return
+		fmt.Fprintln(os.Stderr, "bench: the floor:", runFloor(os.Args[2], os.Args[3]))
+		os.Exit(1)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

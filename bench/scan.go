@@ -24,9 +24,11 @@ func scan(ctx context.Context, b *bench) (rows []row, err error) {
 	ours, theirs := quick[0], quick[1]
 	took := float64(ours.took()) / float64(theirs.took())
 	rows = append(rows,
-		row{"scan of a /24 with 50 hosts", fmt.Sprintf("found %d of 50 (at worst) in %s, %d packets", 50-ours.worst(), seconds(ours.took()), ours.packets()),
+		row{
+			"scan of a /24 with 50 hosts", fmt.Sprintf("found %d of 50 (at worst) in %s, %d packets", 50-ours.worst(), seconds(ours.took()), ours.packets()),
 			fmt.Sprintf("50 of 50, %s (0.7 of arp-scan's time), %d packets", seconds(theirs.took()*7/10), theirs.packets()),
-			judge(ours.worst() == 0 && took <= 0.7 && ours.packets() <= theirs.packets())},
+			judge(ours.worst() == 0 && took <= 0.7 && ours.packets() <= theirs.packets()),
+		},
 		row{what: "scan of the same by arp-scan", measured: fmt.Sprintf("found %d of 50 (at worst) in %s, %d packets", 50-theirs.worst(), seconds(theirs.took()), theirs.packets())},
 	)
 	hard, err := b.contest(ctx, r, contest{
@@ -38,8 +40,10 @@ func scan(ctx context.Context, b *bench) (rows []row, err error) {
 	}
 	ours, theirs = hard[0], hard[1]
 	rows = append(rows,
-		row{"scan of a /22, 300 hosts that answer after 5 to 700 ms and drop 10 %", fmt.Sprintf("missed %d (median), in %s, %d packets", ours.missed(), seconds(ours.took()), ours.packets()),
-			fmt.Sprintf("missed %d, as arp-scan", theirs.missed()), judge(ours.missed() <= theirs.missed())},
+		row{
+			"scan of a /22, 300 hosts that answer after 5 to 700 ms and drop 10 %", fmt.Sprintf("missed %d (median), in %s, %d packets", ours.missed(), seconds(ours.took()), ours.packets()),
+			fmt.Sprintf("missed %d, as arp-scan", theirs.missed()), judge(ours.missed() <= theirs.missed()),
+		},
 		row{what: "scan of the same by arp-scan", measured: fmt.Sprintf("missed %d (median), in %s, %d packets", theirs.missed(), seconds(theirs.took()), theirs.packets())},
 	)
 	more, err := b.sweep(ctx, r)

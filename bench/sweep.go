@@ -74,12 +74,17 @@ func pace(l *lan) (frames, most int) {
 			times = append(times, r.At)
 		}
 	}
+	return len(times), densest(times, 100*time.Millisecond)
+}
+
+// densest returns the most of the times, which are in order, within any span.
+func densest(times []time.Time, span time.Duration) (most int) {
 	first := 0
 	for i, t := range times {
-		for t.Sub(times[first]) >= 100*time.Millisecond {
+		for t.Sub(times[first]) >= span {
 			first++
 		}
 		most = max(most, i-first+1)
 	}
-	return len(times), most
+	return most
 }
