@@ -41,11 +41,7 @@ type stay struct {
 
 // move lets random devices come or go until ctx ends.
 func (c *chaos) move(ctx context.Context) error {
-	for i := 0; ; i++ {
-		_ = pause(ctx, c.upTo(800*time.Millisecond))
-		if ctx.Err() != nil {
-			return nil
-		}
+	for i := 0; pause(ctx, c.upTo(800*time.Millisecond)) == nil; i++ {
 		c.mu.Lock()
 		d := c.devices[c.rand.IntN(len(c.devices))]
 		name, now := id(d), time.Now()
@@ -69,6 +65,7 @@ func (c *chaos) move(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
 }
 
 // talk has those who are there say something every second or so.
