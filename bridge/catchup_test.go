@@ -30,7 +30,8 @@ func TestCatchUp(t *testing.T) {
 		{
 			"the last one counts, and others say nothing",
 			[]presence.Event{told(1, phone, presence.Left), told(2, phone, presence.Arrived), told(3, phone, presence.AddressChanged), told(4, other, presence.Arrived)},
-			[2]presence.State{presence.Home, presence.NotHome}, at,
+			[2]presence.State{presence.Home, presence.NotHome},
+			at,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

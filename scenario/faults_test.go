@@ -197,9 +197,9 @@ func TestNoConfiguration(t *testing.T) {
 	p := h.start()
 	p.says("listening")
 	h.sub = newSubscriber(t, h.obs.Host, "127.0.0.1:1883")
-	h.sub.connect()
-	h.sub.awaitTopic(topics.Status(), "online")
 	phone := h.lab.Client("phone")
+	h.sub.connectTo(topics.Status(), topics.State(macOf(phone).ID()))
+	h.sub.awaitTopic(topics.Status(), "online")
 	h.join(phone)
 	h.sub.awaitTopic(topics.State(macOf(phone).ID()), "home")
 	if out := h.must("health"); out != "" && !strings.Contains(out, "ok") {
