@@ -37,6 +37,9 @@ func raise(ctx context.Context, prefix string, mosquitto bool, config ...string)
 	if l.pop, err = l.Population(); err != nil || !mosquitto {
 		return l, err
 	}
+	// By default mosquitto drops what a subscriber to thousands of retained
+	// messages cannot take at once, and the watch would miss it.
+	config = append(config, "max_queued_messages 0")
 	l.broker, err = lab.Mosquitto(ctx, lab.MosquittoOptions{Host: l.obs.Host, Config: strings.Join(config, "\n") + "\n"})
 	if err == nil {
 		l.address = l.broker.Addr()

@@ -25,7 +25,7 @@ func loss(ctx context.Context, b *bench) ([]row, error) {
 	}
 	// The broker keeps its sessions and retained messages over a kill.
 	l, err := raise(ctx, "10.77.0.0/24", true, "persistence true", "persistence_location "+dir+"/",
-		"autosave_on_changes true", "autosave_interval 1", "max_queued_messages 0")
+		"autosave_on_changes true", "autosave_interval 1")
 	if err != nil {
 		return nil, err
 	}
