@@ -38,14 +38,14 @@ var schemes = map[string]struct{ scheme, port string }{
 func parseAddress(c *Config) (address, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return address{}, errors.New("MQTT_URL is not a URL: want one such as mqtt://192.168.1.10:1883 (in a user or password, write %40 for @, %2F for /, %3A for : and so on)")
+		return address{}, errors.New("PORCHLIGHT_MQTT_URL is not a URL: want one such as mqtt://192.168.1.10:1883 (in a user or password, write %40 for @, %2F for /, %3A for : and so on)")
 	}
 	known, ok := schemes[strings.ToLower(u.Scheme)]
 	if !ok {
-		return address{}, fmt.Errorf("MQTT_URL has scheme %q: want mqtt, mqtts, ws or wss, such as mqtt://192.168.1.10:1883", u.Scheme)
+		return address{}, fmt.Errorf("PORCHLIGHT_MQTT_URL has scheme %q: want mqtt, mqtts, ws or wss, such as mqtt://192.168.1.10:1883", u.Scheme)
 	}
 	if u.Hostname() == "" {
-		return address{}, errors.New("MQTT_URL names no host: want one such as mqtt://192.168.1.10:1883")
+		return address{}, errors.New("PORCHLIGHT_MQTT_URL names no host: want one such as mqtt://192.168.1.10:1883")
 	}
 	a := address{scheme: known.scheme, host: u.Hostname(), port: u.Port(), path: u.EscapedPath()}
 	if a.port == "" {
@@ -55,7 +55,7 @@ func parseAddress(c *Config) (address, error) {
 		a.path = "/mqtt" // what brokers that look at the path expect
 	}
 	if !a.web() && strings.Trim(a.path, "/") != "" {
-		return address{}, fmt.Errorf("MQTT_URL has a path: %s:// takes none, such as mqtt://192.168.1.10:1883", a.scheme)
+		return address{}, fmt.Errorf("PORCHLIGHT_MQTT_URL has a path: %s:// takes none, such as mqtt://192.168.1.10:1883", a.scheme)
 	}
 	a.username, a.password = u.User.Username(), ""
 	a.password, _ = u.User.Password()
@@ -66,7 +66,7 @@ func parseAddress(c *Config) (address, error) {
 		a.password = c.Password
 	}
 	if a.password != "" && a.username == "" {
-		return address{}, errors.New("MQTT_PASSWORD is set without MQTT_USERNAME: MQTT needs both")
+		return address{}, errors.New("PORCHLIGHT_MQTT_PASSWORD is set without PORCHLIGHT_MQTT_USERNAME: MQTT needs both")
 	}
 	return a, nil
 }
@@ -88,10 +88,10 @@ func (a address) String() string {
 func (a address) tlsConfig(c *Config) (*tls.Config, error) {
 	if !a.encrypted() {
 		for _, f := range []struct{ name, path string }{
-			{"MQTT_CA_FILE", c.CAFile}, {"MQTT_CERT_FILE", c.CertFile}, {"MQTT_KEY_FILE", c.KeyFile},
+			{"PORCHLIGHT_MQTT_CA_FILE", c.CAFile}, {"PORCHLIGHT_MQTT_CERT_FILE", c.CertFile}, {"PORCHLIGHT_MQTT_KEY_FILE", c.KeyFile},
 		} {
 			if f.path != "" {
-				return nil, fmt.Errorf("%s is set, but %s is not encrypted: want mqtts:// or wss:// in MQTT_URL", f.name, a)
+				return nil, fmt.Errorf("%s is set, but %s is not encrypted: want mqtts:// or wss:// in PORCHLIGHT_MQTT_URL", f.name, a)
 			}
 		}
 		return nil, nil
@@ -100,20 +100,20 @@ func (a address) tlsConfig(c *Config) (*tls.Config, error) {
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading MQTT_CA_FILE: %w", err)
+			return nil, fmt.Errorf("reading PORCHLIGHT_MQTT_CA_FILE: %w", err)
 		}
 		t.RootCAs = x509.NewCertPool()
 		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("MQTT_CA_FILE %q holds no certificate: want PEM, beginning with -----BEGIN CERTIFICATE-----", c.CAFile)
+			return nil, fmt.Errorf("PORCHLIGHT_MQTT_CA_FILE %q holds no certificate: want PEM, beginning with -----BEGIN CERTIFICATE-----", c.CAFile)
 		}
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
-		return nil, errors.New("of MQTT_CERT_FILE and MQTT_KEY_FILE only one is set: a client certificate needs both")
+		return nil, errors.New("of PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE only one is set: a client certificate needs both")
 	}
 	if c.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading MQTT_CERT_FILE %q with MQTT_KEY_FILE %q: %w", c.CertFile, c.KeyFile, err)
+			return nil, fmt.Errorf("reading PORCHLIGHT_MQTT_CERT_FILE %q with PORCHLIGHT_MQTT_KEY_FILE %q: %w", c.CertFile, c.KeyFile, err)
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}

@@ -17,7 +17,7 @@ const briefLimit = 4
 type backoff struct{ first, most time.Duration }
 
 // The first tries are quick, since a broker that restarts is back in 2 s.
-var defaultBackoff = backoff{first: 250 * time.Millisecond, most: time.Minute}
+var defaultBackoff = backoff{first: 250 * time.Millisecond, most: 20 * time.Second}
 
 // delay returns the pause after the given number of failed tries in a row: 0 is
 // the first.

@@ -72,7 +72,7 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 		Logger:                 slog.New(slog.DiscardHandler),
 		SysTopicResendInterval: int64(time.Hour / time.Second), // each stops the world to count memory
 	})
-	for _, hook := range []mochi.Hook{newDoorman(cfg, b.server), &packetIDs{server: b.server}} {
+	for _, hook := range []mochi.Hook{newDoorman(cfg, b.server), &packetIDs{server: b.server}, &turnstile{}} {
 		if err := b.server.AddHook(hook, nil); err != nil {
 			l.Close()
 			return nil, fmt.Errorf("preparing the embedded broker: %w", err)
@@ -88,13 +88,13 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 func (cfg *BrokerConfig) check() error {
 	host, port, err := net.SplitHostPort(cfg.Listen)
 	if err != nil || port == "" {
-		return fmt.Errorf("BROKER_LISTEN %q: want host:port, such as 127.0.0.1:1883", cfg.Listen)
+		return fmt.Errorf("PORCHLIGHT_BROKER_LISTEN %q: want host:port, such as 127.0.0.1:1883", cfg.Listen)
 	}
 	if (cfg.Username == "") != (cfg.Password == "") {
-		return errors.New("of BROKER_USERNAME and BROKER_PASSWORD only one is set: set both, or neither")
+		return errors.New("of PORCHLIGHT_BROKER_USERNAME and PORCHLIGHT_BROKER_PASSWORD only one is set: set both, or neither")
 	}
 	if cfg.Username == "" && !loopback(host) {
-		return fmt.Errorf("BROKER_LISTEN %q is open to the network: set BROKER_USERNAME and BROKER_PASSWORD, or listen on 127.0.0.1", cfg.Listen)
+		return fmt.Errorf("PORCHLIGHT_BROKER_LISTEN %q is open to the network: set PORCHLIGHT_BROKER_USERNAME and PORCHLIGHT_BROKER_PASSWORD, or listen on 127.0.0.1", cfg.Listen)
 	}
 	return nil
 }
@@ -111,9 +111,9 @@ func loopback(host string) bool {
 
 func explainListen(listen string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("the embedded broker cannot listen on %s, the port is taken: if another broker runs there, set MQTT_URL to it (mqtt://%s), else choose another BROKER_LISTEN", listen, listen)
+		return fmt.Errorf("the embedded broker cannot listen on %s, the port is taken: if another broker runs there, set PORCHLIGHT_MQTT_URL to it (mqtt://%s), else choose another PORCHLIGHT_BROKER_LISTEN", listen, listen)
 	}
-	return fmt.Errorf("the embedded broker cannot listen on BROKER_LISTEN %q: %w", listen, err)
+	return fmt.Errorf("the embedded broker cannot listen on PORCHLIGHT_BROKER_LISTEN %q: %w", listen, err)
 }
 
 // Addr is where the broker listens.

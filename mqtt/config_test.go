@@ -115,7 +115,7 @@ func TestBackoff(t *testing.T) {
 		t.Error("four tries take", sum, "although a broker restarts in 2 s")
 	}
 	for _, try := range []int{10, 100, 1 << 40} {
-		if d := defaultBackoff.delay(try); d < 30*time.Second || d > time.Minute {
+		if d := defaultBackoff.delay(try); d < 10*time.Second || d > 20*time.Second {
 			t.Errorf("try %d waits %v", try, d)
 		}
 	}

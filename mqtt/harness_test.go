@@ -172,7 +172,7 @@ func newPipeBroker(t *testing.T) *pipeBroker {
 	b := &pipeBroker{server: mochi.New(&mochi.Options{
 		Capabilities: c, Logger: slog.New(slog.DiscardHandler), SysTopicResendInterval: 1 << 20,
 	})}
-	for _, hook := range []mochi.Hook{newDoorman(BrokerConfig{}, b.server), &packetIDs{server: b.server}} {
+	for _, hook := range []mochi.Hook{newDoorman(BrokerConfig{}, b.server), &packetIDs{server: b.server}, &turnstile{}} {
 		if err := b.server.AddHook(hook, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -219,9 +219,6 @@ func (s *Session) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if lasted > steady {
-			tries = 0
-		}
 		why := s.explain(err)
 		if lasted > 0 && lasted <= steady && endedByBroker(err) {
 			reasons.brief++
@@ -230,6 +227,9 @@ func (s *Session) Run(ctx context.Context) error {
 			}
 		} else {
 			reasons.brief = 0
+		}
+		if lasted > 0 { // only a fight over the client id slows down
+			tries = max(reasons.brief-1, 0)
 		}
 		s.mu.Lock()
 		s.why = why
