@@ -160,7 +160,7 @@ func TestDevicesAndEvents(t *testing.T) {
 	})
 	follower.stop()
 	out := h.must("events", "--json")
-	if diff := cmp.Diff(h.sub.events, jsonLines[presence.Event](t, out), cmp.Comparer(sameEvent)); diff != "" {
+	if diff := cmp.Diff(h.sub.told(), jsonLines[presence.Event](t, out), cmp.Comparer(sameEvent)); diff != "" {
 		t.Errorf("events --json and the event topic (-topic +command):\n%s", diff)
 	}
 	if out := h.must("events", "-n", "2"); strings.Count(out, "\n") != 2 || !strings.Contains(out, "no answer to") {
@@ -179,7 +179,7 @@ func TestDevicesAndEvents(t *testing.T) {
 	if diff := cmp.Diff(wantPhone, devices[1]); diff != "" {
 		t.Errorf("the phone (-want +got):\n%s", diff)
 	}
-	if silence := h.sub.events[3].Time.Sub(seen); silence < realTimeout {
+	if silence := h.sub.told()[3].Time.Sub(seen); silence < realTimeout {
 		t.Errorf("declared away after %s of silence, its timeout is %s", silence, realTimeout)
 	}
 	if out := h.must("devices"); !strings.Contains(out, "STATE") || !strings.Contains(out, "not_home") || !strings.Contains(out, "private MAC") {
@@ -225,7 +225,7 @@ func TestReplay(t *testing.T) {
 	tcpdump := record(t, h, file)
 
 	h.begin()
-	baseline := h.sub.events[0].Devices
+	baseline := h.sub.told()[0].Devices
 	h.join(phone)
 	h.sub.awaitEvent(presence.Arrived, macOf(phone))
 	h.join(printer)
@@ -259,7 +259,7 @@ func TestReplay(t *testing.T) {
 	for _, d := range baseline {
 		live = append(live, "new_device "+string(d.ID), "arrived "+string(d.ID))
 	}
-	for _, e := range h.sub.events[1:] {
+	for _, e := range h.sub.told()[1:] {
 		live = append(live, string(e.Type)+" "+string(e.ID))
 	}
 	var replayed []string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -200,6 +201,13 @@ func (s *subscriber) next(within time.Duration) (e presence.Event, ok bool) {
 		return true
 	})
 	return e, ok
+}
+
+// told returns all events so far.
+func (s *subscriber) told() []presence.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
 }
 
 // awaitEvent waits for an event of a device, others may come before it.

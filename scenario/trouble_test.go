@@ -250,9 +250,7 @@ func TestEventsAreNotRepeated(t *testing.T) {
 	if sent() != was+1 || e.Seq != int64(was+1) {
 		t.Errorf("%d messages of events, then %d; seq %d", was, sent(), e.Seq)
 	}
-	h.sub.mu.Lock()
-	defer h.sub.mu.Unlock()
-	for i, e := range h.sub.events {
+	for i, e := range h.sub.told() {
 		if e.Seq != int64(i+1) {
 			t.Errorf("event %d has seq %d", i+1, e.Seq)
 		}
