@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// steady is how long a connection must have lasted to be counted as a good one.
-const steady = 90 * time.Second
+// steady is how long a connection must have lasted to be counted as a good one:
+// longer than the pause of another instance that fights for the client id.
+const steady = 30 * time.Second
 
 // briefLimit is how many connections in a row that the broker accepted and
 // ended at once make a pattern.
