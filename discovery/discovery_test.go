@@ -206,7 +206,7 @@ func checkMessage(t *testing.T, payload []byte) {
 
 func checkComponent(t *testing.T, key string, c map[string]json.RawMessage) {
 	t.Helper()
-	text := func(name string) (s string) { json.Unmarshal(c[name], &s); return s }
+	text := func(name string) (s string) { _ = json.Unmarshal(c[name], &s); return s }
 	platform := text("platform")
 	if !keyForm.MatchString(key) {
 		t.Errorf("component key %q", key)
@@ -288,9 +288,12 @@ func TestTopics(t *testing.T) {
 		}
 	}
 	for _, bad := range []Topics{
-		{Prefix: "porchlight", Node: "a b", HAPrefix: "homeassistant"}, {Prefix: "porchlight", Node: "a/b", HAPrefix: "homeassistant"},
-		{Prefix: "porchlight", Node: "", HAPrefix: "homeassistant"}, {Prefix: "a/#", Node: "home", HAPrefix: "homeassistant"},
-		{Prefix: "/a", Node: "home", HAPrefix: "homeassistant"}, {Prefix: "porchlight", Node: "home", HAPrefix: "+"},
+		{Prefix: "porchlight", Node: "a b", HAPrefix: "homeassistant"},
+		{Prefix: "porchlight", Node: "a/b", HAPrefix: "homeassistant"},
+		{Prefix: "porchlight", Node: "", HAPrefix: "homeassistant"},
+		{Prefix: "a/#", Node: "home", HAPrefix: "homeassistant"},
+		{Prefix: "/a", Node: "home", HAPrefix: "homeassistant"},
+		{Prefix: "porchlight", Node: "home", HAPrefix: "+"},
 	} {
 		if bad.Check() == nil {
 			t.Errorf("%+v passes", bad)

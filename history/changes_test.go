@@ -34,8 +34,11 @@ func TestChanges(t *testing.T) {
 		"removed, back":  {func(c *changes) { known(c); c.remove("02005e100001"); c.save(at(0)) }, written{"02005e100001": "gone row seen"}, written{"02005e100001": "model"}},
 		"failed":         {func(c *changes) { c.save(at(0)); c.putBack(c.take()) }, written{"02005e100001": "row seen"}, written{"02005e100001": "model"}},
 		"failed removal": {func(c *changes) { known(c); c.remove("02005e100001"); c.putBack(c.take()) }, written{"02005e100001": "gone"}, nil},
-		"failed, removed": {func(c *changes) { c.save(at(0)); w := c.take(); c.remove("02005e100001"); c.putBack(w) },
-			written{"02005e100001": "gone"}, nil},
+		"failed, removed": {
+			func(c *changes) { c.save(at(0)); w := c.take(); c.remove("02005e100001"); c.putBack(w) },
+			written{"02005e100001": "gone"},
+			nil,
+		},
 		"failed, back, removed": {func(c *changes) {
 			known(c)
 			c.remove("02005e100001")

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,7 +34,7 @@ func appendForEver(dir string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	go s.Run(always)
+	go func() { _ = s.Run(always) }()
 	for i := 0; ; i++ {
 		var b strings.Builder
 		for _, e := range s.Append(arrivals(1 + i%3)) {
@@ -60,7 +61,7 @@ func TestKilled(t *testing.T) {
 		kill := 0
 		for n := 1; ; n++ {
 			line, err := lines.ReadString('\n')
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break // a line cut off was not acknowledged
 			}
 			seq, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)

@@ -24,8 +24,10 @@ type notes struct {
 }
 
 func newNotes() notes {
-	return notes{make(map[string]int64), make(map[string]bool), make(map[string]bool),
-		make(map[string]string), make(map[string]bool)}
+	return notes{
+		make(map[string]int64), make(map[string]bool), make(map[string]bool),
+		make(map[string]string), make(map[string]bool),
+	}
 }
 
 // take removes what is to be written.

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"net"
 	"runtime"
 	"strings"
@@ -153,7 +154,9 @@ func TestBrokerSlowReader(t *testing.T) {
 	defer slow.Close()
 	connect := "\x10\x10\x00\x04MQTT\x04\x02\x00\x00\x00\x04slow"
 	subscribe := "\x82\x06\x00\x01\x00\x01#\x00"
-	slow.Write([]byte(connect + subscribe))
+	if _, err := slow.Write([]byte(connect + subscribe)); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "subscribed", func() bool {
 		cl, ok := b.server.Clients.Get("slow")
 		return ok && cl.State.Subscriptions.Len() == 1
@@ -209,6 +212,6 @@ func TestBrokerConnections(t *testing.T) {
 }
 
 func isTimeout(err error) bool {
-	e, ok := err.(net.Error)
-	return ok && e.Timeout()
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
 }

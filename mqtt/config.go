@@ -61,7 +61,7 @@ func (c *Config) check() error {
 		faults = append(faults, err)
 	}
 	if t := c.HAStatusTopic; c.Announce && (t == "" || strings.ContainsAny(t, "+#\x00")) {
-		faults = append(faults, fmt.Errorf("Home Assistant's status topic %q: want one topic without + and #, such as homeassistant/status", t))
+		faults = append(faults, fmt.Errorf("status topic %q of Home Assistant: want one topic without + and #, such as homeassistant/status", t))
 	}
 	if c.Dial == nil {
 		a, err := parseAddress(c)

@@ -38,7 +38,6 @@ type inbound struct {
 type command struct {
 	topic   string
 	payload []byte
-	deleted presence.ID // set: the user has deleted this device in Home Assistant
 }
 
 func (in *inbound) init() {

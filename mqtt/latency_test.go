@@ -49,8 +49,10 @@ func BenchmarkLatency(b *testing.B) {
 	token.Wait()
 	bare := newClient(b, m, "bare")
 	events := newMemoryLog()
-	s, err := New(Config{URL: "mqtt://127.0.0.1:" + m.port, Announce: true, Discovery: options,
-		HAStatusTopic: "homeassistant/status", Log: new(logBuffer).logger()}, events, new(orders))
+	s, err := New(Config{
+		URL: "mqtt://127.0.0.1:" + m.port, Announce: true, Discovery: options,
+		HAStatusTopic: "homeassistant/status", Log: new(logBuffer).logger(),
+	}, events, new(orders))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func BenchmarkLatency(b *testing.B) {
 	s.Update(devices)
 	s.SetSummary(household(0))
 	ctx := b.Context()
-	go s.Run(ctx)
+	go func() { _ = s.Run(ctx) }()
 	for range n { // the first publish
 		<-arrived
 	}

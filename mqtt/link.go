@@ -219,7 +219,7 @@ func (l *link) sayGoodbye(ended <-chan error) {
 	})
 	select {
 	case token := <-said:
-		l.reap() // the events that were in flight before it
+		_ = l.reap() // the events that were in flight before it
 		if token.Error() == nil {
 			l.client.Disconnect(200)
 		}

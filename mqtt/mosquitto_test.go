@@ -92,8 +92,8 @@ func (m *mosquitto) start(t testing.TB) {
 
 func (m *mosquitto) kill(sig syscall.Signal) {
 	if m.cmd != nil {
-		m.cmd.Process.Signal(sig)
-		m.cmd.Wait()
+		_ = m.cmd.Process.Signal(sig)
+		_ = m.cmd.Wait()
 		m.cmd = nil
 	}
 }
@@ -132,7 +132,7 @@ password_file DIR/passwords
 	if out, err := exec.Command("mosquitto_passwd", "-c", "-b", filepath.Join(m.dir, "passwords"), "anna", "s3cret/@").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	os.Chmod(filepath.Join(m.dir, "passwords"), 0o644)
+	_ = os.Chmod(filepath.Join(m.dir, "passwords"), 0o644)
 	m.start(t)
 	r := start(t, Config{URL: "mqtt://127.0.0.1:" + m.port, Username: "anna", Password: "s3cret/@"}, newMemoryLog())
 	eventually(t, "connected", connected(r))
@@ -247,7 +247,7 @@ func TestMosquittoTLS(t *testing.T) {
 			m.write(t, "ca.pem", ca.pem, 0o644)
 			m.write(t, "cert.pem", cert, 0o644)
 			m.write(t, "key.pem", key, 0o644)
-			os.Chmod(m.dir, 0o755)
+			_ = os.Chmod(m.dir, 0o755)
 			m.start(t)
 			cfg := Config{URL: c.scheme + "://127.0.0.1:" + m.port, CAFile: m.write(t, "trusted.pem", c.ca.pem, 0o644)}
 			if c.client {
@@ -356,7 +356,7 @@ func (c *cable) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, conn := range c.conns {
-		conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	}
 	c.conns = nil

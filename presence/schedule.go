@@ -272,15 +272,18 @@ func (q queue) Less(i, j int) bool {
 	}
 	return compareMACs(q[i].MAC, q[j].MAC) < 0
 }
+
 func (q queue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].heap, q[j].heap = i, j
 }
+
 func (q *queue) Push(x any) {
 	d := x.(*device)
 	d.heap = len(*q)
 	*q = append(*q, d)
 }
+
 func (q *queue) Pop() any {
 	d := (*q)[len(*q)-1]
 	(*q)[len(*q)-1] = nil
