@@ -182,7 +182,7 @@ func TestBrokerPortTaken(t *testing.T) {
 	h.lab.Must(h.obs.Do(func() (err error) { l, err = net.Listen("tcp", "127.0.0.1:1883"); return err }))
 	t.Cleanup(func() { _ = l.Close() })
 	p, status := h.run()
-	h.refused(p, status, 1, []string{"127.0.0.1:1883", "taken", "BROKER_LISTEN"})
+	h.refused(p, status, 1, []string{"127.0.0.1:1883", "taken", "PORCHLIGHT_MQTT_URL", "PORCHLIGHT_BROKER_LISTEN"})
 }
 
 // A first start needs no configuration but root.
@@ -198,7 +198,7 @@ func TestNoConfiguration(t *testing.T) {
 	p.says("listening")
 	h.sub = newSubscriber(t, h.obs.Host, "127.0.0.1:1883")
 	phone := h.lab.Client("phone")
-	h.sub.connectTo(topics.Status(), topics.State(macOf(phone).ID()))
+	h.sub.connect()
 	h.sub.awaitTopic(topics.Status(), "online")
 	h.join(phone)
 	h.sub.awaitTopic(topics.State(macOf(phone).ID()), "home")

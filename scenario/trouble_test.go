@@ -225,7 +225,7 @@ func TestEmbeddedBrokerForOthers(t *testing.T) {
 		t.Error("the broker lets anybody in")
 	}
 	h.sub.user = url.UserPassword("ha", "s3cret")
-	h.sub.connectTo(topics.Status(), topics.State(macOf(ha).ID()))
+	h.sub.connect()
 	h.sub.awaitTopic(topics.Status(), "online")
 	h.sub.awaitTopic(topics.State(macOf(ha).ID()), "home")
 	if strings.Contains(p.stderr.String(), "s3cret") {
