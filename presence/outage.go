@@ -24,6 +24,9 @@ const (
 	// A device can be relied on to answer at once when its timeout is no longer
 	// than anchorTimeout, or twice the time until it is first asked.
 	anchorTimeout = 2 * time.Minute
+	// anchorAnswers is the PROBE_INTERVAL by default: a shorter one does not
+	// make less of the answers that came at this one.
+	anchorAnswers = 30 * time.Second
 )
 
 // link is what is known of one interface: whether it hears, and whether those
@@ -166,9 +169,10 @@ func (e *Engine) askSoon(d *device) {
 }
 
 // anchor reports whether d can be relied on to answer at once: it is
-// practically never away, and never silent for long.
+// practically never away, nearly always answers, and is never silent for long.
 func (e *Engine) anchor(d *device) bool {
 	return d.State == Home && d.model.neverAway() && d.Addr.IsValid() &&
+		d.model.answers(max(e.cfg.ProbeInterval, anchorAnswers)*3/2) &&
 		e.learned(d) <= max(anchorTimeout, 2*e.cfg.ProbeInterval)
 }
 
