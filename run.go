@@ -59,6 +59,9 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if err != nil {
 		return err
 	}
+	if info, err := os.Stat(cfg.DataDir); err == nil && !info.IsDir() {
+		return fmt.Errorf("PORCHLIGHT_DATA_DIR is %q, which is a file: name a directory", cfg.DataDir)
+	}
 	store, err := history.Open(cfg.DataDir, log)
 	if err != nil {
 		return err

@@ -144,6 +144,7 @@ func (b *Bridge) Sense(s presence.Sensing) {
 		if s.Blind {
 			b.log.Warn("cannot hear", "interface", s.Interface, "why", s.Why)
 		} else {
+			b.log.Info("listening", "interface", s.Interface)
 			b.hearsOnce.Do(func() { close(b.hears) })
 		}
 		b.take(b.cfg.Engine.Sense(s))

@@ -177,9 +177,9 @@ func (s *session) tell() {
 	s.told = true
 	s.sensed = presence.Sensing{At: time.Now(), Interface: s.cfg.Interface, Blind: blind, Why: why}
 	if blind {
-		s.log.Warn("interface cannot hear", "interface", s.cfg.Interface, "why", why)
+		s.log.Debug("interface cannot hear", "interface", s.cfg.Interface, "why", why)
 	} else {
-		s.log.Info("listening", "interface", s.cfg.Interface)
+		s.log.Debug("listening", "interface", s.cfg.Interface)
 	}
 	if s.cfg.State != nil {
 		s.cfg.State(s.sensed)
