@@ -91,7 +91,7 @@ func (l *Listener) read(r *reader) {
 			r.end <- err
 			return
 		}
-		runtime.Gosched() // whom the frames have woken goes first, on this thread
+		runtime.Gosched() // whom the frames have woken goes first
 	}
 }
 

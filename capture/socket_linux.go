@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -32,9 +31,6 @@ type conn struct {
 	sock  *socket.Conn
 	raw   syscall.RawConn
 	index int
-	stop  int // eventfd: readable once the reader must end
-	ended atomic.Bool
-	poll  [2]unix.PollFd
 
 	msgs    [batchLen]mmsghdr
 	iovs    [batchLen]unix.Iovec
@@ -94,11 +90,7 @@ func dial(index int, filter []bpf.RawInstruction) (_ *conn, err error) {
 	if err != nil {
 		return nil, err
 	}
-	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("making an eventfd: %w", err)
-	}
-	c := &conn{sock: sock, raw: raw, index: index, stop: stop}
+	c := &conn{sock: sock, raw: raw, index: index}
 	for i := range c.msgs {
 		c.iovs[i].Base = &c.frames[i][0]
 		c.iovs[i].SetLen(frameLen)
@@ -108,7 +100,7 @@ func dial(index int, filter []bpf.RawInstruction) (_ *conn, err error) {
 		h.Name = (*byte)(unsafe.Pointer(&c.from[i]))
 		h.Control = &c.control[i][0]
 	}
-	c.recv = c.await
+	c.recv = c.recvmmsg
 	return c, nil
 }
 
@@ -141,27 +133,8 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// errInterrupted ends a reader that must end.
-var errInterrupted = errors.New("reading was interrupted")
-
-// await takes what is there, up to a batch; if there is nothing it waits. It
-// waits in the kernel, on a thread of its own: Go's poller would wake another
-// thread first, which is a good part of the way of a frame to the broker.
-func (c *conn) await(fd uintptr) bool {
-	for !c.ended.Load() && !c.recvmmsg(fd) {
-		c.poll = [2]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(c.stop), Events: unix.POLLIN}}
-		if _, err := unix.Ppoll(c.poll[:], nil, nil); err != nil && !errors.Is(err, unix.EINTR) {
-			c.recvN, c.recvErr = 0, os.NewSyscallError("ppoll", err)
-			return true
-		}
-	}
-	if c.ended.Load() {
-		c.recvN, c.recvErr = 0, errInterrupted
-	}
-	return true
-}
-
-// recvmmsg takes what is there, and reports whether there was anything.
+// recvmmsg takes what is there, up to a batch, and reports whether the reader
+// need not wait.
 func (c *conn) recvmmsg(fd uintptr) bool {
 	for i := range c.msgs {
 		// The kernel overwrites the lengths with what it has used.
@@ -257,17 +230,9 @@ func auxTag(b []byte) tag {
 }
 
 // interrupt ends a read that waits, now and from now on.
-func (c *conn) interrupt() {
-	c.ended.Store(true)
-	one := [8]byte{0: 1, 7: 1} // not zero in either byte order
-	_, _ = unix.Write(c.stop, one[:])
-}
+func (c *conn) interrupt() { _ = c.sock.SetReadDeadline(time.Unix(1, 0)) }
 
-// close is for when the reader has ended.
-func (c *conn) close() {
-	_ = c.sock.Close()
-	_ = unix.Close(c.stop)
-}
+func (c *conn) close() { _ = c.sock.Close() }
 
 // send puts one frame on the wire without waiting: a full queue is an error.
 func (c *conn) send(frame []byte) error {

@@ -88,6 +88,10 @@ func (e *Engine) emitBaseline() {
 		d := e.devices[id]
 		ev.Devices = append(ev.Devices, Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()})
 	}
-	ev.Why = fmt.Sprintf("first run: %d devices found; from now on each new one is reported", len(e.devices))
+	found := fmt.Sprintf("%d devices found", len(e.devices))
+	if len(e.devices) == 1 {
+		found = "one device found"
+	}
+	ev.Why = "first run: " + found + "; from now on each new one is reported"
 	e.out.Events = append(e.out.Events, ev)
 }
