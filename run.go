@@ -71,7 +71,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if err != nil {
 		return err
 	}
-	bridge.CatchUp(records, newest(ctx, cfg.DataDir))
+	records = bridge.CatchUp(records, newest(ctx, cfg.DataDir))
 
 	// What outlives the rest: the broker, until "offline" is on it.
 	outer, endOuter := context.WithCancel(context.WithoutCancel(ctx))

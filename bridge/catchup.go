@@ -1,16 +1,35 @@
 package bridge
 
-import "porchlight/presence"
+import (
+	"time"
+
+	"porchlight/presence"
+)
+
+// unsaved is how long before the end of the log a device can have been new and
+// not be stored.
+const unsaved = 5 * time.Second
 
 // CatchUp brings stored devices up to the newest events of the log, which are
-// in order of seq: the log is written first, so after a kill a device can be
-// stored as it was a moment before its last event. Events of devices that are
-// not stored are passed over.
-func CatchUp(records []presence.Record, events []presence.Event) {
+// in order of seq, and returns them: the log is written first, so after a kill
+// a device can be stored as it was a moment before its last event, or not yet.
+// Older events of devices that are not stored are passed over: those were
+// forgotten.
+func CatchUp(records []presence.Record, events []presence.Event) []presence.Record {
+	known := map[presence.ID]bool{}
+	for i := range records {
+		known[records[i].ID] = true
+	}
 	last := map[presence.ID]*presence.Event{}
 	for i, e := range events {
-		if e.Type == presence.Arrived || e.Type == presence.Left {
+		switch e.Type {
+		case presence.Arrived, presence.Left:
 			last[e.ID] = &events[i]
+		case presence.NewDevice:
+			if !known[e.ID] && events[len(events)-1].Time.Sub(e.Time) < unsaved {
+				known[e.ID] = true
+				records = append(records, newRecord(e))
+			}
 		}
 	}
 	for i := range records {
@@ -27,4 +46,13 @@ func CatchUp(records []presence.Record, events []presence.Event) {
 			r.State, r.Since, r.Why = state, e.Time, e.Why
 		}
 	}
+	return records
+}
+
+// newRecord is the device of a new_device event.
+func newRecord(e presence.Event) presence.Record {
+	return presence.Record{Device: presence.Device{
+		ID: e.ID, MAC: e.MAC, Addr: e.Addr, HostName: e.HostName, Vendor: e.Vendor,
+		State: presence.NotHome, Since: e.Time, Why: e.Why, FirstSeen: e.Time, LastSeen: e.Time,
+	}}
 }

@@ -36,7 +36,10 @@ func TestCatchUp(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			records := []presence.Record{stored(phone, presence.Home), stored(plug, presence.NotHome)}
-			CatchUp(records, c.events)
+			records = CatchUp(records, c.events)
+			if len(records) != 2 {
+				t.Errorf("%d devices", len(records))
+			}
 			got := [2]presence.State{records[0].State, records[1].State}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("states (-want +got):\n%s", diff)
@@ -45,5 +48,22 @@ func TestCatchUp(t *testing.T) {
 				t.Errorf("the phone: since %s, %s", records[0].Since, records[0].Why)
 			}
 		})
+	}
+}
+
+// A device that was new a moment before a kill is known, one that was forgotten
+// since is not.
+func TestCatchUpWithNewDevice(t *testing.T) {
+	at := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	forgotten := presence.MAC{2, 0, 0, 0, 0, 9}
+	records := CatchUp(nil, []presence.Event{
+		{Seq: 1, Type: presence.NewDevice, ID: forgotten.ID(), MAC: forgotten, Time: at.Add(-time.Hour)},
+		{Seq: 2, Type: presence.Arrived, ID: forgotten.ID(), MAC: forgotten, Time: at.Add(-time.Hour)},
+		{Seq: 3, Type: presence.NewDevice, ID: phone.ID(), MAC: phone, HostName: "phone", Time: at},
+		{Seq: 4, Type: presence.Arrived, ID: phone.ID(), MAC: phone, Time: at, Why: "told"},
+	})
+	if len(records) != 1 || records[0].ID != phone.ID() || records[0].State != presence.Home ||
+		records[0].HostName != "phone" || !records[0].FirstSeen.Equal(at) || records[0].Why != "told" {
+		t.Errorf("%+v", records)
 	}
 }
