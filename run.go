@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -49,6 +50,26 @@ type commands struct{ bridge *bridge.Bridge }
 
 func (c *commands) Scan()                                  { c.bridge.Scan() }
 func (c *commands) Set(id presence.ID, ch presence.Change) { c.bridge.Set(id, ch) }
+
+// gcPercent trades a little processor time, of which there is plenty, for
+// memory, of which a Raspberry Pi has little. GOGC in the environment wins.
+const gcPercent = 40
+
+// settled is when the start is over; what it needed is then given back.
+const settled = 30 * time.Second
+
+// saveMemory keeps the heap small until ctx ends.
+func saveMemory(ctx context.Context) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(settled):
+		debug.FreeOSMemory()
+	}
+	return nil
+}
 
 // serve runs Porchlight until ctx ends.
 func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.Logger) (err error) {
@@ -128,6 +149,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return b.Run(inner, records) })
 	g.Go(func() error { return session.Run(inner) })
 	g.Go(func() error { return l.run(inner) })
+	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return hangups(inner, environ, session, log) })
 	if page != nil {
 		g.Go(func() error { return page.Run(inner) })
