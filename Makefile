@@ -20,7 +20,8 @@ test: deps
 	scripts/test
 
 bench: deps
-	go run ./bench
+	go build -o .cache/bench ./bench
+	scripts/bench .cache/bench
 
 check:
 	scripts/check

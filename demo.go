@@ -17,11 +17,16 @@ type demoCmd struct {
 	Seed uint64        `default:"1" help:"How the story goes on after the first minute and a half."`
 }
 
-// Run shows the demo on the terminal.
-func (c demoCmd) Run(a *app) error {
+// Validate is called by kong.
+func (c demoCmd) Validate() error {
 	if c.For < 0 {
 		return fmt.Errorf("--for %s: want a duration such as 90s", c.For)
 	}
+	return nil
+}
+
+// Run shows the demo on the terminal.
+func (c demoCmd) Run(a *app) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("looking for this program: %w", err)

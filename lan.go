@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -66,15 +68,16 @@ func (l *lan) run(ctx context.Context) error {
 
 // Probe sends p on its interface, or on the one that its VLAN comes through.
 func (l *lan) Probe(p presence.Probe) error {
-	i := slices.Index(l.names, p.Interface)
-	if i < 0 {
-		trunk, _, _ := strings.Cut(p.Interface, ".")
-		i = slices.Index(l.names, trunk)
+	for name := p.Interface; ; {
+		if i := slices.Index(l.names, name); i >= 0 {
+			return l.arp[i].Probe(p)
+		}
+		dot := strings.LastIndexByte(name, '.')
+		if dot < 0 {
+			return fmt.Errorf("interface %q is not listened to", p.Interface)
+		}
+		name = name[:dot]
 	}
-	if i < 0 {
-		return fmt.Errorf("interface %q is not listened to", p.Interface)
-	}
-	return l.arp[i].Probe(p)
 }
 
 // Sweep asks on all interfaces at once, each at the set rate.
@@ -83,7 +86,9 @@ func (l *lan) Sweep(ctx context.Context) error {
 	var g errgroup.Group
 	for i, w := range l.arp {
 		g.Go(func() error {
-			_, errs[i] = w.Sweep(ctx, l.sweep)
+			opt := l.sweep
+			opt.Prefixes = prefixesOn(l.names[i], opt.Prefixes)
+			_, errs[i] = w.Sweep(ctx, opt)
 			return nil
 		})
 	}
@@ -92,6 +97,28 @@ func (l *lan) Sweep(ctx context.Context) error {
 		return nil // one that worked is a sweep; who cannot hear says so itself
 	}
 	return errors.Join(errs...)
+}
+
+// prefixesOn returns those of the set prefixes that are to be asked on an
+// interface: the ones that its own subnets are part of, if there are any.
+func prefixesOn(name string, set []netip.Prefix) (on []netip.Prefix) {
+	i, err := net.InterfaceByName(name)
+	if err != nil || len(set) == 0 {
+		return set
+	}
+	addrs, _ := i.Addrs()
+	for _, p := range set {
+		if slices.ContainsFunc(addrs, func(a net.Addr) bool {
+			own, err := netip.ParsePrefix(a.String())
+			return err == nil && own.Overlaps(p)
+		}) {
+			on = append(on, p)
+		}
+	}
+	if len(on) == 0 {
+		return set
+	}
+	return on
 }
 
 // interfaces returns the names of the interfaces to listen on: those that are
@@ -105,8 +132,12 @@ func interfaces(cfg config.Config) ([]string, error) {
 		return nil, fmt.Errorf("this machine has no default route to tell its LAN by: set PORCHLIGHT_INTERFACES to one or more of %s", existing())
 	}
 	for _, name := range names {
-		if _, err := net.InterfaceByName(name); err != nil {
+		i, err := net.InterfaceByName(name)
+		if err != nil {
 			return nil, fmt.Errorf("there is no interface %q: set PORCHLIGHT_INTERFACES to one or more of %s", name, existing())
+		}
+		if i.Flags&net.FlagLoopback != 0 || len(i.HardwareAddr) != 6 {
+			return nil, fmt.Errorf("interface %q is not Ethernet, so nobody can be heard on it: set PORCHLIGHT_INTERFACES to one or more of %s", name, existing())
 		}
 	}
 	return names, nil
@@ -153,7 +184,7 @@ func engineConfig(cfg config.Config) presence.Config {
 		AwayMax:       cfg.AwayMax,
 		AwayAfter:     cfg.AwayAfter,
 		ProbeInterval: cfg.ProbeInterval,
-		OutageHold:    cfg.OutageHold,
+		OutageHold:    cmp.Or(cfg.OutageHold, -1),
 		ForgetAfter:   cfg.ForgetAfter,
 		Track:         presence.TrackPolicy(cfg.Track),
 		MaxTracked:    maxTracked,

@@ -77,11 +77,9 @@ func run(a *app, args []string) int {
 	parser, err := kong.New(&c,
 		kong.Name("porchlight"),
 		kong.Description("Porchlight tells a house who is home.\n\nSettings are environment variables, PORCHLIGHT_…; see the README."),
-		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(a.stdout, a.stderr),
 		kong.Exit(func(code int) { exited = code }),
-		kong.Vars{"version": version},
 	)
 	if err != nil {
 		return fail(a, err)

@@ -73,8 +73,11 @@ func saveMemory(ctx context.Context) error {
 
 // serve runs Porchlight until ctx ends.
 func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.Logger) (err error) {
-	if bridged, why := doctor.Container(); bridged {
-		return errors.New(why)
+	if f, bridged := doctor.Container(); bridged {
+		if len(cfg.Interfaces) == 0 {
+			return errors.New(f.Text + " " + f.Remedy)
+		}
+		log.Warn(f.Text, "remedy", f.Remedy) // whoever names the interfaces may know better
 	}
 	names, err := interfaces(cfg)
 	if err != nil {
@@ -121,6 +124,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	engine := engineConfig(cfg)
 	engine.Self = ownMACs()
 	engine.Baseline = store.Meta(baselineDone) == ""
+	engine.BaselineAt, _ = time.Parse(time.RFC3339Nano, store.Meta(baselineDone))
 
 	var b *bridge.Bridge
 	l, err := openLAN(names, cfg, lateEar{&b}, log)
@@ -131,7 +135,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
 		Problems:      func() []string { return problems(store) },
-		BaselineDone:  func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339)) },
+		BaselineDone:  func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:        log,
 	})
 	events.bridge, cmds.bridge = b, b
@@ -240,6 +244,6 @@ func hangups(ctx context.Context, environ []string, session *mqtt.Session, log *
 			continue
 		}
 		session.SetCredentials(cfg.MQTTUsername, string(cfg.MQTTPassword))
-		log.Info("read the files of secrets again; the next connection to the broker uses them")
+		log.Info("read the broker's password again; the next connection uses it")
 	}
 }

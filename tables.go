@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -132,11 +133,14 @@ func (c eventsCmd) Run(a *app) error {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	events, err := reader.Last(a.ctx, c.Last)
+	events, err := reader.Last(a.ctx, max(c.Last, 1))
 	if err != nil {
 		return err
 	}
 	last := int64(0)
+	if c.Last == 0 && len(events) > 0 {
+		last, events = events[len(events)-1].Seq, nil
+	}
 	for {
 		for _, e := range events {
 			if err := c.print(a.stdout, e); err != nil {
@@ -279,13 +283,15 @@ func (c scanCmd) Run(a *app) error {
 		}
 	}
 	var rows []found
+	var failed []error
 	known := knownNames(a, cfg.DataDir)
 	for i, w := range l.arp {
-		res, err := w.Sweep(ctx, arpwatch.SweepOptions{Prefixes: cfg.SweepPrefixes, Rate: c.Rate, Progress: bar(a.stderr, names[i])})
+		res, err := w.Sweep(ctx, arpwatch.SweepOptions{
+			Prefixes: prefixesOn(names[i], cfg.SweepPrefixes), Rate: c.Rate, Progress: bar(a.stderr, names[i]),
+		})
 		if err != nil {
-			cancel()
-			<-running
-			return err
+			failed = append(failed, err)
+			continue // another interface may do better
 		}
 		for _, f := range res.Answers {
 			rows = append(rows, found{
@@ -300,6 +306,12 @@ func (c scanCmd) Run(a *app) error {
 	cancel()
 	if err := <-running; err != nil {
 		return err
+	}
+	if len(failed) == len(names) {
+		return errors.Join(failed...)
+	}
+	for _, err := range failed {
+		_, _ = fmt.Fprintln(a.stderr, "porchlight:", err)
 	}
 	if c.JSON {
 		return printJSON(a.stdout, rows, func(f found) any { return f })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,37 +173,41 @@ func (b *Bridge) Set(id presence.ID, c presence.Change) {
 	})
 }
 
-// call has f done on the loop's goroutine, and waits for it.
-func (b *Bridge) call(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	b.inbox.call(func() { f(); close(done) })
+// ask has f called on the loop's goroutine, and returns what it returns.
+func ask[T any](ctx context.Context, b *Bridge, f func() T) (answer T, err error) {
+	got := make(chan T, 1)
+	if !b.inbox.call(func() { got <- f() }) {
+		return answer, errors.New("too many commands are waiting")
+	}
 	select {
-	case <-done:
-		return nil
+	case answer = <-got:
+		return answer, nil
 	case <-b.done:
-		return errors.New("porchlight is stopping")
+		return answer, errors.New("porchlight is stopping")
 	case <-ctx.Done():
-		return ctx.Err()
+		return answer, ctx.Err()
 	}
 }
 
 // Snapshot returns all devices, ordered by id, and the summary, as of now.
 func (b *Bridge) Snapshot(ctx context.Context) (devices []presence.Device, sum presence.Summary, err error) {
-	err = b.call(ctx, func() { devices, sum = b.cfg.Engine.Devices(), b.summary() })
-	return devices, sum, err
+	type snapshot struct {
+		devices []presence.Device
+		sum     presence.Summary
+	}
+	s, err := ask(ctx, b, func() snapshot { return snapshot{b.cfg.Engine.Devices(), b.summary()} })
+	return s.devices, s.sum, err
 }
 
 // Stats returns the counts so far.
-func (b *Bridge) Stats(ctx context.Context) (s Stats, err error) {
-	s = Stats{
-		Sightings: b.sightings.Load(), Probes: b.probes.Load(), ProbesFailed: b.failed.Load(),
-		Sweeps: b.sweeps.Load(), Dropped: b.inbox.lost(), Events: map[presence.EventType]uint64{},
-	}
-	err = b.call(ctx, func() {
-		s.Refused = b.cfg.Engine.Refused()
-		maps.Copy(s.Events, b.events)
+func (b *Bridge) Stats(ctx context.Context) (Stats, error) {
+	return ask(ctx, b, func() Stats {
+		return Stats{
+			Sightings: b.sightings.Load(), Dropped: b.inbox.lost(), Refused: b.cfg.Engine.Refused(),
+			Probes: b.probes.Load(), ProbesFailed: b.failed.Load(), Sweeps: b.sweeps.Load(),
+			Events: maps.Clone(b.events),
+		}
 	})
-	return s, err
 }
 
 // Run is the loop. records are the devices as they were stored. It returns nil
@@ -291,12 +296,16 @@ func (b *Bridge) finish(now time.Time) {
 	if len(t.events) > 0 {
 		logged = b.cfg.Log.Append(t.events)
 	}
-	if len(t.changed) > 0 {
-		b.cfg.Publisher.Update(t.changed)
-	}
-	if len(t.forgotten) > 0 {
+	if len(t.forgotten) > 0 { // who is heard again in the same turn is new
+		t.changed = slices.DeleteFunc(t.changed, func(d presence.Device) bool {
+			_, known := b.cfg.Engine.Device(d.ID)
+			return !known
+		})
 		b.cfg.Publisher.Remove(t.forgotten)
 		b.cfg.Log.DeleteDevices(t.forgotten)
+	}
+	if len(t.changed) > 0 {
+		b.cfg.Publisher.Update(t.changed)
 	}
 	if len(logged) > 0 {
 		b.announce()

@@ -26,7 +26,7 @@ func CatchUp(records []presence.Record, events []presence.Event) []presence.Reco
 		case presence.Arrived, presence.Left:
 			last[e.ID] = &events[i]
 		case presence.NewDevice:
-			if !known[e.ID] && events[len(events)-1].Time.Sub(e.Time) < unsaved {
+			if !known[e.ID] && events[len(events)-1].Time.Sub(e.Time).Abs() < unsaved {
 				known[e.ID] = true
 				records = append(records, newRecord(e))
 			}

@@ -10,6 +10,10 @@ import (
 // flood that a packet socket hands over.
 const inboxSize = 1 << 16
 
+// inboxCalls bounds the commands that wait: nobody has that many devices to set
+// at once.
+const inboxCalls = 1 << 14
+
 // inbox takes what the sources and the commands hand over, in order, without
 // ever making them wait. The loop empties it as a whole.
 type inbox struct {
@@ -42,12 +46,16 @@ func (in *inbox) sight(s presence.Sighting) {
 	in.wake()
 }
 
-// call has f done on the loop's goroutine.
-func (in *inbox) call(f func()) {
+// call has f done on the loop's goroutine, and reports whether there was room.
+func (in *inbox) call(f func()) bool {
 	in.mu.Lock()
-	in.calls = append(in.calls, call{len(in.sightings), f})
+	room := len(in.calls) < inboxCalls
+	if room {
+		in.calls = append(in.calls, call{len(in.sightings), f})
+	}
 	in.mu.Unlock()
 	in.wake()
+	return room
 }
 
 func (in *inbox) wake() {

@@ -103,8 +103,8 @@ func (l *Listener) Send(frame []byte) error {
 
 // Run listens until ctx ends, and returns nil then. It returns an error only
 // when trying again cannot help: the right to open a packet socket is missing
-// (errors.Is os.ErrPermission), the interface has no Ethernet frames
-// (ErrNotEthernet), or netlink does not work. Run a Listener once.
+// (errors.Is os.ErrPermission), or the interface has no Ethernet frames
+// (ErrNotEthernet). Run a Listener once.
 //
 // Every socket is opened on the goroutine that calls Run. With its thread
 // locked in another network namespace, the Listener hears that namespace.
@@ -112,6 +112,28 @@ func (l *Listener) Run(ctx context.Context) error {
 	if err := Permission(); err != nil { // also when the interface is missing for now
 		return fmt.Errorf("listening on %q: %w", l.cfg.Interface, err)
 	}
+	for {
+		err := l.listen(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if permanent(err) {
+			return err
+		}
+		// The kernel did not answer about the interface: nothing is known of it.
+		if l.cfg.State != nil {
+			l.cfg.State(presence.Sensing{At: time.Now(), Interface: l.cfg.Interface, Blind: true, Why: err.Error()})
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(maxRetry):
+		}
+	}
+}
+
+// listen listens until ctx ends, or netlink fails.
+func (l *Listener) listen(ctx context.Context) error {
 	w, link, err := watchLink(l.cfg.Interface)
 	if err != nil {
 		return err

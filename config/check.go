@@ -37,10 +37,13 @@ func (c *Config) checkPlaces(f *faults) {
 		f.expect("INTERFACES", ifname.MatchString(name) && name != "." && name != "..", "interface names such as eth0,wlan0")
 		f.expect("INTERFACES", !slices.Contains(c.Interfaces[:i], name), "each interface once")
 	}
+	sweep := 0
 	for i, p := range c.SweepPrefixes {
+		sweep += 1 << min(max(32-p.Bits(), 0), 24)
 		f.expect("SWEEP_PREFIXES", p.Addr().Is4() && p.Bits() >= 16, "IPv4 networks of at most a /16, such as 192.168.1.0/24")
 		c.SweepPrefixes[i] = p.Masked()
 	}
+	f.expect("SWEEP_PREFIXES", sweep <= 4<<16, "networks of at most four /16 together")
 }
 
 func (c *Config) checkTopics(f *faults) {
@@ -50,6 +53,7 @@ func (c *Config) checkTopics(f *faults) {
 	f.expect("TOPIC_PREFIX", c.TopicPrefix != c.HADiscoveryPrefix, "another than PORCHLIGHT_HA_DISCOVERY_PREFIX")
 	f.expect("HA_DISCOVERY_PREFIX", topic.MatchString(c.HADiscoveryPrefix), levels)
 	f.expect("HA_STATUS_TOPIC", topic.MatchString(c.HAStatusTopic), levels)
+	f.expect("HA_STATUS_TOPIC", !f.fine("TOPIC_PREFIX") || !strings.HasPrefix(c.HAStatusTopic, c.TopicPrefix+"/"), "Home Assistant's topic, not one of Porchlight's own")
 	f.expect("HA_ZONE", zone.MatchString(c.HAZone), "the entity of a zone, such as zone.home")
 }
 

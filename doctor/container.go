@@ -81,14 +81,15 @@ var pools = []netip.Prefix{
 	netip.MustParsePrefix("10.244.0.0/16"),
 }
 
-// Container reports whether this process is in a container that sees the
-// container engine's own network instead of the LAN, and why that is thought.
-func Container() (bridged bool, why string) {
+// Container returns a finding when this process is in a container that seems
+// to see the container engine's own network instead of the LAN.
+func Container() (f Finding, bridged bool) {
 	n, err := readNetwork()
 	if err != nil {
-		return false, ""
+		return f, false
 	}
-	return bridgedNetwork(readPlace(), n)
+	f = checkContainer(readPlace(), n)
+	return f, f.Level == Fail
 }
 
 // bridgedNetwork wants several hints at once, since each alone is found where

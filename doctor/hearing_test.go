@@ -137,7 +137,7 @@ func TestNetworkNamespace(t *testing.T) {
 		if bridged, _ := bridgedNetwork(place{runtime: "Docker"}, n); !bridged {
 			t.Error("in a container, this would be Docker's network, and is not taken for it")
 		}
-		if bridged, why := Container(); bridged {
+		if why, bridged := Container(); bridged {
 			t.Errorf("a namespace that is no container is taken for one: %s", why)
 		}
 		f := checkHearing(t.Context(), "eth0", n.askable("eth0"))

@@ -28,8 +28,12 @@ func checkEmbedded(address string, err error, held bool) Finding {
 
 // checkWeb is about the page.
 func checkWeb(address string, err error, held bool) Finding {
-	return checkListen("web", "the page", "PORCHLIGHT_WEB_LISTEN", address, err, held,
+	f := checkListen("web", "the page", "PORCHLIGHT_WEB_LISTEN", address, err, held,
 		"Set PORCHLIGHT_WEB_LISTEN to another port.")
+	if f.Level == Fail {
+		f.Level = Warn // everything else works
+	}
+	return f
 }
 
 func checkListen(check, who, setting, address string, err error, held bool, taken string) Finding {

@@ -166,8 +166,16 @@ func (n network) link(name string) (link, bool) {
 // chosen returns the interfaces to listen on: those that are set, else the one
 // of the preferred default route.
 func (n network) chosen(set []string) []string {
-	if len(set) > 0 || len(n.routes) == 0 {
+	if len(set) > 0 {
 		return set
+	}
+	for _, r := range n.routes {
+		if l, ok := n.link(r.link); ok && l.encap == "ether" && !l.noARP {
+			return []string{r.link} // rather than a VPN or a modem
+		}
+	}
+	if len(n.routes) == 0 {
+		return nil
 	}
 	return []string{n.routes[0].link}
 }

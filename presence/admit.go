@@ -84,6 +84,7 @@ func (p *doorman) admit(m MAC, now time.Time, much int) bool {
 	p.tokens = min(burst, p.tokens+now.Sub(p.at).Seconds()*rate)
 	p.at = now
 	if p.tokens < 1 {
+		p.total++
 		return false
 	}
 	p.tokens--

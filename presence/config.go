@@ -22,7 +22,7 @@ type Config struct {
 	AwayAfter     time.Duration // fixes the timeout of all devices; 0: learned
 	ProbeInterval time.Duration // how long a home device may be silent before it is asked
 	ProbeRate     float64       // probes a second, unless the number of devices needs more
-	OutageHold    time.Duration
+	OutageHold    time.Duration // negative: nobody is held
 	ForgetAfter   time.Duration // how long an unnamed device may be unheard before it is forgotten
 	Track         TrackPolicy
 	MaxTracked    int // 0: none; negative: the default
@@ -34,6 +34,9 @@ type Config struct {
 	// Baseline is set on the first run: devices are admitted without an event
 	// each, until EndBaseline reports them all in one.
 	Baseline bool
+	// BaselineAt is when the first run's list was made: who was first seen
+	// before is not new.
+	BaselineAt time.Time
 	// Self are this machine's own MACs; they are not devices.
 	Self []MAC
 	// Vendor names the vendor of a universally administered MAC; may be nil.
@@ -50,7 +53,9 @@ func (c Config) withDefaults() Config {
 	set(&c.AwayMin, 20*time.Second)
 	set(&c.AwayMax, time.Hour)
 	set(&c.ProbeInterval, 30*time.Second)
-	set(&c.OutageHold, 5*time.Minute)
+	if c.OutageHold == 0 {
+		c.OutageHold = 5 * time.Minute
+	}
 	set(&c.ForgetAfter, 720*time.Hour)
 	if c.FalseAways <= 0 {
 		c.FalseAways = 0.25

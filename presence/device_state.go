@@ -39,6 +39,7 @@ type device struct {
 	early    bool      // ask ahead of the plan
 	waiting  time.Time // since when the decision waits for probes to go out
 
+	namedAt  time.Time           // when a name was last learned
 	expected netip.Addr          // the address that it may have by now; asked as well
 	used     [maxAddrs]addrInUse // IPv4, in no order
 	usedIPv6 [maxIPv6]time.Time  // when each of IPv6 was last used, in its order
@@ -69,16 +70,16 @@ func (d *device) expect(a netip.Addr) {
 // use notes that d has used the IPv4 address a at t. It reports whether that
 // made a the address that d goes by.
 func (d *device) use(a netip.Addr, t time.Time) bool {
-	oldest, current := 0, -1
-	slot := -1
+	slot, oldest, current := -1, -1, -1
 	for i, u := range d.used {
-		switch u.addr {
-		case a:
+		switch {
+		case u.addr == a:
 			slot = i
-		case d.Addr:
-			current = i
+		case u.addr == d.Addr && d.Addr.IsValid():
+			current = i // never makes room for another: one MAC may answer for a whole network
+			continue
 		}
-		if u.at.Before(d.used[oldest].at) {
+		if oldest < 0 || u.at.Before(d.used[oldest].at) {
 			oldest = i
 		}
 	}

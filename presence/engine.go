@@ -101,7 +101,7 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 		}
 		d.quiet, d.tainted, d.heard = e.now, true, e.now
 		e.add(d)
-		if d.FirstSeen.After(e.newest()) {
+		if !e.baseline && d.FirstSeen.After(e.cfg.BaselineAt) && d.FirstSeen.After(e.newest()) {
 			e.noteNew(d)
 		}
 		if d.State == Home {
@@ -139,7 +139,7 @@ func (e *Engine) Sight(s Sighting) Output {
 		}
 		d = e.newDevice(s)
 	}
-	e.learnNames(d, s.DHCP)
+	e.learnNames(d, s)
 	switch ev {
 	case None:
 		d.expect(s.Addr)

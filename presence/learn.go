@@ -53,14 +53,24 @@ func (e *Engine) timeout(d *device) time.Duration {
 // the bounds of the settings.
 func (e *Engine) learned(d *device) time.Duration {
 	lo := max(e.cfg.AwayMin, e.cfg.ProbeInterval+minWindow)
-	return d.model.timeout(e.cfg.FalseAways, e.cfg.AwayInitial, min(lo, e.cfg.AwayMax), e.cfg.AwayMax)
+	// The check of those who are always there comes on top.
+	hi := e.cfg.AwayMax - min(checkAsks*checkSpacing+checkSpacing, e.cfg.AwayMax/20)
+	return d.model.timeout(e.cfg.FalseAways, e.cfg.AwayInitial, min(lo, hi), hi)
 }
 
-// learnNames takes what a DHCP message told.
-func (e *Engine) learnNames(d *device, h *DHCP) {
+// nameHold is how long a name stays before another can take its place: names
+// come from strangers, and each change is stored and published.
+const nameHold = time.Minute
+
+// learnNames takes what a DHCP message told. A server's word counts only where
+// the device has said nothing itself.
+func (e *Engine) learnNames(d *device, s Sighting) {
+	h := s.DHCP
 	if h == nil {
 		return
 	}
+	server := s.Evidence() == None
+	held := !d.namedAt.IsZero() && e.now.Sub(d.namedAt) < nameHold
 	changed := false
 	for _, f := range []struct {
 		to   *string
@@ -71,12 +81,14 @@ func (e *Engine) learnNames(d *device, h *DHCP) {
 		{&d.ClientID, h.ClientID},
 		{&d.Fingerprint, h.Fingerprint},
 	} {
-		if f.from != "" && *f.to != f.from {
-			*f.to = f.from
-			changed = true
+		if f.from == "" || *f.to == f.from || *f.to != "" && (server || held) {
+			continue
 		}
+		*f.to = f.from
+		changed = true
 	}
 	if changed {
+		d.namedAt = e.now
 		e.mark(d)
 	}
 }

@@ -66,15 +66,17 @@ func parent(ifname string) string {
 
 // linkNamed returns the link of the interface that frames are heard on.
 func (e *Engine) linkNamed(ifname string) *link {
-	if l := e.links[ifname]; l != nil {
-		return l
+	for name := ifname; ; {
+		if l := e.links[name]; l != nil {
+			return l
+		}
+		dot := strings.LastIndexByte(name, '.')
+		if dot < 0 {
+			break
+		}
+		name = name[:dot]
 	}
-	name := parent(ifname)
-	l := e.links[name]
-	if l == nil {
-		l = e.addLink(name)
-	}
-	return l
+	return e.addLink(parent(ifname))
 }
 
 func (e *Engine) addLink(name string) *link {

@@ -53,7 +53,7 @@ func (e *Engine) window(d *device) (start, length time.Duration) {
 }
 
 // plan is when d is next asked, and when it is decided on, in time since its
-// silence began; last is true for the last probe of the window.
+// silence began; place says which probe of the window is next, or regular.
 //
 //	0 ──── P ··· ──── 2P ──────── 4P ──…── T-W ask ask ask … T
 //	       every answer starts anew        the ask window    away
