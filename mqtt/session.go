@@ -86,9 +86,8 @@ func New(cfg Config, events EventLog, commands Commands) (*Session, error) {
 // topics; if it had, they are cleared. The first call carries all devices: what
 // else the broker still holds of ours is then known to be left over.
 //
-// Call it right after the engine has decided and before the event is appended
-// to the log, so that the state is published before the event. Nothing is
-// published for a device that looks as before; a newer LastSeen alone is
+// Call it as soon as the event is in the log, and before EventLog.Changed tells
+// of it, so that the state is published before the event. Nothing is published for a device that looks as before; a newer LastSeen alone is
 // published every 15 minutes.
 func (s *Session) Update(devs []presence.Device) {
 	s.mu.Lock()
