@@ -87,8 +87,9 @@ func New(cfg Config, events EventLog, commands Commands) (*Session, error) {
 // else the broker still holds of ours is then known to be left over.
 //
 // Call it as soon as the event is in the log, and before EventLog.Changed tells
-// of it, so that the state is published before the event. Nothing is published for a device that looks as before; a newer LastSeen alone is
-// published every 15 minutes.
+// of it, so that the state is published before the event. Nothing is published
+// for a device that looks as before; a newer LastSeen alone is published every
+// 15 minutes.
 func (s *Session) Update(devs []presence.Device) {
 	s.mu.Lock()
 	s.updated = true
