@@ -114,10 +114,7 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 	for {
 		err := l.listen(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if permanent(err) {
+		if err == nil || permanent(err) {
 			return err
 		}
 		// The kernel did not answer about the interface: nothing is known of it.
