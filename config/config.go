@@ -50,7 +50,7 @@ type Config struct {
 
 	FalseAways  float64       `env:"FALSE_AWAYS" envDefault:"0.25" meaning:"How many times a week a device may be taken for away by mistake. Less makes departures known later."`
 	AwayInitial time.Duration `env:"AWAY_INITIAL" envDefault:"10m" meaning:"The away timeout of a device that is not known well yet."`
-	AwayMin     time.Duration `env:"AWAY_MIN" envDefault:"20s" meaning:"The shortest learned away timeout."`
+	AwayMin     time.Duration `env:"AWAY_MIN" envDefault:"20s" meaning:"The shortest learned away timeout; it is never less than |PROBE_INTERVAL| and 8 s."`
 	AwayMax     time.Duration `env:"AWAY_MAX" envDefault:"1h" meaning:"The longest learned away timeout."`
 	AwayAfter   time.Duration `env:"AWAY_AFTER" shown:"learned per device" meaning:"A fixed away timeout for all devices."`
 
@@ -59,7 +59,7 @@ type Config struct {
 	SweepRate     Rate           `env:"SWEEP_RATE" envDefault:"50/s" meaning:"How many addresses a sweep asks per second, 1 to 1000."`
 	SweepPrefixes []netip.Prefix `env:"SWEEP_PREFIXES" shown:"the interface's own, up to /16" meaning:"The networks to sweep, comma-separated, such as |192.168.1.0/24|. At most a /16 each."`
 	OutageHold    time.Duration  `env:"OUTAGE_HOLD" envDefault:"5m" meaning:"How long nobody is declared away when many devices fall silent at once, as when an access point restarts."`
-	ForgetAfter   time.Duration  `env:"FORGET_AFTER" envDefault:"720h" meaning:"How long an unnamed device is remembered after it was last seen."`
+	ForgetAfter   time.Duration  `env:"FORGET_AFTER" envDefault:"720h" meaning:"How long an unnamed device is remembered after it was last seen; one that was only ever heard within a single minute goes after a day."`
 
 	WebListen   string `env:"WEB_LISTEN" envDefault:"127.0.0.1:8580" meaning:"Where the page, the health check and the metrics are served. Other than loopback needs the password below."`
 	WebPassword Secret `env:"WEB_PASSWORD" meaning:"The password of the page."`
