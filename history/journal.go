@@ -17,8 +17,9 @@ const (
 	// journalSize is what a journal holds: some hundreds of events.
 	journalSize = 256 << 10
 	// commitDelay is how long the database comes after the journal: long enough
-	// for a state to be on its way to the people who wait for it.
-	commitDelay = 3 * time.Millisecond
+	// for a state to be with the people who wait for it, and for the events of a
+	// crowd to share a transaction.
+	commitDelay = 20 * time.Millisecond
 )
 
 // journal is where events are written down before anything is published: lines
