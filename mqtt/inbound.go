@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,6 +76,10 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 	}
 	if _, ok := t.ParseSet(topic); ok {
 		l.accept(m)
+		return
+	}
+	if strings.HasSuffix(topic, "/set") {
+		l.s.warnings.warn(l.s.log, topic, "ignored a command: a device's id in a topic is its MAC in twelve lower-case hex digits", "topic", presence.CleanText(topic, 200))
 		return
 	}
 	if id, ok := t.ParseState(topic); ok && m.Retained() && len(payload) > 0 {

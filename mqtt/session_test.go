@@ -345,7 +345,11 @@ func TestCommands(t *testing.T) {
 			synctest.Wait()
 		}
 		user.say(t, options.Scan(), false, "")
+		user.say(t, "porchlight/home/devices/00:1B:63:00:00:01/set", false, `{"track":true}`)
 		synctest.Wait()
+		if !strings.Contains(r.log.String(), "twelve lower-case hex digits") {
+			t.Error("nothing is said of a topic that is none")
+		}
 		want := []string{
 			`set 001b63000001 name="Anna's phone" track=true groups=["parents"] away_after=10m0s`,
 			`set 001b63000001 away_after=1m30s`, `set 001b63000001 away_after=0s`, `set 001b63000001 name=""`,

@@ -10,7 +10,7 @@ import (
 // turnstile lets a SUBSCRIBE through alone and retained messages only apart
 // from it: the server looks through the topics of its retained messages for a
 // filter with wildcards without the lock under which it writes them, and a
-// torn string would end the whole program (mochi-mqtt/server issue 200).
+// torn string would end the whole program (mochi-mqtt/server#200).
 //
 // The hooks of one client are called on one goroutine, before and after a
 // packet is processed; after one that is refused the client is disconnected.
