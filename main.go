@@ -93,6 +93,9 @@ func run(a *app, args []string) int {
 		return exitUsage
 	}
 	if err := parsed.Run(a); err != nil {
+		if a.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = errors.New("interrupted")
+		}
 		return fail(a, err)
 	}
 	return exitDone

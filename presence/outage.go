@@ -122,8 +122,11 @@ func (e *Engine) Sense(s Sensing) Output {
 func (e *Engine) Gap(now time.Time, why string) Output {
 	e.begin(now)
 	for _, l := range e.order {
-		if !l.blind {
-			e.grace(l)
+		if l.blind {
+			continue
+		}
+		e.grace(l)
+		if l.sensed { // else nobody listens there any more
 			e.emitSensing(SensingBack, l, why)
 		}
 	}
