@@ -168,7 +168,10 @@ func (l *link) sentOf(id presence.ID) *sent {
 func (l *link) stepState(now time.Time) bool {
 	d, ok := l.pop(func() *[]*tracked { return &l.states }, func(t *tracked) *bool { return &t.inStates })
 	if ok && l.publishState(&d) {
-		l.urgent.token, l.urgent.until = l.inflight.newest(), now.Add(headStart)
+		if l.urgent.token == nil { // a stream of states does not keep the rest waiting for ever
+			l.urgent.until = now.Add(headStart)
+		}
+		l.urgent.token = l.inflight.newest()
 		// The client hands the message on to goroutines of its own: they go
 		// first, and write it to the socket, before the rest is rendered.
 		runtime.Gosched()
