@@ -68,16 +68,12 @@ func (l *lan) run(ctx context.Context) error {
 
 // Probe sends p on its interface, or on the one that its VLAN comes through.
 func (l *lan) Probe(p presence.Probe) error {
-	for name := p.Interface; ; {
+	for name := range presence.Trunks(p.Interface) {
 		if i := slices.Index(l.names, name); i >= 0 {
 			return l.arp[i].Probe(p)
 		}
-		dot := strings.LastIndexByte(name, '.')
-		if dot < 0 {
-			return fmt.Errorf("interface %q is not listened to", p.Interface)
-		}
-		name = name[:dot]
 	}
+	return fmt.Errorf("interface %q is not listened to", p.Interface)
 }
 
 // Sweep asks on all interfaces at once, each at the set rate.
@@ -176,7 +172,6 @@ func vendor(m presence.MAC) string {
 
 // engineConfig is the part of the settings that the engine decides by.
 func engineConfig(cfg config.Config) presence.Config {
-	maxTracked := cfg.MaxTracked
 	return presence.Config{
 		FalseAways:    cfg.FalseAways,
 		AwayInitial:   cfg.AwayInitial,
@@ -187,8 +182,8 @@ func engineConfig(cfg config.Config) presence.Config {
 		OutageHold:    cmp.Or(cfg.OutageHold, -1),
 		ForgetAfter:   cfg.ForgetAfter,
 		Track:         presence.TrackPolicy(cfg.Track),
-		MaxTracked:    maxTracked,
-		MaxDevices:    max(16384, 2*maxTracked),
+		MaxTracked:    cfg.MaxTracked,
+		MaxDevices:    max(16384, 2*cfg.MaxTracked),
 		Vendor:        vendor,
 	}
 }

@@ -95,26 +95,23 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if err != nil {
 		return err
 	}
-	records = bridge.CatchUp(records, newest(ctx, cfg.DataDir))
+	records = bridge.CatchUp(records, store.Recent())
 
 	// What outlives the rest: the broker, until "offline" is on it.
 	outer, endOuter := context.WithCancel(context.WithoutCancel(ctx))
-	defer endOuter()
 	var tail errgroup.Group
 	tail.Go(func() error { return store.Run(outer) })
+	defer func() { endOuter(); err = errors.Join(err, tail.Wait()) }()
 	var broker *mqtt.Broker
 	if cfg.MQTTURL == nil {
 		broker, err = mqtt.NewBroker(mqtt.BrokerConfig{
 			Listen: cfg.BrokerListen, Username: cfg.BrokerUsername, Password: string(cfg.BrokerPassword), Log: log,
 		})
 		if err != nil {
-			endOuter()
-			_ = tail.Wait()
 			return err
 		}
 		tail.Go(func() error { return broker.Run(outer) })
 	}
-	defer func() { endOuter(); err = errors.Join(err, tail.Wait()) }()
 
 	events, cmds := &eventLog{Store: store}, &commands{}
 	session, err := mqtt.New(sessionConfig(cfg, broker, log), events, cmds)
@@ -168,22 +165,6 @@ type lateEar struct{ b **bridge.Bridge }
 
 func (e lateEar) Sight(s presence.Sighting) { (*e.b).Sight(s) }
 func (e lateEar) Sense(s presence.Sensing)  { (*e.b).Sense(s) }
-
-// newest returns the newest events of the log: more than can be logged between
-// an event and the state that belongs to it. None is no fault; the store says
-// what is wrong with the database.
-func newest(ctx context.Context, dir string) []presence.Event {
-	reader, err := history.OpenReader(dir)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = reader.Close() }()
-	events, err := reader.Last(ctx, 1024)
-	if err != nil {
-		return nil
-	}
-	return events
-}
 
 func problems(store *history.Store) (all []string) {
 	if err := store.Fault(); err != nil {

@@ -2,7 +2,7 @@ package history
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 )
 
@@ -101,20 +101,16 @@ func loadMeta(ctx context.Context, q querier) (map[string]string, error) {
 
 func loadMap[V any](ctx context.Context, q querier, query string) (m map[string]V, err error) {
 	m = make(map[string]V)
-	rows, err := q.QueryContext(ctx, query)
-	if err != nil {
-		return m, fmt.Errorf("%s: %w", query, err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = eachRow(ctx, q, query, func(rows *sql.Rows) error {
 		var key string
 		var value V
 		if err := rows.Scan(&key, &value); err != nil {
-			return m, fmt.Errorf("%s: %w", query, err)
+			return fmt.Errorf("%s: %w", query, err)
 		}
 		m[key] = value
-	}
-	return m, rows.Err()
+		return nil
+	}, query)
+	return m, err
 }
 
 // Cursor returns how far consumer has got: the Seq of the last event that it

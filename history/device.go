@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -99,20 +98,16 @@ func (d *stored) rowArgs() ([]any, error) {
 // loadDevices returns all devices, by id. With an error come those that could
 // be read.
 func loadDevices(ctx context.Context, q querier) (devices []stored, err error) {
-	rows, err := q.QueryContext(ctx, "SELECT "+deviceColumns+`, last_seen, away_after, model FROM devices
-		LEFT JOIN seen ON seen.device = id LEFT JOIN models ON models.device = id ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("reading devices: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = eachRow(ctx, q, "reading devices", func(rows *sql.Rows) error {
 		d, err := scanDevice(rows)
 		if err != nil {
-			return devices, fmt.Errorf("reading a device: %w", err)
+			return fmt.Errorf("reading a device: %w", err)
 		}
 		devices = append(devices, d)
-	}
-	return devices, rows.Err()
+		return nil
+	}, "SELECT "+deviceColumns+`, last_seen, away_after, model FROM devices
+		LEFT JOIN seen ON seen.device = id LEFT JOIN models ON models.device = id ORDER BY id`)
+	return devices, err
 }
 
 func scanDevice(rows *sql.Rows) (d stored, err error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -66,17 +65,13 @@ func lastEvents(ctx context.Context, q querier, n int) ([]presence.Event, error)
 }
 
 func queryEvents(ctx context.Context, q querier, where string, args ...any) (events []presence.Event, err error) {
-	rows, err := q.QueryContext(ctx, "SELECT "+eventColumns+" FROM events "+where, args...)
-	if err != nil {
-		return nil, fmt.Errorf("reading events: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = eachRow(ctx, q, "reading events", func(rows *sql.Rows) error {
 		e, err := scanEvent(rows)
 		if err != nil {
-			return events, fmt.Errorf("reading an event: %w", err)
+			return fmt.Errorf("reading an event: %w", err)
 		}
 		events = append(events, e)
-	}
-	return events, rows.Err()
+		return nil
+	}, "SELECT "+eventColumns+" FROM events "+where, args...)
+	return events, err
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -225,6 +226,14 @@ func (s *Store) Load(context.Context) ([]presence.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.records(), nil
+}
+
+// Recent returns the newest events of the log, as many as are in memory; after
+// Open those are the last 1,024.
+func (s *Store) Recent() []presence.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.tail.events)
 }
 
 // SaveDevices stores devices, new and changed. It never waits. What a person

@@ -207,7 +207,6 @@ func (e *Engine) leave(d *device) {
 	d.step = 0
 	e.home--
 	e.mark(d)
-	e.touched[d.ID] = struct{}{}
 	e.emit(Left, d, why)
 }
 

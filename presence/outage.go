@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +59,20 @@ func (l *link) next() (t time.Time, ok bool) {
 	return l.holdUntil, len(l.missing) > 0
 }
 
+// Trunks yields ifname and then the interfaces that its frames come through:
+// "eth0.10.7", "eth0.10", "eth0".
+func Trunks(ifname string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for yield(ifname) {
+			dot := strings.LastIndexByte(ifname, '.')
+			if dot < 0 {
+				return
+			}
+			ifname = ifname[:dot]
+		}
+	}
+}
+
 // parent is the interface that a VLAN's frames come through: "eth0" of "eth0.10".
 func parent(ifname string) string {
 	name, _, _ := strings.Cut(ifname, ".")
@@ -66,15 +81,10 @@ func parent(ifname string) string {
 
 // linkNamed returns the link of the interface that frames are heard on.
 func (e *Engine) linkNamed(ifname string) *link {
-	for name := ifname; ; {
+	for name := range Trunks(ifname) {
 		if l := e.links[name]; l != nil {
 			return l
 		}
-		dot := strings.LastIndexByte(name, '.')
-		if dot < 0 {
-			break
-		}
-		name = name[:dot]
 	}
 	return e.addLink(parent(ifname))
 }
