@@ -117,6 +117,9 @@ func TestPlainPayloads(t *testing.T) {
 		{State(&home), "home"},
 		{State(&away), "not_home"},
 		{State(&unheard), "not_home"}, // never empty: that would delete the topic
+		{Name(&home), "Anna's phone"},
+		{Name(&away), "Private device 45:e6"},
+		{Name(&unheard), "Device"},
 		{LastSeen(&home), "2026-05-01T10:30:15Z"},
 		{LastSeen(&unheard), ""},
 	} {
@@ -257,6 +260,7 @@ func TestTopics(t *testing.T) {
 		{options.Status(), "porchlight/home/status"},
 		{options.Topics.State(id), "porchlight/home/devices/001b638445e6/state"},
 		{options.Topics.Attributes(id), "porchlight/home/devices/001b638445e6/attributes"},
+		{options.Name(id), "porchlight/home/devices/001b638445e6/name"},
 		{options.Topics.LastSeen(id), "porchlight/home/devices/001b638445e6/last_seen"},
 		{options.Set(id), "porchlight/home/devices/001b638445e6/set"},
 		{options.Topics.Summary(), "porchlight/home/summary"},
@@ -271,7 +275,7 @@ func TestTopics(t *testing.T) {
 	}
 	for topic, parse := range map[string]func(string) (presence.ID, bool){
 		options.Set(id): options.ParseSet, options.Config(id): options.ParseConfig,
-		options.Topics.State(id): options.ParseState, options.Topics.LastSeen(id): options.ParseState,
+		options.Topics.State(id): options.ParseState, options.Name(id): options.ParseState, options.Topics.LastSeen(id): options.ParseState,
 	} {
 		if got, ok := parse(topic); !ok || got != id {
 			t.Errorf("%s: %q, %v", topic, got, ok)
@@ -315,6 +319,9 @@ func FuzzHostile(f *testing.F) {
 		d.IPv6 = make([]netip.Addr, 50)
 		d.Groups = []string{hostName, vendor}
 		checkMessage(t, options.Device(&d))
+		if p := Name(&d); len(p) == 0 || len(p) > presence.MaxName || !utf8.Valid(p) {
+			t.Errorf("name %q", p)
+		}
 		var a Attributes
 		payload := options.Attributes(&d)
 		if err := json.Unmarshal(payload, &a); err != nil || !utf8.Valid(payload) || len(payload) > 4<<10 {

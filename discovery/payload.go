@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"time"
@@ -85,6 +86,15 @@ func (o *Options) Attributes(d *presence.Device) []byte {
 		a.Groups = append(a.Groups, presence.CleanText(g, presence.MaxName))
 	}
 	return marshal(a)
+}
+
+// Name returns the payload of a device's name topic: text, never empty, of at
+// most presence.MaxName bytes.
+func Name(d *presence.Device) []byte { return []byte(displayName(d)) }
+
+// displayName is the device's name, fit to be shown.
+func displayName(d *presence.Device) string {
+	return cmp.Or(presence.CleanText(d.DisplayName(), presence.MaxName), "Device "+string(d.ID))
 }
 
 // LastSeen returns the payload of a device's last_seen topic; nil when it was

@@ -77,6 +77,10 @@ func (t Topics) State(id presence.ID) string { return t.device(string(id), "stat
 // Attributes is the JSON of Attributes, retained.
 func (t Topics) Attributes(id presence.ID) string { return t.device(string(id), "attributes") }
 
+// Name is what to call the device, as text, retained: by it a person finds the
+// device in a tree of topics.
+func (t Topics) Name(id presence.ID) string { return t.device(string(id), "name") }
+
 // LastSeen is a time in RFC 3339, retained, refreshed at long intervals.
 func (t Topics) LastSeen(id presence.ID) string { return t.device(string(id), "last_seen") }
 
@@ -107,13 +111,16 @@ func (t Topics) AllStates() string { return t.device("+", "state") }
 // AllAttributes matches every Attributes topic.
 func (t Topics) AllAttributes() string { return t.device("+", "attributes") }
 
+// AllNames matches every Name topic.
+func (t Topics) AllNames() string { return t.device("+", "name") }
+
 // AllLastSeen matches every LastSeen topic.
 func (t Topics) AllLastSeen() string { return t.device("+", "last_seen") }
 
 // ParseSet returns the device that a Set topic is of.
 func (t Topics) ParseSet(topic string) (presence.ID, bool) { return t.parse(topic, "set") }
 
-// ParseState returns the device that a State, Attributes or LastSeen topic is of.
+// ParseState returns the device that a State, Attributes, Name or LastSeen topic is of.
 func (t Topics) ParseState(topic string) (presence.ID, bool) {
 	return t.parse(topic, topic[strings.LastIndexByte(topic, '/')+1:])
 }

@@ -5,10 +5,7 @@ import "porchlight/presence"
 // Device returns the discovery message of a tracked device: its tracker, and
 // what may interest besides, disabled until the user enables it.
 func (o *Options) Device(d *presence.Device) []byte {
-	name := presence.CleanText(d.DisplayName(), presence.MaxName)
-	if name == "" {
-		name = "Device " + string(d.ID)
-	}
+	name := displayName(d)
 	m := message{
 		Device: device{
 			Identifiers:  []string{o.deviceID(d.ID)},

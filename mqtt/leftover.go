@@ -44,7 +44,7 @@ func (l *link) verify(ctx context.Context, ids []presence.ID) {
 // nobody owns.
 func (l *link) clearLeftovers(now time.Time) {
 	found := l.inbound.endCollection()
-	l.client.Unsubscribe(l.s.topics.AllStates(), l.s.topics.AllAttributes(), l.s.topics.AllLastSeen())
+	l.client.Unsubscribe(l.s.topics.AllStates(), l.s.topics.AllAttributes(), l.s.topics.AllNames(), l.s.topics.AllLastSeen())
 	if !l.s.cfg.Announce {
 		l.retract(found)
 	}

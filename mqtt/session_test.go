@@ -28,6 +28,8 @@ func TestFirstPublish(t *testing.T) {
 			"homeassistant/device/home/001b63000002/config",
 			"devices/001b63000001/attributes",
 			"devices/001b63000002/attributes",
+			"devices/001b63000001/name",
+			"devices/001b63000002/name",
 			"devices/001b63000001/last_seen",
 			"devices/001b63000002/last_seen",
 			"summary",
@@ -104,7 +106,7 @@ func TestNewDevice(t *testing.T) {
 		synctest.Wait()
 		want := []string{
 			"devices/001b63000004/state", "homeassistant/device/home/001b63000004/config",
-			"devices/001b63000004/attributes", "event",
+			"devices/001b63000004/attributes", "devices/001b63000004/name", "event",
 		}
 		got := slices.DeleteFunc(topicsOf(watch.take()), func(topic string) bool { return strings.HasSuffix(topic, "last_seen") })
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -131,8 +133,8 @@ func TestUntrackedAndForgotten(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		want = []string{
-			"porchlight/home/devices/001b63000001/state ", "porchlight/home/devices/001b63000001/attributes ", "porchlight/home/devices/001b63000001/last_seen ",
-			"porchlight/home/devices/001b63000002/state ", "porchlight/home/devices/001b63000002/attributes ", "porchlight/home/devices/001b63000002/last_seen ",
+			"porchlight/home/devices/001b63000001/state ", "porchlight/home/devices/001b63000001/attributes ", "porchlight/home/devices/001b63000001/name ", "porchlight/home/devices/001b63000001/last_seen ",
+			"porchlight/home/devices/001b63000002/state ", "porchlight/home/devices/001b63000002/attributes ", "porchlight/home/devices/001b63000002/name ", "porchlight/home/devices/001b63000002/last_seen ",
 		}
 		if diff := cmp.Diff(want, watch.take()); diff != "" {
 			t.Error("2 s later:", diff)
@@ -150,7 +152,7 @@ func TestUntrackedAndForgotten(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		held := b.retained()
-		for _, topic := range []string{r.topics.Config(id1), r.topics.State(id1), r.topics.Attributes(id1)} {
+		for _, topic := range []string{r.topics.Config(id1), r.topics.State(id1), r.topics.Attributes(id1), r.topics.Name(id1)} {
 			if held[topic] == "" {
 				t.Error("not retained:", topic)
 			}
@@ -226,7 +228,7 @@ func wantNothing(t *testing.T, b *pipeBroker, id presence.ID) {
 	t.Helper()
 	held := b.retained()
 	for _, topic := range []string{
-		options.Config(id), options.Topics.State(id), options.Topics.Attributes(id), options.Topics.LastSeen(id),
+		options.Config(id), options.Topics.State(id), options.Topics.Attributes(id), options.Name(id), options.Topics.LastSeen(id),
 	} {
 		if held[topic] != "" {
 			t.Errorf("still retained: %s %s", topic, held[topic])
@@ -272,6 +274,7 @@ func TestLeftOvers(t *testing.T) {
 		other.say(t, "homeassistant/device/home/aabbccddeeff/config", true, `{"origin":{"name":"somebody else"}}`)
 		other.say(t, "homeassistant/device/home/lamp/config", true, `{"origin":{"name":"somebody else"}}`)
 		other.say(t, options.Topics.Attributes("0123456789ab"), true, "{}")
+		other.say(t, options.Name("0123456789ac"), true, "An old phone")
 		synctest.Wait()
 		r := start(t, Config{Announce: true, Dial: b.dial}, newMemoryLog())
 		r.Update([]presence.Device{phone(1, presence.Home)})
@@ -281,6 +284,7 @@ func TestLeftOvers(t *testing.T) {
 		wantNothing(t, b, id2)
 		wantNothing(t, b, id3)
 		wantNothing(t, b, "0123456789ab")
+		wantNothing(t, b, "0123456789ac")
 		held := b.retained()
 		for _, topic := range []string{options.Config(id1), "homeassistant/device/home/aabbccddeeff/config", "homeassistant/device/home/lamp/config"} {
 			if held[topic] == "" {
@@ -383,6 +387,29 @@ func TestDiscoveryIsSpaced(t *testing.T) {
 		got := watch.take()
 		if len(got) != 1 || !strings.Contains(got[0], `"name":"c"`) {
 			t.Errorf("after 2 s: %q, want the name c", got)
+		}
+	})
+}
+
+// The plain name follows each change of it, and nothing else.
+func TestName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeBroker(t)
+		r := three(t, b)
+		watch := b.peer(t, "watch", options.AllNames())
+		synctest.Wait()
+		name := options.Name(id1) + " "
+		if diff := cmp.Diff(name+"phone-1", slices.Sorted(slices.Values(watch.take()))[0]); diff != "" {
+			t.Error("retained:", diff)
+		}
+		d := phone(1, presence.NotHome)
+		r.Update([]presence.Device{d})
+		for _, d.Name = range []string{"Ann's phone", ""} {
+			r.Update([]presence.Device{d})
+			settleDown()
+		}
+		if diff := cmp.Diff([]string{name + "Ann's phone", name + "phone-1"}, watch.take()); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -44,6 +44,7 @@ const (
 	deviceConfig
 	deviceState
 	deviceAttributes
+	deviceName
 	deviceLastSeen
 	summaryTopic
 	statusOnline
@@ -135,7 +136,7 @@ func (l *link) startPublishing() {
 	}
 	l.s.mu.Unlock()
 	slices.Sort(ids)
-	l.bulk = make([]item, 0, 4*len(ids)+3)
+	l.bulk = make([]item, 0, 5*len(ids)+3)
 	l.bulk = append(l.bulk, item{kind: bridgeConfig})
 	for kind := deviceConfig; kind <= deviceLastSeen; kind++ {
 		for _, id := range ids {
@@ -182,6 +183,8 @@ func (l *link) publishItem(i item, now time.Time) {
 		l.publishState(&d)
 	case deviceAttributes:
 		l.publishAttributes(&d)
+	case deviceName:
+		l.publishName(&d)
 	case deviceLastSeen:
 		l.publishLastSeen(&d)
 	}

@@ -18,6 +18,7 @@ func (l *link) subscribe(ctx context.Context) error {
 		s.topics.AllConfigs():    0,
 		s.topics.AllStates():     0,
 		s.topics.AllAttributes(): 0,
+		s.topics.AllNames():      0,
 		s.topics.AllLastSeen():   0,
 	}
 	if s.cfg.Announce {

@@ -21,6 +21,7 @@ const settle = 2 * time.Second
 type sent struct {
 	state      presence.State
 	attributes uint64 // hash
+	name       string
 	config     configKey
 	configAt   time.Time
 	lastSeen   time.Time
@@ -191,7 +192,7 @@ func (l *link) publishState(d *presence.Device) bool {
 	return true
 }
 
-// stepDetails publishes attributes and discovery. For a device that is new to
+// stepDetails publishes attributes, discovery and name. For a device that is new to
 // this connection discovery goes first, so that a broker that holds a device's
 // attributes has been given its discovery before: without it, the user has
 // deleted the device (see missing). Before the full publish it does nothing,
@@ -208,6 +209,7 @@ func (l *link) stepDetails(now time.Time) bool {
 		l.publishAttributes(&d)
 		l.publishConfig(&d, now)
 	}
+	l.publishName(&d)
 	return true
 }
 
@@ -219,6 +221,15 @@ func (l *link) publishAttributes(d *presence.Device) {
 	}
 	e.attributes = hash
 	l.publish(l.s.topics.Attributes(d.ID), true, payload, nil)
+}
+
+func (l *link) publishName(d *presence.Device) {
+	e, name := l.sentOf(d.ID), d.DisplayName()
+	if e.name == name {
+		return
+	}
+	e.name = name
+	l.publish(l.s.topics.Name(d.ID), true, discovery.Name(d), nil)
 }
 
 // publishConfig publishes the discovery message, or defers it when the last one
@@ -286,6 +297,7 @@ func (l *link) stepClear(now time.Time) bool {
 	delete(l.sent, id)
 	l.publish(l.s.topics.State(id), true, nil, nil)
 	l.publish(l.s.topics.Attributes(id), true, nil, nil)
+	l.publish(l.s.topics.Name(id), true, nil, nil)
 	l.publish(l.s.topics.LastSeen(id), true, nil, func() { l.s.cleared(id) })
 	return true
 }
