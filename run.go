@@ -197,6 +197,8 @@ func sessionConfig(cfg config.Config, broker *mqtt.Broker, log *slog.Logger) mqt
 		Announce:      cfg.HADiscovery,
 		HAStatusTopic: cfg.HAStatusTopic,
 		Log:           log,
+
+		LastSeenInterval: cfg.LastSeenInterval,
 	}
 	if broker != nil {
 		c.Dial = broker.Dial

@@ -137,6 +137,9 @@ func (c *Config) checkTimes(f *faults) {
 	if c.AwayAfter != 0 {
 		between("AWAY_AFTER", c.AwayAfter, time.Second, week)
 	}
+	if c.LastSeenInterval != 0 {
+		between("LAST_SEEN_INTERVAL", c.LastSeenInterval, time.Minute, week)
+	}
 	between("PROBE_INTERVAL", c.ProbeInterval, 100*time.Millisecond, time.Hour)
 	between("SWEEP_INTERVAL", c.SweepInterval, time.Second, week)
 	between("OUTAGE_HOLD", c.OutageHold, 0, 24*time.Hour)

@@ -36,7 +36,8 @@ type Config struct {
 	BrokerUsername string `env:"BROKER_USERNAME" meaning:"The user name that clients of the embedded broker need."`
 	BrokerPassword Secret `env:"BROKER_PASSWORD" meaning:"The password that clients of the embedded broker need."`
 
-	TopicPrefix string `env:"TOPIC_PREFIX" envDefault:"porchlight" meaning:"The first level of all topics."`
+	TopicPrefix      string        `env:"TOPIC_PREFIX" envDefault:"porchlight" meaning:"The first level of all topics."`
+	LastSeenInterval time.Duration `env:"LAST_SEEN_INTERVAL" shown:"when it comes or goes" meaning:"How often the last-seen time of a device that stays home is published. Not set, mere sightings cause no messages."`
 
 	HADiscovery       bool   `env:"HA_DISCOVERY" envDefault:"true" meaning:"Announce devices to Home Assistant."`
 	HADiscoveryPrefix string `env:"HA_DISCOVERY_PREFIX" envDefault:"homeassistant" meaning:"The discovery prefix that Home Assistant's MQTT integration is set to."`

@@ -82,6 +82,7 @@ func TestLoad(t *testing.T) {
 		"PORCHLIGHT_MQTT_KEY_FILE=" + pem,
 		"PORCHLIGHT_BROKER_LISTEN=:1883",
 		"PORCHLIGHT_TOPIC_PREFIX=site/one",
+		"PORCHLIGHT_LAST_SEEN_INTERVAL=15m",
 		"PORCHLIGHT_HA_DISCOVERY=false",
 		"PORCHLIGHT_HA_ZONE=zone.summer_house",
 		"PORCHLIGHT_HA_TRACKER_MODE=attributes_only",
@@ -114,6 +115,7 @@ func TestLoad(t *testing.T) {
 		MQTTKeyFile:       pem,
 		BrokerListen:      ":1883", // not used beside MQTT_URL, so it needs no password
 		TopicPrefix:       "site/one",
+		LastSeenInterval:  15 * time.Minute,
 		HADiscoveryPrefix: "homeassistant",
 		HAStatusTopic:     "homeassistant/status",
 		HAZone:            "zone.summer_house",
@@ -174,6 +176,7 @@ func TestFaults(t *testing.T) {
 		"min above max":       {[]string{"AWAY_MIN=2h", "AWAY_MAX=1h"}, `AWAY_MIN="2h": want at most PORCHLIGHT_AWAY_MAX, which is 1h`},
 		"initial above max":   {[]string{"AWAY_MAX=5m", "AWAY_INITIAL=6m"}, `AWAY_INITIAL="6m": want between PORCHLIGHT_AWAY_MIN and PORCHLIGHT_AWAY_MAX, which are 20s and 5m`},
 		"negative":            {[]string{"AWAY_AFTER=-5m"}, `AWAY_AFTER="-5m": want between 1s and 168h`},
+		"last seen too often": {[]string{"LAST_SEEN_INTERVAL=1s"}, `LAST_SEEN_INTERVAL="1s": want between 1m and 168h`},
 		"too often":           {[]string{"PROBE_INTERVAL=1ms"}, `PROBE_INTERVAL="1ms": want between 100ms and 1h`},
 		"scheme":              {[]string{"MQTT_URL=http://broker"}, `MQTT_URL="http://broker": want mqtt://, mqtts://, ws:// or wss:// at the beginning`},
 		"no scheme":           {[]string{"MQTT_URL=192.168.1.10:1883"}, `MQTT_URL="192.168.1.10:1883": want an address such as mqtt://192.168.1.10:1883`},

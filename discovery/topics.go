@@ -81,7 +81,7 @@ func (t Topics) Attributes(id presence.ID) string { return t.device(string(id), 
 // device in a tree of topics.
 func (t Topics) Name(id presence.ID) string { return t.device(string(id), "name") }
 
-// LastSeen is a time in RFC 3339, retained, refreshed at long intervals.
+// LastSeen is a time in RFC 3339, retained: exact for a device that is away.
 func (t Topics) LastSeen(id presence.ID) string { return t.device(string(id), "last_seen") }
 
 // Set is the command to change a device's settings.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"time"
 
 	"porchlight/discovery"
 	"porchlight/presence"
@@ -24,6 +25,11 @@ type Config struct {
 	Discovery     discovery.Options
 	Announce      bool   // HA_DISCOVERY: publish discovery messages
 	HAStatusTopic string // Home Assistant's birth topic
+
+	// LastSeenInterval is how much newer a device's last sighting must be for
+	// its last_seen topic to be renewed while it stays home; 0: it is renewed
+	// when the device comes or goes.
+	LastSeenInterval time.Duration
 
 	// Dial replaces the network: the embedded broker's Dial, or a test's.
 	Dial func(context.Context) (net.Conn, error)

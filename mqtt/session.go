@@ -16,10 +16,6 @@ import (
 // consumer is our name in the event log's cursors.
 const consumer = "mqtt"
 
-// lastSeenEvery is how much newer a device's last sighting must be before the
-// last_seen topic is refreshed.
-const lastSeenEvery = 15 * time.Minute
-
 // Session keeps one broker in step. Its methods are safe for concurrent use,
 // and only Run waits for anything.
 type Session struct {
@@ -88,8 +84,7 @@ func New(cfg Config, events EventLog, commands Commands) (*Session, error) {
 //
 // Call it as soon as the event is in the log, and before EventLog.Changed tells
 // of it, so that the state is published before the event. Nothing is published
-// for a device that looks as before; a newer LastSeen alone is published every
-// 15 minutes.
+// for a device that looks as before, unless Config.LastSeenInterval says so.
 func (s *Session) Update(devs []presence.Device) {
 	s.mu.Lock()
 	s.updated = true
@@ -133,7 +128,8 @@ func (s *Session) update(d *presence.Device) {
 	if stateChanged || shownChanged {
 		s.link.queueDetails(t)
 	}
-	if d.LastSeen.Sub(t.seenSent) >= lastSeenEvery {
+	every := s.cfg.LastSeenInterval
+	if stateChanged || every > 0 && d.LastSeen.Sub(t.seenSent) >= every {
 		t.seenSent = d.LastSeen
 		s.link.queueSeen(t)
 	}

@@ -59,7 +59,7 @@ func TestFirstPublish(t *testing.T) {
 
 		// Mere sightings, and a summary that is the same, publish nothing.
 		for range 100 {
-			d.LastSeen = d.LastSeen.Add(time.Second)
+			d.LastSeen = d.LastSeen.Add(time.Hour)
 			d.AwayAfter += time.Second
 			r.Update([]presence.Device{d})
 			r.SetSummary(household(2))
@@ -74,6 +74,49 @@ func TestFirstPublish(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// The time when a device was last seen: as often as it is set, and when it
+// leaves, where it is exact.
+func TestLastSeen(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		interval time.Duration
+		want     []string
+	}{
+		{"when it goes", 0, []string{"12:40:30"}},
+		{"every 15 minutes", 15 * time.Minute, []string{"12:15:00", "12:30:00", "12:40:30"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newPipeBroker(t)
+				r := start(t, Config{Announce: true, Dial: b.dial, LastSeenInterval: c.interval}, newMemoryLog())
+				d := phone(1, presence.Home)
+				r.Update([]presence.Device{d})
+				r.SetSummary(household(1))
+				settleDown()
+				watch := b.peer(t, "watch", options.AllLastSeen())
+				synctest.Wait()
+				watch.take()
+				for range 40 {
+					d.LastSeen = d.LastSeen.Add(time.Minute)
+					r.Update([]presence.Device{d})
+					time.Sleep(time.Minute)
+				}
+				d.LastSeen = d.LastSeen.Add(30 * time.Second)
+				d.State = presence.NotHome
+				r.Update([]presence.Device{d})
+				time.Sleep(time.Second)
+				var want []string
+				for _, at := range c.want {
+					want = append(want, options.LastSeen(d.ID)+" 2026-05-01T"+at+"Z")
+				}
+				if diff := cmp.Diff(want, watch.take()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
 }
 
 const (

@@ -336,7 +336,7 @@ func (l *link) stepSeen() bool {
 
 func (l *link) publishLastSeen(d *presence.Device) {
 	e, payload := l.sentOf(d.ID), discovery.LastSeen(d)
-	if payload == nil || !e.lastSeen.IsZero() && d.LastSeen.Sub(e.lastSeen) < lastSeenEvery {
+	if payload == nil || e.lastSeen.Equal(d.LastSeen) {
 		return
 	}
 	e.lastSeen = d.LastSeen
