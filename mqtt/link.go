@@ -4,37 +4,23 @@ import (
 	"context"
 	"hash/maphash"
 	"net"
-	"net/url"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"porchlight/discovery"
 	"porchlight/presence"
 )
 
-const (
-	keepAlive    = 20 * time.Second
-	pingTimeout  = 10 * time.Second
-	writeTimeout = 10 * time.Second
-	farewell     = 2 * time.Second // for the broker to take our offline
-)
+const farewell = 2 * time.Second // for the broker to take our offline
 
 // link is one connection: a client that is never used again, and what has been
 // published on it.
 type link struct {
-	s      *Session
-	client paho.Client
-	seed   maphash.Seed
-	wake   chan struct{} // holds one: the writer has something to look at
-	lost   chan struct{} // closed when the connection has ended, for lostErr
-	conn   atomic.Pointer[buffered]
-
-	lostOnce sync.Once
-	lostErr  error
+	*wire
+	s    *Session
+	seed maphash.Seed
+	wake chan struct{} // holds one: the writer has something to look at
 
 	// Guarded by Session.mu: work for the writer.
 	states, details, seen []*tracked
@@ -66,8 +52,8 @@ func (s *Session) runLink(ctx context.Context, r *reporter) (lasted time.Duratio
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := &link{
-		s: s, seed: maphash.MakeSeed(),
-		wake: make(chan struct{}, 1), lost: make(chan struct{}),
+		wire: newWire(), s: s, seed: maphash.MakeSeed(),
+		wake:    make(chan struct{}, 1),
 		batches: make(chan []presence.Event),
 		sent:    make(map[presence.ID]*sent),
 	}
@@ -105,78 +91,22 @@ func (s *Session) runLink(ctx context.Context, r *reporter) (lasted time.Duratio
 	return time.Since(began), err
 }
 
-// options are the client's. Its own reconnecting, queueing and ordering are
-// off: they leave old retained states behind, and stall.
+// options are the client's.
 func (l *link) options(ctx context.Context) *paho.ClientOptions {
 	s := l.s
-	o := paho.NewClientOptions().
-		AddBroker("mqtt://unused"). // dialled below
+	user, password := s.credentials()
+	return l.wire.options(ctx, s.dial, user, password).
 		SetClientID(s.cfg.clientID()).
-		SetProtocolVersion(4).
-		SetCleanSession(true).
-		SetAutoReconnect(false).
-		SetConnectRetry(false).
-		SetOrderMatters(false).
-		SetKeepAlive(keepAlive).
-		SetPingTimeout(pingTimeout).
-		SetConnectTimeout(dialTimeout).
-		SetWriteTimeout(writeTimeout).
 		SetBinaryWill(s.topics.Status(), []byte(discovery.Offline), 1, true).
-		SetDefaultPublishHandler(l.receive).
-		SetConnectionLostHandler(func(_ paho.Client, err error) { l.fail(err) })
-	if user, password := s.credentials(); user != "" {
-		o.SetUsername(user).SetPassword(password)
-	}
-	dial := s.cfg.Dial
-	if dial == nil {
-		dial = func(ctx context.Context) (net.Conn, error) { return s.addr.dial(ctx, &s.cfg) }
-	}
-	return o.SetCustomOpenConnectionFn(func(_ *url.URL, _ paho.ClientOptions) (net.Conn, error) {
-		c, err := dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		b := newBuffered(c, l.fail)
-		l.conn.Store(b)
-		return b, nil
-	})
+		SetDefaultPublishHandler(l.receive)
 }
 
-// refused is a CONNACK that says no.
-type refused byte
-
-func (r refused) Error() string { return packets.ConnackReturnCodes[byte(r)] }
-
-func (l *link) connect(ctx context.Context) error {
-	token := l.client.Connect()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-token.Done():
+// dial makes a connection to the broker.
+func (s *Session) dial(ctx context.Context) (net.Conn, error) {
+	if s.cfg.Dial != nil {
+		return s.cfg.Dial(ctx)
 	}
-	if code := token.(*paho.ConnectToken).ReturnCode(); code != packets.Accepted && code < packets.ErrNetworkError {
-		return refused(code)
-	}
-	if err := token.Error(); err != nil {
-		return unanswered{err, l.conn.Load() != nil}
-	}
-	return nil
-}
-
-// unanswered is a connection that failed before a CONNACK came.
-type unanswered struct {
-	error
-	open bool // there was a connection, TLS included
-}
-
-func (u unanswered) Unwrap() error { return u.error }
-
-// fail ends the link for the given reason; the first one counts.
-func (l *link) fail(err error) {
-	l.lostOnce.Do(func() {
-		l.lostErr = err
-		close(l.lost)
-	})
+	return s.addr.dial(ctx, &s.cfg)
 }
 
 // poke makes the writer look for work. It may be called on a nil link.
@@ -188,15 +118,6 @@ func (l *link) poke() {
 	case l.wake <- struct{}{}:
 	default:
 	}
-}
-
-// hangUp ends the connection whatever state it is in. The socket is closed
-// first, so that nothing in the client waits for it.
-func (l *link) hangUp() {
-	if c := l.conn.Load(); c != nil {
-		c.Close()
-	}
-	l.client.Disconnect(0)
 }
 
 // sayGoodbye publishes offline when the writer has ended, since the last will

@@ -18,15 +18,17 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// explain says in one line why there is no connection, with the remedy.
-func (s *Session) explain(err error) string {
+func (s *Session) explain(err error) string { return explain(err, &s.addr, &s.cfg) }
+
+// explain says in one line why there is no connection to a, with the remedy.
+func explain(err error, a *address, cfg *Config) string {
 	if err == nil {
 		return "the connection ended"
 	}
 	if why := explainRefusal(err); why != "" {
 		return why
 	}
-	if why := s.explainTLS(err); why != "" {
+	if why := explainTLS(err, a); why != "" {
 		return why
 	}
 	var dns *net.DNSError
@@ -47,7 +49,7 @@ func (s *Session) explain(err error) string {
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return "no MQTT over WebSocket at that address: check the port and path of PORCHLIGHT_MQTT_URL"
 	case endedByBroker(err):
-		return s.explainClosed(err)
+		return explainClosed(err, a, cfg)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "the broker does not answer: check the network, and that the port is one for MQTT"
 	}
@@ -59,14 +61,14 @@ func endedByBroker(err error) bool {
 }
 
 // explainClosed explains a connection that the broker ended without a word.
-func (s *Session) explainClosed(err error) string {
+func explainClosed(err error, a *address, cfg *Config) string {
 	var u unanswered
 	switch {
 	case !errors.As(err, &u):
 		return "the broker closed the connection"
-	case s.addr.encrypted() && !u.open:
+	case a.encrypted() && !u.open:
 		return "the broker closed the connection in the TLS handshake: does PORCHLIGHT_MQTT_URL have its TLS port?"
-	case s.addr.encrypted() && s.cfg.CertFile == "":
+	case a.encrypted() && cfg.CertFile == "":
 		return "the broker closed the connection without an answer: if it wants a client certificate, set PORCHLIGHT_MQTT_CERT_FILE and PORCHLIGHT_MQTT_KEY_FILE"
 	}
 	return "the broker closed the connection without an answer: is the port in PORCHLIGHT_MQTT_URL one for mqtt, not for TLS (mqtts://) or WebSocket (ws://)?"
@@ -93,7 +95,7 @@ func explainRefusal(err error) string {
 	return "the broker refuses the connection: " + code.Error()
 }
 
-func (s *Session) explainTLS(err error) string {
+func explainTLS(err error, a *address) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
@@ -103,7 +105,7 @@ func (s *Session) explainTLS(err error) string {
 	case errors.As(err, &authority):
 		return "the broker's certificate is signed by an unknown authority: set PORCHLIGHT_MQTT_CA_FILE to the authority's certificate"
 	case errors.As(err, &name):
-		return fmt.Sprintf("the broker's certificate is not for %q: use a name that it is for in PORCHLIGHT_MQTT_URL", s.addr.host)
+		return fmt.Sprintf("the broker's certificate is not for %q: use a name that it is for in PORCHLIGHT_MQTT_URL", a.host)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the broker's certificate has expired or is not valid yet: renew it, and check the clock of this machine"
 	case errors.As(err, &invalid):
