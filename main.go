@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,14 +34,7 @@ const (
 var errSaid = errors.New("already said")
 
 type cli struct {
-	Run     runCmd     `cmd:"" default:"withargs" help:"Listen, decide and publish until stopped (the default)."`
-	Scan    scanCmd    `cmd:"" help:"Ask every address on the network once, and list who answers."`
-	Devices devicesCmd `cmd:"" help:"List the known devices."`
-	Events  eventsCmd  `cmd:"" help:"List what happened."`
-	Replay  replayCmd  `cmd:"" help:"Run a capture (pcap or pcapng) through the engine and print the events."`
-	Doctor  doctorCmd  `cmd:"" help:"Say in plain words what would keep Porchlight from working."`
-	Demo    demoCmd    `cmd:"" help:"Raise a virtual LAN on this machine and show what happens in it (needs root)."`
-	Health  healthCmd  `cmd:"" hidden:"" help:"Ask the running Porchlight whether it is well; for container health checks."`
+	systemCommands
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -119,6 +113,13 @@ func (a *app) config() (config.Config, error) {
 		_, _ = fmt.Fprintln(a.stderr, "porchlight:", w)
 	}
 	return cfg, err
+}
+
+// isSet reports whether an environment variable is there and not empty.
+func (a *app) isSet(name string) bool {
+	return slices.ContainsFunc(a.environ, func(s string) bool {
+		return strings.HasPrefix(s, name+"=") && len(s) > len(name)+1
+	})
 }
 
 type versionCmd struct{}

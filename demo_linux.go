@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -39,12 +38,5 @@ func (c demoCmd) Run(a *app) error {
 		NoColour:   a.isSet("NO_COLOR"), // https://no-color.org
 		Plain:      slices.Contains(a.environ, "TERM=dumb"),
 		SettledKey: baselineDone,
-	})
-}
-
-// isSet reports whether an environment variable is there and not empty.
-func (a *app) isSet(name string) bool {
-	return slices.ContainsFunc(a.environ, func(s string) bool {
-		return strings.HasPrefix(s, name+"=") && len(s) > len(name)+1
 	})
 }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"porchlight/config"
+	"porchlight/history"
+	"porchlight/presence"
+)
+
+type devicesCmd struct {
+	JSON bool `help:"Print JSON Lines."`
+}
+
+// deviceLine is a device in the JSON of the commands.
+type deviceLine struct {
+	ID         presence.ID    `json:"id"`
+	MAC        presence.MAC   `json:"mac"`
+	State      presence.State `json:"state"`
+	Since      time.Time      `json:"since"`
+	Why        string         `json:"why"`
+	Name       string         `json:"name"`
+	HostName   string         `json:"host_name,omitempty"`
+	IP         string         `json:"ip,omitempty"`
+	Vendor     string         `json:"vendor,omitempty"`
+	PrivateMAC bool           `json:"private_mac"`
+	FirstSeen  time.Time      `json:"first_seen"`
+	LastSeen   time.Time      `json:"last_seen"`
+	AwayAfterS float64        `json:"away_after_s"`
+	Tracked    bool           `json:"tracked"`
+}
+
+// Run lists the devices of the database.
+func (c devicesCmd) Run(a *app) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	reader, err := history.OpenReader(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	records, err := reader.Devices(a.ctx)
+	if err != nil {
+		return err
+	}
+	devices := asDecided(cfg, records)
+	slices.SortStableFunc(devices, func(x, y presence.Device) int {
+		return strings.Compare(string(x.State), string(y.State)) // home before not_home
+	})
+	if c.JSON {
+		return printJSON(a.stdout, devices, func(d presence.Device) any {
+			return deviceLine{
+				ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
+				HostName: d.HostName, IP: ip(d), Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
+				FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
+			}
+		})
+	}
+	rows := [][]string{{"STATE", "SINCE", "NAME", "ADDRESS", "MAC", "VENDOR", "AWAY AFTER", "WHY"}}
+	for _, d := range devices {
+		rows = append(rows, []string{string(d.State), when(d.Since), d.DisplayName(), ip(d), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why})
+	}
+	return table(a.stdout, rows)
+}
+
+// asDecided returns the devices with what is not stored but follows from it:
+// their timeouts, and which of them are entities.
+func asDecided(cfg config.Config, records []presence.Record) []presence.Device {
+	e := presence.New(engineConfig(cfg))
+	e.Restore(time.Now(), records)
+	return e.Devices()
+}
+
+func ip(d presence.Device) string {
+	if !d.Addr.IsValid() {
+		return ""
+	}
+	return d.Addr.String()
+}
+
+// maker is the vendor, or that there is none to know.
+func maker(m presence.MAC, vendor string) string {
+	if m.Private() {
+		return "private MAC"
+	}
+	return vendor
+}
