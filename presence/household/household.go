@@ -41,6 +41,9 @@ type Play struct {
 // Start is when every play begins: a Monday, midnight.
 var Start = time.Date(2026, time.January, 5, 0, 0, 0, 0, time.UTC)
 
+// MAC is the address of the device with this place in Play.Devices.
+func MAC(i int) presence.MAC { return presence.MAC{0x00, 0x16, 0x3e, 0, byte(i >> 8), byte(i)} }
+
 // Line is one entry of the protocol of a play.
 type Line struct {
 	At     time.Time
@@ -168,7 +171,7 @@ func (s *stage) cue(t time.Time, do func(time.Time)) {
 func (s *stage) enter(i int, h Habit) {
 	a := &actor{
 		Habit: h, index: i,
-		mac:  presence.MAC{0x00, 0x16, 0x3e, 0, byte(i >> 8), byte(i)},
+		mac:  MAC(i),
 		addr: netip.AddrFrom4([4]byte{10, 77, byte(i >> 8), byte(i + 2)}),
 		r:    rand.New(rand.NewPCG(s.play.Seed, uint64(i)+1)),
 		trip: -1,
