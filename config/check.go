@@ -114,6 +114,9 @@ func (c *Config) checkListeners(f *faults) {
 	f.expect("WEB_LISTEN", port, strings.ReplaceAll(want, "1883", "8580"))
 	f.expect("WEB_LISTEN", loopback || c.WebPassword != "" || !f.fine("WEB_PASSWORD_FILE"),
 		"PORCHLIGHT_WEB_PASSWORD beside it, or a loopback address")
+	for i, p := range c.IngressPorts {
+		f.expect("INGRESS_PORTS", p != 0 && !slices.Contains(c.IngressPorts[:i], p), "ports between 1 and 65535, each once")
+	}
 }
 
 func (c *Config) checkTimes(f *faults) {

@@ -62,8 +62,9 @@ type Config struct {
 	OutageHold    time.Duration  `env:"OUTAGE_HOLD" envDefault:"5m" meaning:"How long nobody is declared away when many devices fall silent at once, as when an access point restarts."`
 	ForgetAfter   time.Duration  `env:"FORGET_AFTER" envDefault:"720h" meaning:"How long an unnamed device is remembered after it was last seen; one that was only ever heard within a single minute goes after a day."`
 
-	WebListen   string `env:"WEB_LISTEN" envDefault:"127.0.0.1:8580" meaning:"Where the page, the health check and the metrics are served. Other than loopback needs the password below."`
-	WebPassword Secret `env:"WEB_PASSWORD" meaning:"The password of the page."`
+	WebListen    string   `env:"WEB_LISTEN" envDefault:"127.0.0.1:8580" meaning:"Where the page, the health check and the metrics are served. Other than loopback needs the password below."`
+	WebPassword  Secret   `env:"WEB_PASSWORD" meaning:"The password of the page."`
+	IngressPorts []uint16 `env:"INGRESS_PORTS" meaning:"Ports of |172.30.32.1| where Home Assistant's Supervisor, and nobody else, gets the page without a password, comma-separated. The Home Assistant app sets it."`
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" meaning:"|debug|, |info|, |warn| or |error|."`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" oneof:"text,json" meaning:"|text| or |json|."`

@@ -97,6 +97,7 @@ func TestLoad(t *testing.T) {
 		"PORCHLIGHT_FORGET_AFTER=30d",
 		"PORCHLIGHT_WEB_LISTEN=0.0.0.0:80",
 		"PORCHLIGHT_WEB_PASSWORD_FILE=" + file("web", "correct horse \r\n"),
+		"PORCHLIGHT_INGRESS_PORTS=62341, 18580",
 		"PORCHLIGHT_LOG_LEVEL=debug",
 		"PORCHLIGHT_LOG_FORMAT=json",
 	}, false)
@@ -133,6 +134,7 @@ func TestLoad(t *testing.T) {
 		ForgetAfter:       720 * time.Hour,
 		WebListen:         "0.0.0.0:80",
 		WebPassword:       "correct horse ",
+		IngressPorts:      []uint16{62341, 18580},
 		LogLevel:          "debug",
 		LogFormat:         "json",
 	}
@@ -240,6 +242,9 @@ func TestFaults(t *testing.T) {
 		"page address": {
 			[]string{"WEB_LISTEN=localhost:http"}, `WEB_LISTEN="localhost:http": want an address and a port such as 127.0.0.1:8580, or :8580 for all addresses`,
 		},
+		"ingress port":       {[]string{"INGRESS_PORTS=62001,http"}, `INGRESS_PORTS="62001,http": want ports such as 62001,62002`},
+		"ingress port, zero": {[]string{"INGRESS_PORTS=0"}, `INGRESS_PORTS="0": want ports between 1 and 65535, each once`},
+		"ingress port twice": {[]string{"INGRESS_PORTS=62001,62001"}, `INGRESS_PORTS="62001,62001": want ports between 1 and 65535, each once`},
 		"secret file that is not there": {
 			[]string{"WEB_LISTEN=:8580", "WEB_PASSWORD_FILE=/nowhere/web"},
 			`WEB_PASSWORD_FILE="/nowhere/web": want a file that can be read (no such file or directory)`,

@@ -28,6 +28,7 @@ var wants = map[reflect.Type]string{
 	reflect.TypeFor[time.Duration]():  "a duration such as 30s, 10m, 12h or 7d",
 	reflect.TypeFor[Rate]():           "a rate per second such as 50/s",
 	reflect.TypeFor[*url.URL]():       "an address such as mqtt://192.168.1.10:1883",
+	reflect.TypeFor[[]uint16]():       "ports such as 62001,62002",
 	reflect.TypeFor[[]netip.Prefix](): "networks such as 192.168.1.0/24, comma-separated",
 }
 
