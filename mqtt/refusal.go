@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
@@ -42,9 +41,9 @@ func explain(err error, a *address, cfg *Config) string {
 		return fmt.Sprintf("no address is known for the host name %q: check PORCHLIGHT_MQTT_URL, or use the broker's IP address", dns.Name)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("the name server gives no answer for %q: %v", dns.Name, dns.Err)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, connRefused):
 		return "nothing listens there: is the broker running, and does PORCHLIGHT_MQTT_URL have its port?"
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+	case errors.Is(err, hostUnreachable), errors.Is(err, netUnreachable):
 		return "the host cannot be reached: check the network and PORCHLIGHT_MQTT_URL"
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return "no MQTT over WebSocket at that address: check the port and path of PORCHLIGHT_MQTT_URL"
@@ -57,7 +56,7 @@ func explain(err error, a *address, cfg *Config) string {
 }
 
 func endedByBroker(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, connReset) || errors.Is(err, brokenPipe)
 }
 
 // explainClosed explains a connection that the broker ended without a word.
