@@ -114,14 +114,15 @@ func TestGivesUp(t *testing.T) {
 			return true
 		}, "http://supervisor: no answer within 5s"},
 		{"drips", func(_ int, w http.ResponseWriter, r *http.Request) bool {
-			for r.Context().Err() == nil {
-				if _, err := w.Write([]byte(" ")); err != nil {
-					break
-				}
+			for {
+				_, _ = w.Write([]byte(" "))
 				_ = http.NewResponseController(w).Flush()
-				time.Sleep(time.Second)
+				select {
+				case <-r.Context().Done():
+					return true
+				case <-time.After(time.Second):
+				}
 			}
-			return true
 		}, "http://supervisor: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -14,13 +14,14 @@ import (
 // guard decides who may see what.
 type guard struct {
 	password [sha256.Size]byte // hashed, to compare in constant time
-	open     bool              // there is no password, and so only loopback
+	open     bool              // there is no password
+	anyHost  bool              // whatever name it is asked for by
 	failures failures
 	log      *slog.Logger
 }
 
 func newGuard(password string, log *slog.Logger) *guard {
-	return &guard{password: sha256.Sum256([]byte(password)), open: password == "", log: log}
+	return &guard{password: sha256.Sum256([]byte(password)), open: password == "", anyHost: password != "", log: log}
 }
 
 // policy lets the page have its style and its icon, and nothing else.
@@ -42,7 +43,7 @@ func (g *guard) admit(next http.Handler) http.Handler {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
-		case g.open && !loopback(hostOf(r)):
+		case !g.anyHost && !loopback(hostOf(r)):
 			http.Error(w, "use http://localhost here, or set PORCHLIGHT_WEB_PASSWORD to use another name", http.StatusMisdirectedRequest)
 		case path.Clean(r.URL.Path) != r.URL.Path:
 			http.NotFound(w, r) // else ServeMux redirects, to a path that a proxy does not know

@@ -101,7 +101,7 @@ func TestPassword(t *testing.T) {
 
 func TestTooManyWrongPasswords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, err := newHandler(Config{Source: family(time.Now()), Password: "let me in", Log: discard})
+		h, err := newHandler(Config{Source: family(time.Now()), Log: discard}, newGuard("let me in", discard))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func get(t *testing.T, cfg Config, path string, change ...func(*http.Request)) *
 	if cfg.Log == nil {
 		cfg.Log = discard
 	}
-	h, err := newHandler(cfg)
+	h, err := newHandler(cfg, newGuard(cfg.Password, cfg.Log))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	handler, err := newHandler(cfg)
+	handler, err := newHandler(cfg, newGuard(cfg.Password, cfg.Log))
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, explainListen(cfg.Listen, err)
 	}
+	return newServer(cfg, l, handler), nil
+}
+
+func newServer(cfg Config, l net.Listener, handler http.Handler) *Server {
 	return &Server{
 		cfg:      cfg,
 		listener: l,
@@ -93,12 +97,11 @@ func New(cfg Config) (*Server, error) {
 			MaxHeaderBytes:    maxHeader,
 			ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		},
-	}, nil
+	}
 }
 
-// newHandler returns all that is served, guarded.
-func newHandler(cfg Config) (http.Handler, error) {
-	g := newGuard(cfg.Password, cfg.Log)
+// newHandler returns all that is served, guarded by g.
+func newHandler(cfg Config, g *guard) (http.Handler, error) {
 	mux := http.NewServeMux()
 	page, err := newPage(cfg)
 	if err != nil {
@@ -114,6 +117,7 @@ func newHandler(cfg Config) (http.Handler, error) {
 	}
 	mux.Handle("/metrics", g.protect(newMetrics(cfg)))
 	mux.Handle("/healthz", health(cfg.Source, g))
+	mux.Handle("/livez", alive(cfg.Source))
 	return g.admit(mux), nil
 }
 
@@ -170,5 +174,22 @@ func health(source Source, g *guard) http.Handler {
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = fmt.Fprintln(w, err)
+	})
+}
+
+// alive answers 200 while the main loop answers, and 503 otherwise. It is for
+// who restarts Porchlight when it hangs: a broker that is away or a cable that
+// is pulled is not mended by that.
+func alive(source Source) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), sourceTime)
+		defer cancel()
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if _, _, err := source.Snapshot(ctx); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = fmt.Fprintln(w, "the main loop does not answer")
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok")
 	})
 }

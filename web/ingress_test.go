@@ -1,0 +1,185 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"porchlight/lab"
+	"porchlight/lab/labtest"
+)
+
+// homeAssistant is a machine that has the addresses of Home Assistant's network
+// for apps, with the page on it.
+type homeAssistant struct {
+	t    *testing.T
+	host *lab.Observer
+	page *Server
+}
+
+const ingressPort = 62341
+
+func newHomeAssistant(t *testing.T, source Source) *homeAssistant {
+	t.Helper()
+	l := labtest.Start(t)
+	h := &homeAssistant{t: t, host: l.Observer("lan0")}
+	for _, addr := range []string{"172.30.32.1/23", "172.30.32.2/32", "172.30.33.5/32"} {
+		if out, err := h.host.Command(t.Context(), "ip", "address", "add", addr, "dev", "lo").CombinedOutput(); err != nil {
+			t.Fatalf("adding %s: %v: %s", addr, err, out)
+		}
+	}
+	l.Must(h.host.Do(func() (err error) {
+		h.page, err = NewIngress(Config{Source: source, Version: "1.2.3", Listen: "0.0.0.0:0", Password: "not asked for"}, ingressPort)
+		return err
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- h.page.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// dial connects from an address of the machine.
+func (h *homeAssistant) dial(from string) (conn net.Conn, err error) {
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 0)), Timeout: 5 * time.Second}
+	err = h.host.Do(func() error {
+		conn, err = d.DialContext(h.t.Context(), "tcp", fmt.Sprintf("172.30.32.1:%d", ingressPort))
+		return err
+	})
+	if err == nil {
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	}
+	return conn, err
+}
+
+// get asks as the Supervisor does, which hands over the browser's headers.
+func (h *homeAssistant) get(from, path string) (*http.Response, string, error) {
+	conn, err := h.dial(from)
+	if err != nil {
+		return nil, "", err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: homeassistant.local:8123\r\nX-Ingress-Path: /api/hassio_ingress/ml8UFm2r6Zu\r\n"+
+		"X-Forwarded-For: 192.168.1.20, 172.30.32.1\r\nX-Remote-User-Name: anna\r\nConnection: close\r\n\r\n"); err != nil {
+		return nil, "", err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, string(body), err
+}
+
+func TestIngress(t *testing.T) {
+	h := newHomeAssistant(t, family(time.Now()))
+	for path, want := range map[string]string{
+		"/": "2 of 4 devices home", "/style.css": "font", "/icon.svg": "<svg", "/healthz": "ok", "/livez": "ok", "/metrics": "porchlight_",
+	} {
+		resp, body, err := h.get("172.30.32.2", path)
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("the Supervisor asks for %s and gets %v, %v: %.200s", path, resp, err, body)
+		}
+	}
+	for _, path := range []string{"//", "/./", "/style.css/", "/x"} { // nothing redirects: the path is not the browser's
+		if resp, _, err := h.get("172.30.32.2", path); err != nil || resp.StatusCode != http.StatusNotFound || resp.Header.Get("Location") != "" {
+			t.Errorf("%s: %v, %v", path, resp, err)
+		}
+	}
+	for _, from := range []string{"172.30.32.1", "172.30.33.5", "127.0.0.1"} {
+		resp, body, err := h.get(from, "/")
+		if err == nil {
+			t.Errorf("%s gets %v: %.200s", from, resp, body)
+		}
+	}
+	if _, err := h.host.Dial(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", ingressPort)); err == nil {
+		t.Error("it listens on other addresses too")
+	}
+}
+
+// TestIngressIsNotHeldUp lets others connect without a word.
+func TestIngressIsNotHeldUp(t *testing.T) {
+	h := newHomeAssistant(t, family(time.Now()))
+	for range 2 * maxConnections {
+		conn, err := h.dial("172.30.33.5")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if resp, _, err := h.get("172.30.32.2", "/"); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("the Supervisor gets %v, %v", resp, err)
+	}
+}
+
+var links = regexp.MustCompile(`(?:href|src|action|url)="?([^" >]*)`)
+
+// TestLinksAreRelative follows what the page refers to below the path of an ingress.
+func TestLinksAreRelative(t *testing.T) {
+	h := newHomeAssistant(t, family(time.Now()))
+	_, body, err := h.get("172.30.32.2", "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, _ := url.Parse("https://homeassistant.local/api/hassio_ingress/ml8UFm2r6Zu/")
+	found := links.FindAllStringSubmatch(body, -1)
+	if len(found) < 2 {
+		t.Fatalf("the page refers to %q", found)
+	}
+	for _, link := range found {
+		to, err := base.Parse(link[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, below := strings.CutPrefix(to.String(), base.String())
+		if !below {
+			t.Errorf("%q leaves the ingress: %s", link[0], to)
+			continue
+		}
+		if resp, _, err := h.get("172.30.32.2", "/"+path); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%q is not there: %v, %v", link[0], resp, err)
+		}
+	}
+}
+
+func TestIngressElsewhere(t *testing.T) {
+	if _, err := NewIngress(Config{Source: &household{}}, ingressPort); err == nil || !strings.HasPrefix(err.Error(), "the page for Home Assistant: ") {
+		t.Errorf("on a machine without Home Assistant: %v", err)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		source *household
+		code   int
+		body   string
+	}{
+		{"well", &household{}, http.StatusOK, "ok\n"},
+		{"no broker", &household{ill: errors.New("no broker")}, http.StatusOK, "ok\n"},
+		{"hangs", &household{gone: errors.New("the bridge does not answer")}, http.StatusServiceUnavailable, "the main loop does not answer\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := get(t, Config{Source: test.source, Password: "secret"}, "/livez")
+			if w.Code != test.code || w.Body.String() != test.body {
+				t.Errorf("got %d, %q", w.Code, w.Body)
+			}
+		})
+	}
+}
