@@ -65,6 +65,10 @@ func (t Topics) Status() string { return t.root() + "status" }
 // Summary is the household as JSON, retained.
 func (t Topics) Summary() string { return t.root() + "summary" }
 
+// Instance is where programs with the same prefix and node ask for each other,
+// as JSON, not retained.
+func (t Topics) Instance() string { return t.root() + "instance" }
+
 // Event carries each event once, as JSON, not retained.
 func (t Topics) Event() string { return t.root() + "event" }
 

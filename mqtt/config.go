@@ -2,8 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +28,8 @@ type Config struct {
 	// its last_seen topic to be renewed while it stays home; 0: it is renewed
 	// when the device comes or goes.
 	LastSeenInterval time.Duration
+
+	Host string // this machine's name, as others are told it; empty: what the system says
 
 	// Dial replaces the network: the embedded broker's Dial, or a test's.
 	Dial func(context.Context) (net.Conn, error)
@@ -78,12 +78,4 @@ func (c *Config) check() error {
 		}
 	}
 	return errors.Join(faults...)
-}
-
-// clientID returns the client id: stable for one prefix and node, different
-// for another, and at most 23 letters and digits, which every broker accepts
-// (MQTT 3.1.1, section 3.1.3.1).
-func (c *Config) clientID() string {
-	sum := sha256.Sum256([]byte(c.Discovery.Prefix + "/" + c.Discovery.Node))
-	return "porchlight" + hex.EncodeToString(sum[:])[:13]
 }

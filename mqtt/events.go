@@ -72,13 +72,13 @@ func (l *link) stepEvent() bool {
 		default:
 		}
 	}
-	if len(l.batch) == 0 || l.unacked >= eventWindow {
+	if len(l.batch) == 0 || l.unacked >= eventWindow || l.trials[familyEvent].left {
 		return false
 	}
 	e := l.batch[0]
 	l.batch = l.batch[1:]
 	l.unacked++
-	l.publish(l.s.topics.Event(), false, discovery.Event(&e), func() {
+	l.publish(familyEvent, l.s.topics.Event(), false, discovery.Event(&e), func() {
 		l.unacked--
 		l.s.delivered(e.Seq)
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -33,6 +34,8 @@ type inbound struct {
 	asked      []presence.ID        // by verify
 	echoes     map[presence.ID]time.Time
 	birthAt    time.Time
+	questioned atomic.Bool // somebody wants to know who is there
+	statusLost atomic.Bool // somebody has overwritten our online
 	inbox      chan command
 }
 
@@ -62,11 +65,36 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 		}
 		return
 	}
-	if topic == t.BridgeConfig() {
+	switch topic {
+	case t.Status():
+		l.heard(familyStatus, m)
+		// Another instance that ends, or a connection of ours from before.
+		if !m.Retained() && string(payload) != discovery.Online {
+			l.inbound.statusLost.Store(true)
+			l.poke()
+		}
+		return
+	case t.Instance():
+		if m.Retained() {
+			l.s.once.warn(l.s.log, "ignoring a retained message on a topic that has none: clear it", topic)
+			return
+		}
+		l.heard(familyInstance, m)
+		l.receiveClaim(payload, now)
+		return
+	case t.Summary():
+		l.heard(familySummary, m)
+		return
+	case t.Event():
+		l.heard(familyEvent, m)
+		return
+	case t.BridgeConfig():
+		l.heard(familyConfig, m)
 		l.receiveBridge(m)
 		return
 	}
 	if id, ok := t.ParseConfig(topic); ok {
+		l.heard(familyConfig, m)
 		l.receiveConfig(id, m, now)
 		return
 	}
@@ -79,10 +107,14 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 		return
 	}
 	if strings.HasSuffix(topic, "/set") {
-		l.s.warnings.warn(l.s.log, topic, "ignored a command: a device's id in a topic is its MAC in twelve lower-case hex digits", "topic", presence.CleanText(topic, 200))
+		l.s.once.warn(l.s.log, "ignored a command: a device's id in a topic is its MAC in twelve lower-case hex digits", topic)
 		return
 	}
-	if id, ok := t.ParseState(topic); ok && m.Retained() && len(payload) > 0 {
+	id, ok := t.ParseState(topic)
+	if f, known := familyOf[topic[strings.LastIndexByte(topic, '/')+1:]]; ok && known {
+		l.heard(f, m)
+	}
+	if ok && m.Retained() && len(payload) > 0 {
 		l.inbound.collect(id, now, func(in *inbound) {
 			if topic == t.Attributes(id) {
 				in.attributes[id] = true
@@ -95,7 +127,7 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 // be carried out again at each connect.
 func (l *link) accept(m paho.Message) {
 	if m.Retained() {
-		l.s.warnings.warn(l.s.log, m.Topic(), "ignoring a retained command: publish it without retain", "topic", m.Topic())
+		l.s.once.warn(l.s.log, "ignoring a retained command: clear it, and publish commands without retain", m.Topic())
 		return
 	}
 	select {
@@ -109,7 +141,7 @@ func (l *link) receiveBridge(m paho.Message) {
 	switch {
 	case m.Retained():
 		l.inbound.collectBridge(m.Payload(), time.Now())
-	case len(m.Payload()) == 0 && l.s.cfg.Announce:
+	case len(m.Payload()) == 0 && l.s.cfg.Announce && !l.s.rivals.any():
 		l.s.log.Info("Porchlight's own device was deleted in Home Assistant: it comes back when Home Assistant starts next; to keep it away set PORCHLIGHT_HA_DISCOVERY=false")
 		l.inbound.setBridgeConfig(nil)
 	}
@@ -117,7 +149,7 @@ func (l *link) receiveBridge(m paho.Message) {
 
 // receiveConfig takes a device's discovery message. One that we did not send
 // and that is empty means that the user has deleted the device in Home
-// Assistant.
+// Assistant, or that another instance has no such device.
 func (l *link) receiveConfig(id presence.ID, m paho.Message, now time.Time) {
 	switch {
 	case len(m.Payload()) > 0:
@@ -130,7 +162,7 @@ func (l *link) receiveConfig(id presence.ID, m paho.Message, now time.Time) {
 		if known || discovery.Ours(m.Payload()) {
 			l.inbound.collect(id, now, func(in *inbound) { in.configs[id] = true })
 		}
-	case !m.Retained() && l.s.cfg.Announce && !l.inbound.isEcho(id, now):
+	case !m.Retained() && l.s.cfg.Announce && !l.inbound.isEcho(id, now) && !l.s.rivals.any():
 		l.s.confirmDeleted([]presence.ID{id})
 	}
 }

@@ -13,7 +13,7 @@ import (
 // after the device's discovery, but not the latter. A broker that lost
 // everything has lost the marks too.
 func (l *link) missing() (ids []presence.ID) {
-	if !l.s.cfg.Announce {
+	if !l.s.cfg.Announce || l.s.rivals.any() {
 		return nil
 	}
 	l.s.mu.Lock()
@@ -28,7 +28,7 @@ func (l *link) verify(ctx context.Context, ids []presence.ID) {
 	for _, id := range ids {
 		filters[l.s.topics.Config(id)] = 1
 	}
-	if err := l.await(ctx, filters); err != nil {
+	if _, err := l.await(ctx, filters); err != nil {
 		l.fail(err)
 		return
 	}
@@ -41,10 +41,12 @@ func (l *link) verify(ctx context.Context, ids []presence.ID) {
 }
 
 // clearLeftovers clears what the broker held of ours when we connected and
-// nobody owns.
+// nobody owns. It may be another instance's, if there is one.
 func (l *link) clearLeftovers(now time.Time) {
 	found := l.inbound.endCollection()
-	l.client.Unsubscribe(l.s.topics.AllStates(), l.s.topics.AllAttributes(), l.s.topics.AllNames(), l.s.topics.AllLastSeen())
+	if l.s.rivals.any() {
+		return
+	}
 	if !l.s.cfg.Announce {
 		l.retract(found)
 	}
@@ -66,10 +68,10 @@ func (l *link) clearLeftovers(now time.Time) {
 // retract clears discovery messages of an earlier run with discovery on.
 func (l *link) retract(found found) {
 	if found.bridge {
-		l.publish(l.s.topics.BridgeConfig(), true, nil, nil)
+		l.publish(familyConfig, l.s.topics.BridgeConfig(), true, nil, nil)
 	}
 	for _, id := range found.configs {
-		l.publish(l.s.topics.Config(id), true, nil, nil)
+		l.publish(familyConfig, l.s.topics.Config(id), true, nil, nil)
 	}
 	l.client.Unsubscribe(l.s.topics.AllConfigs())
 }

@@ -2,8 +2,10 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"net"
+	"sync/atomic"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -44,6 +46,12 @@ type link struct {
 	batch     []presence.Event
 	unacked   int // events in flight
 	urgent    urgent
+	trials    [families]trial // watched: subscribe's
+	trying    atomic.Pointer[attempt]
+	askAt     time.Time // when to ask for other instances; zero: never asked
+	saidAt    time.Time // when we last said that we are there
+	onlineAt  time.Time // when online was last published
+	anew      bool      // the connection is to be made again
 }
 
 // runLink makes a connection and serves it until it ends. lasted is how long
@@ -78,7 +86,12 @@ func (s *Session) runLink(ctx context.Context, r *reporter) (lasted time.Duratio
 	select {
 	case <-ctx.Done():
 		l.sayGoodbye(ended)
+		return time.Since(began), nil
 	case err = <-ended:
+		if errors.Is(err, errAnew) {
+			l.client.Disconnect(200) // without a last will
+			return time.Since(began), err
+		}
 		// The writer found it broken. The client says why a moment later.
 		select {
 		case <-l.lost:
@@ -87,8 +100,13 @@ func (s *Session) runLink(ctx context.Context, r *reporter) (lasted time.Duratio
 		}
 	case <-l.lost:
 		err = l.lostErr
+		cancel()
+		select { // it knows what it was about to send
+		case <-ended:
+		case <-time.After(time.Second):
+		}
 	}
-	return time.Since(began), err
+	return time.Since(began), l.blame(err)
 }
 
 // options are the client's.
@@ -96,7 +114,7 @@ func (l *link) options(ctx context.Context) *paho.ClientOptions {
 	s := l.s
 	user, password := s.credentials()
 	return l.wire.options(ctx, s.dial, user, password).
-		SetClientID(s.cfg.clientID()).
+		SetClientID(s.rivals.clientID()).
 		SetBinaryWill(s.topics.Status(), []byte(discovery.Offline), 1, true).
 		SetDefaultPublishHandler(l.receive)
 }

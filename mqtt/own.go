@@ -49,7 +49,7 @@ func (l *link) publishBridge(now time.Time) {
 	}
 	o := &l.s.cfg.Discovery
 	payload := o.Bridge(interfaces, l.inbound.bridgeConfig())
-	l.publish(l.s.topics.BridgeConfig(), true, payload, nil)
+	l.publish(familyConfig, l.s.topics.BridgeConfig(), true, payload, nil)
 	l.inbound.setBridgeConfig(payload)
 	l.sentInfo.bridge, l.sentInfo.bridgeAt, l.sentInfo.interfaces = true, now, interfaces
 	if !bytes.Equal(payload, o.Bridge(interfaces, nil)) {
@@ -97,5 +97,32 @@ func (l *link) publishSummary(now time.Time) {
 		return
 	}
 	l.sentInfo.summary, l.sentInfo.summaryAt = hash, now
-	l.publish(l.s.topics.Summary(), true, payload, nil)
+	l.publish(familySummary, l.s.topics.Summary(), true, payload, nil)
+}
+
+// onlineEvery is the least time between two messages that say online.
+const onlineEvery = 5 * time.Second
+
+func (l *link) publishOnline(now time.Time) {
+	l.onlineAt = now
+	l.inbound.statusLost.Store(false)
+	l.publish(familyStatus, l.s.topics.Status(), true, []byte(discovery.Online), nil)
+}
+
+// stepOnline says online again when somebody else has said offline there:
+// another instance that ended, or a connection that this one lost and whose
+// last will comes late.
+func (l *link) stepOnline(now time.Time) bool {
+	if now.Before(l.onlineDue(now)) {
+		return false
+	}
+	l.publishOnline(now)
+	return true
+}
+
+func (l *link) onlineDue(now time.Time) time.Time {
+	if !l.inbound.statusLost.Load() {
+		return now.Add(time.Hour)
+	}
+	return l.onlineAt.Add(onlineEvery)
 }

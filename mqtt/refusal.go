@@ -32,7 +32,10 @@ func explain(err error, a *address, cfg *Config) string {
 	}
 	var dns *net.DNSError
 	var timeout net.Error
+	var at forbidden
 	switch {
+	case errors.As(err, &at):
+		return fmt.Sprintf("the broker ended the connection when Porchlight wanted to %s %s", at.at.do, at.at.filter)
 	case strings.Contains(err.Error(), "pingresp"): // the client has no name for this error
 		return "the broker has stopped answering: check the network, and the broker's log"
 	case errors.Is(err, errSilent):
@@ -56,7 +59,8 @@ func explain(err error, a *address, cfg *Config) string {
 }
 
 func endedByBroker(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, connReset) || errors.Is(err, brokenPipe)
+	var closed *websocket.CloseError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &closed) || errors.Is(err, connReset) || errors.Is(err, brokenPipe)
 }
 
 // explainClosed explains a connection that the broker ended without a word.
@@ -117,12 +121,10 @@ func explainTLS(err error, a *address) string {
 	return ""
 }
 
-// takenOver explains a connection that the broker accepts and ends, again and
-// again: it does so when another client has the same id (MQTT 3.1.1, section
-// 3.1.4).
-func (s *Session) takenOver(why string) string {
-	return fmt.Sprintf("the broker ends each connection soon after it was made (%s): probably two Porchlights run with the same PORCHLIGHT_NODE %q; give each its own",
-		why, s.topics.Node)
+// tooBrief explains connections that the broker accepts and ends, again and
+// again.
+func tooBrief(why string) string {
+	return fmt.Sprintf("the broker ends each connection soon after it was made (%s): look at its log", why)
 }
 
 // remindEvery is how often a reason that stays the same is logged again.

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -26,7 +27,10 @@ type Session struct {
 	commands Commands
 	log      *slog.Logger
 	backoff  backoff
+	rules    *rules
+	rivals   *rivals
 	warnings throttle
+	once     once
 	writers  sync.WaitGroup
 
 	mu         sync.Mutex
@@ -42,7 +46,6 @@ type Session struct {
 	resumed    bool      // acked is known
 	link       *link     // nil: no connection
 	why        string
-	denied     map[string]bool // filters that the broker refused, to say so once
 }
 
 // tracked is a device as it should be on the broker.
@@ -69,12 +72,13 @@ func New(cfg Config, events EventLog, commands Commands) (*Session, error) {
 		devices:  make(map[presence.ID]*tracked),
 		gone:     make(map[presence.ID]struct{}),
 		deleted:  make(map[presence.ID]struct{}),
-		denied:   make(map[string]bool),
 		why:      "not connected yet",
 	}
 	if cfg.Dial == nil {
 		s.addr, _ = parseAddress(&cfg) // checked above
 	}
+	s.rules = newRules(cfg.Log, &s.topics)
+	s.rivals = newRivals(cfg.Log, &s.topics, cmp.Or(cfg.Host, hostName()))
 	return s, nil
 }
 
@@ -203,6 +207,12 @@ func (s *Session) Status() (connected bool, why string) {
 	return s.link != nil, s.why
 }
 
+// Problems says, in words, what keeps the session from working fully: access
+// rules of the broker, or another instance.
+func (s *Session) Problems() []string {
+	return append(s.rivals.problems(), s.rules.problems()...)
+}
+
 // Run connects, publishes, and connects again when the connection ends, until
 // ctx is cancelled; then it publishes offline, waits at most 2 s for the
 // broker, and returns nil. Only states that change are published before Update
@@ -215,16 +225,23 @@ func (s *Session) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		if errors.Is(err, errAnew) {
+			tries = -1
+			continue
+		}
+		if !errors.As(err, new(forbidden)) {
+			s.rules.again()
+		}
 		why := s.explain(err)
-		if lasted > 0 && lasted <= steady && endedByBroker(err) {
+		if lasted > 0 && lasted <= steady && endedByBroker(err) && !s.rules.takeProgress() {
 			reasons.brief++
 			if reasons.brief >= briefLimit {
-				why = s.takenOver(why)
+				why = tooBrief(why)
 			}
 		} else {
 			reasons.brief = 0
 		}
-		if lasted > 0 { // only a fight over the client id slows down
+		if lasted > 0 { // only a broker that ends each connection slows down
 			tries = max(reasons.brief-1, 0)
 		}
 		s.mu.Lock()

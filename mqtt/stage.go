@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"porchlight/discovery"
 	"porchlight/presence"
 )
 
@@ -61,6 +60,10 @@ func (l *link) begin(now time.Time) {
 	l.stage, l.stageAt = collecting, now.Add(collectQuiet)
 	l.leftovers = now.Add(leftoversWait)
 	l.inbound.touch(now)
+	for f := range families {
+		l.trials[f].left = l.s.rules.barred(l.s.rules.writing(f))
+	}
+	l.s.rivals.excuse(now)
 }
 
 // stepStage moves on from one stage to the next when its time has come.
@@ -69,7 +72,10 @@ func (l *link) stepStage(ctx context.Context, now time.Time) bool {
 	case l.stage == collecting:
 		return l.collect(ctx, now)
 	case l.stage == verifying && !now.Before(l.stageAt):
-		l.s.confirmDeleted(l.inbound.stillMissing())
+		// Discovery that the broker drops is missing, too.
+		if l.trials[familyConfig].echoed.Load() {
+			l.s.confirmDeleted(l.inbound.stillMissing())
+		}
 		l.startPublishing()
 		return true
 	case l.stage >= publishing && l.inbound.takeBirth(now):
@@ -112,6 +118,7 @@ func (l *link) collect(ctx context.Context, now time.Time) bool {
 		l.startPublishing()
 	default:
 		l.stage, l.stageAt = verifying, now.Add(verifyFor)
+		l.publishBridge(now)
 		l.s.writers.Go(func() { l.verify(ctx, missing) })
 	}
 	return true
@@ -162,7 +169,7 @@ func (l *link) stepBulk(now time.Time) bool {
 	case summaryTopic:
 		l.publishSummary(now)
 	case statusOnline:
-		l.publish(l.s.topics.Status(), true, []byte(discovery.Online), nil)
+		l.publishOnline(now)
 		l.bulk = nil
 		l.stage = serving
 	default:
@@ -202,13 +209,14 @@ func (l *link) nextDue(now time.Time) time.Time {
 	if l.inflight.len() > 0 {
 		sooner(l.inflight.queue[0].at.Add(ackTimeout + time.Millisecond))
 	}
-	if l.inflight.len() >= maxInFlight {
+	if !l.maySend() {
 		return next // nothing is sent before an acknowledgement
 	}
 	if l.urgent.token != nil {
 		sooner(l.urgent.until)
 		return next
 	}
+	sooner(l.instanceDue(now))
 	if l.stage < publishing {
 		sooner(l.stageAt)
 		return next
@@ -223,8 +231,13 @@ func (l *link) nextDue(now time.Time) time.Time {
 	if at := l.inbound.birthDue(); !at.IsZero() {
 		sooner(at)
 	}
-	if l.stage == serving && !l.leftovers.IsZero() {
-		sooner(l.leftovers)
+	if l.stage == serving {
+		sooner(l.onlineDue(now))
+		if !l.leftovers.IsZero() {
+			sooner(l.leftovers)
+		} else if at := l.trialDue(); !at.IsZero() {
+			sooner(at)
+		}
 	}
 	return next
 }

@@ -7,28 +7,101 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
+// subscription is a filter that we listen to.
+type subscription struct {
+	filter string
+	qos    byte
+	loss   string // what does not work without it; empty: nothing
+}
+
+// subscriptions are all filters that we listen to.
+func (s *Session) subscriptions() []subscription {
+	const stale = "what is left on the broker of old devices is not cleared"
+	t := &s.topics
+	all := []subscription{
+		{t.Scan(), 1, "Home Assistant's scan button does nothing"},
+		{t.AllSets(), 1, "devices cannot be changed over MQTT"},
+		// What comes on these is our own, and much: nothing to acknowledge.
+		{t.AllConfigs(), 0, "what is deleted in Home Assistant comes back"},
+		{t.AllStates(), 0, stale},
+		{t.AllAttributes(), 0, stale},
+		{t.AllNames(), 0, stale},
+		{t.AllLastSeen(), 0, stale},
+		{t.Summary(), 0, ""},
+		{t.Event(), 0, ""},
+		{t.Status(), 0, ""},
+		{t.Instance(), 0, familyInstance.loss()},
+	}
+	if s.cfg.Announce {
+		all = append(all, subscription{s.cfg.HAStatusTopic, 1, "Home Assistant's start is not noticed"})
+	}
+	return all
+}
+
 // subscribe asks for everything that we listen to. A filter that the broker
 // refuses is reported once; the rest goes on.
 func (l *link) subscribe(ctx context.Context) error {
-	s := l.s
-	filters := map[string]byte{
-		s.topics.Scan():    1,
-		s.topics.AllSets(): 1,
-		// What comes on these is our own, and much: nothing to acknowledge.
-		s.topics.AllConfigs():    0,
-		s.topics.AllStates():     0,
-		s.topics.AllAttributes(): 0,
-		s.topics.AllNames():      0,
-		s.topics.AllLastSeen():   0,
+	all := l.s.subscriptions()
+	if l.s.rules.oneByOne() {
+		for _, sub := range all {
+			if err := l.subscribeTo(ctx, sub); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	if s.cfg.Announce {
-		filters[s.cfg.HAStatusTopic] = 1
+	err := l.subscribeTo(ctx, all...)
+	if err != nil && ctx.Err() == nil && endedByBroker(err) {
+		l.s.rules.doubt()
+		return forbidden{err, access{read, "one of its topics"}}
 	}
-	return l.await(ctx, filters)
+	return err
+}
+
+func (l *link) subscribeTo(ctx context.Context, subs ...subscription) error {
+	r := l.s.rules
+	filters := make(map[string]byte, len(subs))
+	for _, sub := range subs {
+		if !r.barred(access{read, sub.filter}) {
+			filters[sub.filter] = sub.qos
+		}
+	}
+	if len(filters) == 0 {
+		return nil
+	}
+	refused, err := l.await(ctx, filters)
+	if err != nil {
+		if len(subs) == 1 && ctx.Err() == nil && endedByBroker(err) {
+			at := access{read, subs[0].filter}
+			r.died(at, subs[0].loss, "allow it in its access rules")
+			return forbidden{err, at}
+		}
+		return err
+	}
+	for _, sub := range subs {
+		_, asked := filters[sub.filter]
+		switch {
+		case refused[sub.filter]:
+			r.unreadable(sub.filter, sub.loss)
+		case asked:
+			r.readable(sub.filter)
+			l.watch(sub.filter)
+		}
+	}
+	return nil
+}
+
+// watch notes that what is written to a family comes back.
+func (l *link) watch(filter string) {
+	for f := range families {
+		if f.filter(&l.s.topics) == filter {
+			l.trials[f].watched = true
+		}
+	}
 }
 
 // await subscribes to filters and waits for the broker's answer.
-func (l *link) await(ctx context.Context, filters map[string]byte) error {
+func (l *link) await(ctx context.Context, filters map[string]byte) (refused map[string]bool, err error) {
 	answer := make(chan *paho.SubscribeToken, 1)
 	l.s.writers.Go(func() { // the client may wait in it although the connection has ended
 		token := l.client.SubscribeMultiple(filters, nil).(*paho.SubscribeToken)
@@ -38,34 +111,24 @@ func (l *link) await(ctx context.Context, filters map[string]byte) error {
 	var token *paho.SubscribeToken
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	case <-l.lost:
-		return l.lostErr
+		return nil, l.lostErr
 	case token = <-answer:
 	}
 	select {
 	case <-token.Done():
 	default:
-		return errSilent
+		return nil, errSilent
 	}
 	if err := token.Error(); err != nil {
-		return fmt.Errorf("subscribing: %w", err)
+		return nil, fmt.Errorf("subscribing: %w", err)
 	}
+	refused = make(map[string]bool)
 	for filter, code := range token.Result() {
 		if code >= 0x80 {
-			l.s.reportDenied(filter)
+			refused[filter] = true
 		}
 	}
-	return nil
-}
-
-// reportDenied says once that the broker refuses filter.
-func (s *Session) reportDenied(filter string) {
-	s.mu.Lock()
-	known := s.denied[filter]
-	s.denied[filter] = true
-	s.mu.Unlock()
-	if !known {
-		s.log.Warn("the broker refuses a subscription: allow this user to read the topic", "topic", filter)
-	}
+	return refused, nil
 }

@@ -26,9 +26,10 @@ var errSilent = errors.New("the broker acknowledges nothing")
 type window struct{ queue []pending }
 
 type pending struct {
-	token paho.Token
-	at    time.Time
-	acked func() // may be nil
+	family family
+	token  paho.Token
+	at     time.Time
+	acked  func() // may be nil
 }
 
 func (w *window) add(p pending) { w.queue = append(w.queue, p) }
@@ -46,9 +47,9 @@ func (w *window) oldest() <-chan struct{} {
 	return w.queue[0].token.Done()
 }
 
-// reap takes out what is acknowledged. Its error means that the connection is
-// of no more use.
-func (w *window) reap() error {
+// reap takes out what is acknowledged, and tells taken its family. Its error
+// means that the connection is of no more use.
+func (w *window) reap(taken func(family)) error {
 	for len(w.queue) > 0 {
 		p := w.queue[0]
 		select {
@@ -64,6 +65,7 @@ func (w *window) reap() error {
 		}
 		w.queue[0] = pending{}
 		w.queue = w.queue[1:]
+		taken(p.family)
 		if p.acked != nil {
 			p.acked()
 		}

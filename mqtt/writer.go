@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"runtime"
 	"time"
@@ -54,8 +55,11 @@ func (l *link) write(ctx context.Context) error {
 			return nil
 		}
 		now := time.Now()
-		if l.inflight.len() < maxInFlight && l.step(ctx, now) {
+		if l.maySend() && l.step(ctx, now) {
 			continue
+		}
+		if l.anew {
+			return errAnew
 		}
 		timer.Reset(l.nextDue(now).Sub(now))
 		batches := l.batches
@@ -73,15 +77,28 @@ func (l *link) write(ctx context.Context) error {
 	}
 }
 
-func (l *link) reap() error { return l.inflight.reap() }
+// errAnew ends a connection that is well, to begin again from nothing.
+var errAnew = errors.New("everything is to be published again")
+
+func (l *link) reap() error {
+	return l.inflight.reap(func(f family) { l.acknowledged(f, time.Now()) })
+}
+
+// maySend reports whether anything may be sent now: not while the first message
+// to a family is on its way (see trial).
+func (l *link) maySend() bool {
+	return !l.anew && l.inflight.len() < maxInFlight && l.trying.Load() == nil
+}
 
 // step does the most urgent piece of work, and reports whether there was any.
 func (l *link) step(ctx context.Context, now time.Time) bool {
 	return l.stepState(now) || !l.urgent.waits(now) && (l.stepDetails(now) ||
+		l.stepInstance(now) ||
 		l.stepStage(ctx, now) ||
-		l.stage == serving && l.stepEvent() ||
+		l.stage == serving && (l.stepEvent() || l.stepOnline(now)) ||
 		l.stage >= publishing && (l.stepClear(now) || l.stepDeferred(now) || l.stepSummary(now)) ||
-		l.inflight.len() < bulkWindow && (l.stepBulk(now) || l.stage == serving && l.stepSeen()))
+		l.inflight.len() < bulkWindow && (l.stepBulk(now) || l.stage == serving && l.stepSeen()) ||
+		l.stepTrials(now))
 }
 
 // headStart is how long everything else waits at most for the broker to
@@ -119,11 +136,23 @@ func (u *urgent) done() <-chan struct{} {
 	return u.token.Done()
 }
 
-// publish hands payload to the client. The topic's last payload is not looked
+// publish hands payload to the client, and reports whether it did: nothing is
+// written to a family that is left out. The topic's last payload is not looked
 // at; that is the caller's business.
-func (l *link) publish(topic string, retained bool, payload []byte, acked func()) {
+func (l *link) publish(f family, topic string, retained bool, payload []byte, acked func()) bool {
+	t := &l.trials[f]
+	if t.left {
+		if acked != nil {
+			acked()
+		}
+		return false
+	}
 	token := l.client.Publish(topic, 1, retained, payload)
-	l.inflight.add(pending{token: token, at: time.Now(), acked: acked})
+	l.inflight.add(pending{family: f, token: token, at: time.Now(), acked: acked})
+	if t.ackedAt.IsZero() {
+		l.trying.Store(&attempt{f, token})
+	}
+	return true
 }
 
 // pop takes the first device of one of l's queues, as a copy. flag is its mark
@@ -188,8 +217,7 @@ func (l *link) publishState(d *presence.Device) bool {
 		return false
 	}
 	e.state = d.State
-	l.publish(l.s.topics.State(d.ID), true, discovery.State(d), nil)
-	return true
+	return l.publish(familyState, l.s.topics.State(d.ID), true, discovery.State(d), nil)
 }
 
 // stepDetails publishes attributes, discovery and name. For a device that is new to
@@ -220,7 +248,7 @@ func (l *link) publishAttributes(d *presence.Device) {
 		return
 	}
 	e.attributes = hash
-	l.publish(l.s.topics.Attributes(d.ID), true, payload, nil)
+	l.publish(familyAttributes, l.s.topics.Attributes(d.ID), true, payload, nil)
 }
 
 func (l *link) publishName(d *presence.Device) {
@@ -229,7 +257,7 @@ func (l *link) publishName(d *presence.Device) {
 		return
 	}
 	e.name = name
-	l.publish(l.s.topics.Name(d.ID), true, discovery.Name(d), nil)
+	l.publish(familyName, l.s.topics.Name(d.ID), true, discovery.Name(d), nil)
 }
 
 // publishConfig publishes the discovery message, or defers it when the last one
@@ -247,7 +275,7 @@ func (l *link) publishConfig(d *presence.Device, now time.Time) {
 		return
 	}
 	e.config, e.configAt = key, now
-	l.publish(l.s.topics.Config(d.ID), true, l.s.cfg.Discovery.Device(d), nil)
+	l.publish(familyConfig, l.s.topics.Config(d.ID), true, l.s.cfg.Discovery.Device(d), nil)
 }
 
 // ripe takes the first of queue if its time has come.
@@ -282,7 +310,7 @@ func (l *link) stepClear(now time.Time) bool {
 		if l.s.cfg.Announce {
 			l.inbound.expectEcho(id, now)
 			e.config, e.configAt = configKey{}, now
-			l.publish(l.s.topics.Config(id), true, nil, nil)
+			l.publish(familyConfig, l.s.topics.Config(id), true, nil, nil)
 		}
 		l.clearing = append(l.clearing, due{id, now.Add(settle)})
 		return true
@@ -295,10 +323,10 @@ func (l *link) stepClear(now time.Time) bool {
 		return true // it came back
 	}
 	delete(l.sent, id)
-	l.publish(l.s.topics.State(id), true, nil, nil)
-	l.publish(l.s.topics.Attributes(id), true, nil, nil)
-	l.publish(l.s.topics.Name(id), true, nil, nil)
-	l.publish(l.s.topics.LastSeen(id), true, nil, func() { l.s.cleared(id) })
+	l.publish(familyState, l.s.topics.State(id), true, nil, nil)
+	l.publish(familyAttributes, l.s.topics.Attributes(id), true, nil, nil)
+	l.publish(familyName, l.s.topics.Name(id), true, nil, nil)
+	l.publish(familyLastSeen, l.s.topics.LastSeen(id), true, nil, func() { l.s.cleared(id) })
 	return true
 }
 
@@ -340,5 +368,5 @@ func (l *link) publishLastSeen(d *presence.Device) {
 		return
 	}
 	e.lastSeen = d.LastSeen
-	l.publish(l.s.topics.LastSeen(d.ID), true, payload, nil)
+	l.publish(familyLastSeen, l.s.topics.LastSeen(d.ID), true, payload, nil)
 }
