@@ -20,7 +20,6 @@ import (
 	"porchlight/history"
 	"porchlight/mqtt"
 	"porchlight/presence"
-	"porchlight/web"
 )
 
 type runCmd struct{}
@@ -131,19 +130,13 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
-		Problems:      func() []string { return problems(store) },
+		Problems:      func() []string { return problems(store, session) },
 		BaselineDone:  func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:        log,
 	})
 	events.bridge, cmds.bridge = b, b
 
-	page, err := web.New(web.Config{
-		Listen: cfg.WebListen, Password: string(cfg.WebPassword), Version: version,
-		Source: &status{Bridge: b, store: store, session: session, lan: l}, Log: log,
-	})
-	if err != nil {
-		log.Warn("there is no page, no health check and no metrics", "err", err)
-	}
+	served := pages(cfg, &status{Bridge: b, store: store, session: session, lan: l}, log)
 
 	log.Info("Porchlight starts", "version", version, "interfaces", names, "broker", brokerName(cfg), "data", cfg.DataDir, "known_devices", len(records))
 	g, inner := errgroup.WithContext(ctx)
@@ -152,7 +145,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return l.run(inner) })
 	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return hangups(inner, environ, session, log) })
-	if page != nil {
+	for _, page := range served {
 		g.Go(func() error { return page.Run(inner) })
 	}
 	err = g.Wait()
@@ -166,14 +159,14 @@ type lateEar struct{ b **bridge.Bridge }
 func (e lateEar) Sight(s presence.Sighting) { (*e.b).Sight(s) }
 func (e lateEar) Sense(s presence.Sensing)  { (*e.b).Sense(s) }
 
-func problems(store *history.Store) (all []string) {
+func problems(store *history.Store, session *mqtt.Session) (all []string) {
 	if err := store.Fault(); err != nil {
 		all = append(all, err.Error())
 	}
 	if n := store.Lost(); n > 0 {
 		all = append(all, fmt.Sprintf("%d events were lost because the database could not be written", n))
 	}
-	return all
+	return append(all, session.Problems()...)
 }
 
 func brokerName(cfg config.Config) string {
