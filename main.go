@@ -108,6 +108,9 @@ func fail(a *app, err error) int {
 
 // config reads the settings; warnings go to stderr.
 func (a *app) config() (config.Config, error) {
+	if err := a.fromSupervisor(); err != nil {
+		return config.Config{}, err
+	}
 	cfg, warnings, err := config.Load(a.environ)
 	for _, w := range warnings {
 		_, _ = fmt.Fprintln(a.stderr, "porchlight:", w)
