@@ -130,7 +130,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
-		Problems:      func() []string { return problems(store, session) },
+		Problems:      func() []string { return append(appProblems(cfg), problems(store, session)...) },
 		BaselineDone:  func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:        log,
 	})
