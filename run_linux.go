@@ -20,6 +20,7 @@ import (
 	"porchlight/history"
 	"porchlight/mqtt"
 	"porchlight/presence"
+	"porchlight/systemd"
 )
 
 type runCmd struct{}
@@ -136,7 +137,12 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	})
 	events.bridge, cmds.bridge = b, b
 
-	served := pages(cfg, &status{Bridge: b, store: store, session: session, lan: l}, log)
+	all := &status{Bridge: b, store: store, session: session, lan: l}
+	served := pages(cfg, all, log)
+	service, err := systemd.New(systemd.Config{Ask: all.life, Log: log})
+	if err != nil {
+		return err
+	}
 
 	log.Info("Porchlight starts", "version", version, "interfaces", names, "broker", brokerName(cfg), "data", cfg.DataDir, "known_devices", len(records))
 	g, inner := errgroup.WithContext(ctx)
@@ -144,7 +150,8 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return session.Run(inner) })
 	g.Go(func() error { return l.run(inner) })
 	g.Go(func() error { return saveMemory(inner) })
-	g.Go(func() error { return hangups(inner, environ, session, log) })
+	g.Go(func() error { return service.Run(inner) })
+	g.Go(func() error { return hangups(inner, func() { reload(environ, session, log) }, service) })
 	for _, page := range served {
 		g.Go(func() error { return page.Run(inner) })
 	}
@@ -201,10 +208,8 @@ func sessionConfig(cfg config.Config, broker *mqtt.Broker, log *slog.Logger) mqt
 	return c
 }
 
-// hangups answers SIGHUP: the files with the broker's password are read again,
-// for the next connection. Certificates are read at each connection anyway, and
-// a process's environment cannot change.
-func hangups(ctx context.Context, environ []string, session *mqtt.Session, log *slog.Logger) error {
+// hangups answers SIGHUP.
+func hangups(ctx context.Context, reload func(), service *systemd.Service) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -213,13 +218,20 @@ func hangups(ctx context.Context, environ []string, session *mqtt.Session, log *
 		case <-ctx.Done():
 			return nil
 		case <-hup:
+			service.Reload(reload)
 		}
-		cfg, _, err := config.Load(environ)
-		if err != nil {
-			log.Error("reading the settings again: what was read before stays", "err", err)
-			continue
-		}
-		session.SetCredentials(cfg.MQTTUsername, string(cfg.MQTTPassword))
-		log.Info("read the broker's password again; the next connection uses it")
 	}
+}
+
+// reload reads the files with the broker's password again, for the next
+// connection. Certificates are read at each connection anyway, and a process's
+// environment cannot change.
+func reload(environ []string, session *mqtt.Session, log *slog.Logger) {
+	cfg, _, err := config.Load(environ)
+	if err != nil {
+		log.Error("reading the settings again: what was read before stays", "err", err)
+		return
+	}
+	session.SetCredentials(cfg.MQTTUsername, string(cfg.MQTTPassword))
+	log.Info("read the broker's password again; the next connection uses it")
 }
