@@ -68,12 +68,12 @@ func (f family) loss() string {
 	return "the topic stays empty"
 }
 
-// remedy is what to do about it.
-func (f family) remedy() string {
+// instead is what else to do about it than to allow it.
+func (f family) instead() string {
 	if f == familyConfig {
-		return "allow it in its access rules, or set PORCHLIGHT_HA_DISCOVERY=false"
+		return ", or set PORCHLIGHT_HA_DISCOVERY=false"
 	}
-	return "allow it in its access rules"
+	return ""
 }
 
 // lasting reports whether what others write there matters for as long as the

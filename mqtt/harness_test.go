@@ -139,6 +139,7 @@ type pipeBroker struct {
 	server *mochi.Server
 	mu     sync.Mutex
 	conns  []*stallable
+	dials  int
 	down   bool
 }
 
@@ -167,12 +168,20 @@ func (c *stallable) Close() error {
 }
 
 func newPipeBroker(t *testing.T) *pipeBroker {
+	return newPipeBrokerWith(t, nil)
+}
+
+// newPipeBrokerWith returns a broker whose access rules are door's; nil: our own.
+func newPipeBrokerWith(t *testing.T, door mochi.Hook) *pipeBroker {
 	c := mochi.NewDefaultServerCapabilities()
 	c.MaximumMessageExpiryInterval = 0
 	b := &pipeBroker{server: mochi.New(&mochi.Options{
 		Capabilities: c, Logger: slog.New(slog.DiscardHandler), SysTopicResendInterval: 1 << 20,
 	})}
-	for _, hook := range []mochi.Hook{newDoorman(BrokerConfig{}, b.server), &packetIDs{server: b.server}, &turnstile{}} {
+	if door == nil {
+		door = newDoorman(BrokerConfig{}, b.server)
+	}
+	for _, hook := range []mochi.Hook{door, &packetIDs{server: b.server}, &turnstile{}} {
 		if err := b.server.AddHook(hook, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -196,6 +205,7 @@ func (b *pipeBroker) dial(context.Context) (net.Conn, error) {
 	ours, pipe := net.Pipe()
 	theirs := &stallable{Conn: pipe, stalled: make(chan struct{}), closed: make(chan struct{})}
 	b.conns = append(b.conns, theirs)
+	b.dials++
 	go func() { _ = b.server.EstablishConnection("pipe", theirs) }()
 	return ours, nil
 }

@@ -34,6 +34,8 @@ func explain(err error, a *address, cfg *Config) string {
 	var timeout net.Error
 	var at forbidden
 	switch {
+	case errors.As(err, &at) && errors.Is(err, errSilent):
+		return "the broker did not acknowledge what Porchlight wrote to " + at.at.filter
 	case errors.As(err, &at):
 		return fmt.Sprintf("the broker ended the connection when Porchlight wanted to %s %s", at.at.do, at.at.filter)
 	case strings.Contains(err.Error(), "pingresp"): // the client has no name for this error

@@ -97,23 +97,23 @@ func (r *rules) readable(filter string) {
 // pass it on. certain: it lets us read there.
 func (r *rules) dropped(f family, certain bool) {
 	a := r.writing(f)
-	words := fmt.Sprintf("the broker does not let Porchlight write %s: %s; %s", a.filter, f.loss(), f.remedy())
+	words := fmt.Sprintf("the broker does not let Porchlight write %s: %s; allow it in its access rules", a.filter, f.loss())
 	if !certain {
-		words = fmt.Sprintf("what Porchlight writes to %s does not come back: the broker's access rules forbid to write it (then %s) or to read it; %s", a.filter, f.loss(), f.remedy())
+		words = fmt.Sprintf("the broker seems not to let Porchlight write %s, as nothing of it comes back: %s; allow to write and to read it in its access rules", a.filter, f.loss())
 	}
-	r.forbid(a, f.loss(), words)
+	r.forbid(a, f.loss(), words+f.instead())
 }
 
 // died notes that the connection ended at a, and that something is to be left
 // out if it was not the first time.
-func (r *rules) died(a access, loss, remedy string) {
+func (r *rules) died(a access, loss, instead string) {
 	r.mu.Lock()
 	r.deaths[a]++
 	out := r.deaths[a] == deathLimit
 	r.progress = r.progress || out
 	r.mu.Unlock()
 	if out {
-		r.forbid(a, loss, fmt.Sprintf("the broker does not let Porchlight %s %s, and ends the connection: %s; %s", a.do, a.filter, loss, remedy))
+		r.forbid(a, loss, fmt.Sprintf("the broker does not let Porchlight %s %s: %s; allow it in its access rules%s", a.do, a.filter, loss, instead))
 	}
 }
 

@@ -73,7 +73,7 @@ func (l *link) subscribeTo(ctx context.Context, subs ...subscription) error {
 	if err != nil {
 		if len(subs) == 1 && ctx.Err() == nil && endedByBroker(err) {
 			at := access{read, subs[0].filter}
-			r.died(at, subs[0].loss, "allow it in its access rules")
+			r.died(at, subs[0].loss, "")
 			return forbidden{err, at}
 		}
 		return err

@@ -131,6 +131,6 @@ func (l *link) blame(err error) error {
 		return err // the acknowledgement was on its way
 	}
 	at := l.s.rules.writing(a.family)
-	l.s.rules.died(at, a.family.loss(), a.family.remedy())
+	l.s.rules.died(at, a.family.loss(), a.family.instead())
 	return forbidden{err, at}
 }
