@@ -1,5 +1,6 @@
 # make run    build it and run it: embedded broker, no configuration
 # make test   all tests; installs through apt what they need
+# make test-nodered  the flows of nodered/ in a real Node-RED, which it gets from npm
 # make bench  the figures of the README
 # make check  format, vet, staticcheck, lint, tidy, builds for other machines
 .DEFAULT_GOAL := build
@@ -8,7 +9,7 @@
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build run test bench check deps
+.PHONY: build run test test-nodered bench check deps
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o porchlight .
@@ -18,6 +19,9 @@ run: build
 
 test: deps
 	scripts/test
+
+test-nodered: deps
+	scripts/nodered
 
 bench: deps
 	go build -o .cache/bench ./bench
