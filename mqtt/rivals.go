@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -43,7 +44,7 @@ func parseClaim(payload []byte) (c claim, ok bool) {
 		return claim{}, false
 	}
 	c.Run = presence.CleanText(c.Run, 64)
-	c.Host = presence.CleanText(c.Host, presence.MaxName)
+	c.Host = cmp.Or(presence.CleanText(c.Host, presence.MaxName), "an unknown machine")
 	return c, c.Run != "" || c.Ask
 }
 
@@ -104,7 +105,7 @@ func (r *rivals) hear(c claim, now time.Time) {
 	news := !slices.ContainsFunc(slices.Collect(maps.Values(r.known)), func(old *rival) bool { return old.host == c.Host })
 	r.known[c.Run] = &rival{c.Host, now}
 	if news {
-		r.log.Warn(r.words(c.Host), "since", c.Since)
+		r.log.Warn(r.words(c.Host), "started", c.Since)
 	}
 }
 
