@@ -1,6 +1,7 @@
 # make run    build it and run it: embedded broker, no configuration
 # make test   all tests; installs through apt what they need
 # make test-nodered  the flows of nodered/ in a real Node-RED, which it gets from npm
+# make app    the Home Assistant app, in dist/app
 # make bench  the figures of the README
 # make check  format, vet, staticcheck, lint, tidy, builds for other machines
 .DEFAULT_GOAL := build
@@ -9,13 +10,16 @@
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build run test test-nodered bench check deps
+.PHONY: build run app test test-nodered bench check deps
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o porchlight .
 
 run: build
 	scripts/run ./porchlight run
+
+app:
+	scripts/app $(VERSION) dist/app
 
 test: deps
 	scripts/test
