@@ -18,6 +18,10 @@ import (
 // arrive.
 const echoWithin = 30 * time.Second
 
+// maxBridge is how long, in bytes, the bridge's discovery message can be to be
+// ours.
+const maxBridge = 64 << 10
+
 // maxInbox is how many commands may wait for Commands.
 const maxInbox = 64
 
@@ -231,7 +235,7 @@ func (in *inbound) collectBridge(payload []byte, now time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.heardAt = now
-	if in.collecting && in.bridge == nil && discovery.Ours(payload) {
+	if in.collecting && in.bridge == nil && len(payload) <= maxBridge && discovery.Ours(payload) {
 		in.bridge = slices.Clone(payload)
 	}
 }
