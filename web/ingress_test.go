@@ -67,24 +67,29 @@ func (h *homeAssistant) dial(from string) (conn net.Conn, err error) {
 	return conn, err
 }
 
+type answer struct {
+	status         int
+	location, body string
+}
+
 // get asks as the Supervisor does, which hands over the browser's headers.
-func (h *homeAssistant) get(from, path string) (*http.Response, string, error) {
+func (h *homeAssistant) get(from, path string) (answer, error) {
 	conn, err := h.dial(from)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	defer conn.Close()
 	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: homeassistant.local:8123\r\nX-Ingress-Path: /api/hassio_ingress/ml8UFm2r6Zu\r\n"+
 		"X-Forwarded-For: 192.168.1.20, 172.30.32.1\r\nX-Remote-User-Name: anna\r\nConnection: close\r\n\r\n"); err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return resp, string(body), err
+	return answer{resp.StatusCode, resp.Header.Get("Location"), string(body)}, err
 }
 
 func TestIngress(t *testing.T) {
@@ -92,20 +97,19 @@ func TestIngress(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "2 of 4 devices home", "/style.css": "font", "/icon.svg": "<svg", "/healthz": "ok", "/livez": "ok", "/metrics": "porchlight_",
 	} {
-		resp, body, err := h.get("172.30.32.2", path)
-		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(body, want) {
-			t.Errorf("the Supervisor asks for %s and gets %v, %v: %.200s", path, resp, err, body)
+		a, err := h.get("172.30.32.2", path)
+		if err != nil || a.status != http.StatusOK || !strings.Contains(a.body, want) {
+			t.Errorf("the Supervisor asks for %s and gets %+v, %v", path, a, err)
 		}
 	}
 	for _, path := range []string{"//", "/./", "/style.css/", "/x"} { // nothing redirects: the path is not the browser's
-		if resp, _, err := h.get("172.30.32.2", path); err != nil || resp.StatusCode != http.StatusNotFound || resp.Header.Get("Location") != "" {
-			t.Errorf("%s: %v, %v", path, resp, err)
+		if a, err := h.get("172.30.32.2", path); err != nil || a.status != http.StatusNotFound || a.location != "" {
+			t.Errorf("%s: %+v, %v", path, a, err)
 		}
 	}
 	for _, from := range []string{"172.30.32.1", "172.30.33.5", "127.0.0.1"} {
-		resp, body, err := h.get(from, "/")
-		if err == nil {
-			t.Errorf("%s gets %v: %.200s", from, resp, body)
+		if a, err := h.get(from, "/"); err == nil {
+			t.Errorf("%s gets %+v", from, a)
 		}
 	}
 	if _, err := h.host.Dial(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", ingressPort)); err == nil {
@@ -123,8 +127,8 @@ func TestIngressIsNotHeldUp(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	if resp, _, err := h.get("172.30.32.2", "/"); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("the Supervisor gets %v, %v", resp, err)
+	if a, err := h.get("172.30.32.2", "/"); err != nil || a.status != http.StatusOK {
+		t.Errorf("the Supervisor gets %+v, %v", a, err)
 	}
 }
 
@@ -133,12 +137,12 @@ var links = regexp.MustCompile(`(?:href|src|action|url)="?([^" >]*)`)
 // TestLinksAreRelative follows what the page refers to below the path of an ingress.
 func TestLinksAreRelative(t *testing.T) {
 	h := newHomeAssistant(t, family(time.Now()))
-	_, body, err := h.get("172.30.32.2", "/")
+	page, err := h.get("172.30.32.2", "/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	base, _ := url.Parse("https://homeassistant.local/api/hassio_ingress/ml8UFm2r6Zu/")
-	found := links.FindAllStringSubmatch(body, -1)
+	found := links.FindAllStringSubmatch(page.body, -1)
 	if len(found) < 2 {
 		t.Fatalf("the page refers to %q", found)
 	}
@@ -152,8 +156,8 @@ func TestLinksAreRelative(t *testing.T) {
 			t.Errorf("%q leaves the ingress: %s", link[0], to)
 			continue
 		}
-		if resp, _, err := h.get("172.30.32.2", "/"+path); err != nil || resp.StatusCode != http.StatusOK {
-			t.Errorf("%q is not there: %v, %v", link[0], resp, err)
+		if a, err := h.get("172.30.32.2", "/"+path); err != nil || a.status != http.StatusOK {
+			t.Errorf("%q is not there: %+v, %v", link[0], a, err)
 		}
 	}
 }
