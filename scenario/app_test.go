@@ -124,6 +124,16 @@ func (h *homeAssistant) get(from string, port int, path string) (status int, bod
 	return resp.StatusCode, string(content), err
 }
 
+// answers returns nil when the Supervisor gets that status and a text with that
+// part for a path.
+func (h *homeAssistant) answers(path string, status int, part string) error {
+	got, body, err := h.get(supervisor, ingressPort, path)
+	if err == nil && (got != status || !strings.Contains(body, part)) {
+		err = fmt.Errorf("the Supervisor gets status %d for %s:\n%s", got, path, body)
+	}
+	return err
+}
+
 // As an app of Home Assistant, Porchlight takes all from the Supervisor, and its
 // page is for the ingress alone.
 func TestApp(t *testing.T) {
@@ -152,9 +162,8 @@ func TestApp(t *testing.T) {
 		t.Errorf("retained: %q", got)
 	}
 
-	status, body, err := h.get(supervisor, ingressPort, "/")
-	if err != nil || status != http.StatusOK || !strings.Contains(body, "2 of 2 devices home") || !strings.Contains(body, "phone") {
-		t.Errorf("the page in Home Assistant: %d, %v\n%s", status, err, body)
+	for _, text := range []string{"2 of 2 devices home", "phone"} {
+		h.lab.Must(h.answers("/", http.StatusOK, text))
 	}
 	for _, from := range []string{machine, otherApp} {
 		if status, body, err := h.get(from, ingressPort, "/"); err == nil {
@@ -171,10 +180,7 @@ func TestApp(t *testing.T) {
 
 	h.broker.Kill() // is no reason to start Porchlight again
 	eventually(t, "the broker to be missed", func() error {
-		if status, body, err := h.get(supervisor, ingressPort, "/healthz"); err != nil || status != http.StatusServiceUnavailable {
-			return fmt.Errorf("%d, %v: %s", status, err, body)
-		}
-		return nil
+		return h.answers("/healthz", http.StatusServiceUnavailable, "no broker")
 	})
 	if status, _, err := h.get(supervisor, watchdog, "/livez"); err != nil || status != http.StatusOK {
 		t.Errorf("the watchdog, without the broker: %d, %v", status, err)
@@ -201,11 +207,7 @@ func TestAppWithoutBroker(t *testing.T) {
 	h.sub.connect()
 	h.sub.awaitTopic(topics.Status(), "online")
 	eventually(t, "the page to say it", func() error {
-		status, body, err := h.get(supervisor, ingressPort, "/")
-		if err != nil || status != http.StatusOK || !strings.Contains(body, "install the app &#34;Mosquitto broker&#34;") {
-			return fmt.Errorf("%d, %v\n%s", status, err, body)
-		}
-		return nil
+		return h.answers("/", http.StatusOK, "install the app &#34;Mosquitto broker&#34;")
 	})
 	p.stop()
 }
