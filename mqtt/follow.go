@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"net"
 	"time"
 
@@ -135,30 +134,12 @@ func (w *following) subscribe(ctx context.Context, c *wire) error {
 	for _, filter := range w.filters {
 		filters[filter] = 1
 	}
-	answer := make(chan paho.Token, 1)
-	go func() { // the client may wait in it although the connection has ended
-		token := c.client.SubscribeMultiple(filters, nil)
-		token.WaitTimeout(dialTimeout)
-		answer <- token
-	}()
-	var token paho.Token
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.lost:
-		return c.lostErr
-	case token = <-answer:
+	refused, err := c.subscribeAll(ctx, filters)
+	if err != nil {
+		return err
 	}
-	select {
-	case <-token.Done():
-	default:
-		return errSilent
-	}
-	if err := token.Error(); err != nil {
-		return fmt.Errorf("subscribing: %w", err)
-	}
-	for filter, code := range token.(*paho.SubscribeToken).Result() {
-		if code >= 0x80 && !w.denied[filter] {
+	for filter := range refused {
+		if !w.denied[filter] {
 			w.denied[filter] = true
 			w.cfg.Log.Warn("the broker refuses a subscription: allow this user to read the topic", "topic", filter)
 		}

@@ -28,7 +28,7 @@ func (l *link) verify(ctx context.Context, ids []presence.ID) {
 	for _, id := range ids {
 		filters[l.s.topics.Config(id)] = 1
 	}
-	if _, err := l.await(ctx, filters); err != nil {
+	if _, err := l.subscribeAll(ctx, filters); err != nil {
 		l.fail(err)
 		return
 	}

@@ -124,7 +124,11 @@ func (s *Session) dial(ctx context.Context) (net.Conn, error) {
 	if s.cfg.Dial != nil {
 		return s.cfg.Dial(ctx)
 	}
-	return s.addr.dial(ctx, &s.cfg)
+	c, err := s.addr.dial(ctx, &s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return newStubbing(c), nil
 }
 
 // poke makes the writer look for work. It may be called on a nil link.

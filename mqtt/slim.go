@@ -21,9 +21,18 @@ type slim struct {
 	head   []byte // to be read before what follows
 	follow int    // bytes of the packet that are handed on
 	skip   int    // bytes of the packet that are not
+	stub   int    // how many bytes of a payload that is too long are left
 }
 
 func newSlim(c net.Conn) *slim { return &slim{Conn: c, r: bufio.NewReaderSize(c, 4<<10)} }
+
+// newStubbing leaves a byte of a payload that is too long, so that it is not
+// taken for an empty one.
+func newStubbing(c net.Conn) *slim {
+	s := newSlim(c)
+	s.stub = 1
+	return s
+}
 
 // Read implements io.Reader.
 func (s *slim) Read(p []byte) (int, error) {
@@ -76,6 +85,7 @@ func (s *slim) next() error {
 	if qos := first >> 1 & 3; qos > 0 {
 		keep += 2
 	}
+	keep += s.stub
 	if keep > length {
 		return errMalformed
 	}

@@ -1,11 +1,6 @@
 package mqtt
 
-import (
-	"context"
-	"fmt"
-
-	paho "github.com/eclipse/paho.mqtt.golang"
-)
+import "context"
 
 // subscription is a filter that we listen to.
 type subscription struct {
@@ -69,7 +64,7 @@ func (l *link) subscribeTo(ctx context.Context, subs ...subscription) error {
 	if len(filters) == 0 {
 		return nil
 	}
-	refused, err := l.await(ctx, filters)
+	refused, err := l.subscribeAll(ctx, filters)
 	if err != nil {
 		if len(subs) == 1 && ctx.Err() == nil && endedByBroker(err) {
 			at := access{read, subs[0].filter}
@@ -98,37 +93,4 @@ func (l *link) watch(filter string) {
 			l.trials[f].watched = true
 		}
 	}
-}
-
-// await subscribes to filters and waits for the broker's answer.
-func (l *link) await(ctx context.Context, filters map[string]byte) (refused map[string]bool, err error) {
-	answer := make(chan *paho.SubscribeToken, 1)
-	l.s.writers.Go(func() { // the client may wait in it although the connection has ended
-		token := l.client.SubscribeMultiple(filters, nil).(*paho.SubscribeToken)
-		token.WaitTimeout(dialTimeout)
-		answer <- token
-	})
-	var token *paho.SubscribeToken
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-l.lost:
-		return nil, l.lostErr
-	case token = <-answer:
-	}
-	select {
-	case <-token.Done():
-	default:
-		return nil, errSilent
-	}
-	if err := token.Error(); err != nil {
-		return nil, fmt.Errorf("subscribing: %w", err)
-	}
-	refused = make(map[string]bool)
-	for filter, code := range token.Result() {
-		if code >= 0x80 {
-			refused[filter] = true
-		}
-	}
-	return refused, nil
 }

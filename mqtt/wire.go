@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"sync"
@@ -80,6 +81,40 @@ func (w *wire) connect(ctx context.Context) error {
 		return unanswered{err, w.conn.Load() != nil}
 	}
 	return nil
+}
+
+// subscribeAll subscribes to filters and waits for the broker's answer. It
+// returns the filters that the broker refuses.
+func (w *wire) subscribeAll(ctx context.Context, filters map[string]byte) (refused map[string]bool, err error) {
+	answer := make(chan *paho.SubscribeToken, 1)
+	go func() { // the client may wait in it although the connection has ended
+		token := w.client.SubscribeMultiple(filters, nil).(*paho.SubscribeToken)
+		token.WaitTimeout(dialTimeout)
+		answer <- token
+	}()
+	var token *paho.SubscribeToken
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-w.lost:
+		return nil, w.lostErr
+	case token = <-answer:
+	}
+	select {
+	case <-token.Done():
+	default:
+		return nil, errSilent
+	}
+	if err := token.Error(); err != nil {
+		return nil, fmt.Errorf("subscribing: %w", err)
+	}
+	refused = make(map[string]bool)
+	for filter, code := range token.Result() {
+		if code >= 0x80 {
+			refused[filter] = true
+		}
+	}
+	return refused, nil
 }
 
 // unanswered is a connection that failed before a CONNACK came.
