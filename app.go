@@ -4,7 +4,6 @@ import (
 	"fmt"
 	_ "time/tzdata" // an app's image has no time zones of its own, but its log is read in local time
 
-	"porchlight/config"
 	"porchlight/supervisor"
 )
 
@@ -22,13 +21,4 @@ func (a *app) fromSupervisor() error {
 	}
 	a.environ = environ
 	return nil
-}
-
-// appProblems is what a user sees on the page in Home Assistant when the app
-// found no broker there.
-func appProblems(cfg config.Config) []string {
-	if len(cfg.IngressPorts) == 0 || cfg.MQTTURL != nil {
-		return nil
-	}
-	return []string{`Home Assistant has no MQTT broker, so it does not hear of this: install the app "Mosquitto broker" and restart Porchlight`}
 }

@@ -27,11 +27,17 @@ type runCmd struct{}
 
 // Run is the main job.
 func (runCmd) Run(a *app) error {
-	cfg, err := a.config()
-	if err != nil {
-		return err
+	for {
+		cfg, err := a.config()
+		if err != nil {
+			return err
+		}
+		err = serve(a.ctx, cfg, a.environ, cfg.Logger(a.stderr))
+		if !errors.Is(err, errOtherBroker) {
+			return err
+		}
+		a.environ = os.Environ() // and so the Supervisor is asked again
 	}
-	return serve(a.ctx, cfg, a.environ, cfg.Logger(a.stderr))
 }
 
 const baselineDone = "baseline_done"
@@ -152,6 +158,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return service.Run(inner) })
 	g.Go(func() error { return hangups(inner, func() { reload(environ, session, log) }, service) })
+	g.Go(func() error { return watchBroker(inner, cfg, session, log) })
 	for _, page := range served {
 		g.Go(func() error { return page.Run(inner) })
 	}

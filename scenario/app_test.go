@@ -124,6 +124,20 @@ func (h *homeAssistant) get(from string, port int, path string) (status int, bod
 	return resp.StatusCode, string(content), err
 }
 
+// mosquitto installs the broker, and returns what it tells the Supervisor.
+func (h *homeAssistant) mosquitto() supervisortest.Service {
+	h.t.Helper()
+	passwords := filepath.Join(h.t.TempDir(), "passwords")
+	h.lab.Must(os.WriteFile(passwords, []byte(mosquittoPassword), 0o600))
+	h.withBroker("allow_anonymous false\npassword_file " + passwords + "\n")
+	delete(h.env, "MQTT_URL") // is for the Supervisor to say
+	h.sub.user = url.UserPassword("porchlight", "s3cret")
+	return supervisortest.Service{
+		App: "core_mosquitto", Host: "core-mosquitto", Port: int(netip.MustParseAddrPort(h.broker.Addr()).Port()),
+		Username: "porchlight", Password: "s3cret", Protocol: "3.1.1",
+	}
+}
+
 // answers returns nil when the Supervisor gets that status and a text with that
 // part for a path.
 func (h *homeAssistant) answers(path string, status int, part string) error {
@@ -139,16 +153,9 @@ func (h *homeAssistant) answers(path string, status int, part string) error {
 func TestApp(t *testing.T) {
 	t.Parallel()
 	h := newHomeAssistant(t, nil)
-	passwords := filepath.Join(t.TempDir(), "passwords")
-	h.lab.Must(os.WriteFile(passwords, []byte(mosquittoPassword), 0o600))
-	h.withBroker("allow_anonymous false\npassword_file " + passwords + "\n")
-	delete(h.env, "MQTT_URL")
-	h.sub.user = url.UserPassword("porchlight", "s3cret")
+	mosquitto := h.mosquitto()
 	h.sub.connect()
-	address := netip.MustParseAddrPort(h.broker.Addr())
-	h.serve(&supervisortest.Supervisor{MQTT: &supervisortest.Service{
-		App: "core_mosquitto", Host: "core-mosquitto", Port: int(address.Port()), Username: "porchlight", Password: "s3cret", Protocol: "3.1.1",
-	}})
+	h.serve(&supervisortest.Supervisor{MQTT: &mosquitto})
 
 	p := h.app()
 	if e, ok := h.sub.next(patience); !ok || e.Type != presence.Baseline {
@@ -189,16 +196,18 @@ func TestApp(t *testing.T) {
 }
 
 // Without a broker in Home Assistant, the log and the page say what to install,
-// and a broker of its own runs meanwhile. A Supervisor that starts is waited for.
+// and a broker of its own runs meanwhile. The one that is installed then is
+// found, and so is another password. A Supervisor that starts is waited for.
 func TestAppWithoutBroker(t *testing.T) {
 	t.Parallel()
 	h := newHomeAssistant(t, nil)
-	h.serve(&supervisortest.Supervisor{Faults: func(n int, w http.ResponseWriter, _ *http.Request) bool {
+	s := &supervisortest.Supervisor{Faults: func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		if n == 0 {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 		return n == 0
-	}})
+	}}
+	h.serve(s)
 	h.sub = newSubscriber(t, h.obs.Host, "127.0.0.1:18830")
 	p := h.app()
 	p.says(`porchlight: waiting for the Supervisor: `)
@@ -206,9 +215,24 @@ func TestAppWithoutBroker(t *testing.T) {
 	eventually(t, "the broker of its own", func() error { return h.sub.try() })
 	h.sub.connect()
 	h.sub.awaitTopic(topics.Status(), "online")
-	eventually(t, "the page to say it", func() error {
-		return h.answers("/", http.StatusOK, "install the app &#34;Mosquitto broker&#34;")
-	})
+	const advice = "install the app &#34;Mosquitto broker&#34;"
+	eventually(t, "the page to say it", func() error { return h.answers("/", http.StatusOK, advice) })
+
+	mosquitto := h.mosquitto()
+	mosquitto.Password = "outdated"
+	s.Register(mosquitto)
+	p.says("the broker refuses")
+	mosquitto.Password = "s3cret"
+	s.Register(mosquitto)
+	h.sub.connect()
+	h.sub.awaitTopic(topics.Status(), "online")
+	eventually(t, "all to be well", func() error { return h.answers("/healthz", http.StatusOK, "ok") })
+	if h.answers("/", http.StatusOK, advice) == nil {
+		t.Error("the page still wants a broker")
+	}
+	if _, err := h.obs.Dial(t.Context(), "tcp", "127.0.0.1:18830"); err == nil {
+		t.Error("its own broker still runs")
+	}
 	p.stop()
 }
 

@@ -93,8 +93,8 @@ func brokerSettings(ctx context.Context, c *client, chosen map[string]string, sa
 		if listen == "" {
 			listen = ownBroker
 		}
-		say(fmt.Sprintf("Home Assistant has no MQTT broker (%s): install the app \"Mosquitto broker\", or set the option mqtt_url, and restart Porchlight; "+
-			"until then it runs a broker of its own on %s", refused.message, listen))
+		say(fmt.Sprintf("Home Assistant has no MQTT broker (%s): install the app \"Mosquitto broker\", or set the option mqtt_url; "+
+			"until then Porchlight runs a broker of its own on %s", refused.message, listen))
 		return []string{prefix + "BROKER_LISTEN=" + listen}, nil
 	}
 	if err != nil {

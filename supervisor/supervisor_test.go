@@ -151,8 +151,8 @@ func TestSettings(t *testing.T) {
 			change: func(s *supervisortest.Supervisor) { s.MQTT = nil },
 			want:   map[string]string{"BROKER_LISTEN": "127.0.0.1:18830", "INGRESS_PORTS": ports},
 			asked:  []string{"/services/mqtt", "/addons/self/info"},
-			said: []string{`Home Assistant has no MQTT broker (Service not enabled): install the app "Mosquitto broker", or set the option mqtt_url, and restart Porchlight; ` +
-				`until then it runs a broker of its own on 127.0.0.1:18830`},
+			said: []string{`Home Assistant has no MQTT broker (Service not enabled): install the app "Mosquitto broker", or set the option mqtt_url; ` +
+				`until then Porchlight runs a broker of its own on 127.0.0.1:18830`},
 		},
 		{
 			name: "no ingress", options: `{"mqtt_url":"mqtt://broker.lan"}`,

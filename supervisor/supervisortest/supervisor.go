@@ -29,7 +29,7 @@ type Service struct {
 // Supervisor is an http.Handler. Set its fields before the first request.
 type Supervisor struct {
 	Token       string
-	MQTT        *Service // nil: no app is a broker
+	MQTT        *Service // nil: no app is a broker; see Register
 	IngressPort any      // an int; nil where ingress is off
 	// Faults answers in the Supervisor's place when it returns true. n is how
 	// many requests there were before.
@@ -46,11 +46,19 @@ func (s *Supervisor) Asked() []string {
 	return slices.Clone(s.asked)
 }
 
+// Register makes an app the broker, as when it is started for the first time.
+func (s *Supervisor) Register(service Service) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.MQTT = &service
+}
+
 // ServeHTTP implements http.Handler.
 func (s *Supervisor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	n := len(s.asked)
 	s.asked = append(s.asked, r.URL.Path)
+	broker := s.MQTT
 	s.mu.Unlock()
 	if s.Faults != nil && s.Faults(n, w, r) {
 		return
@@ -62,8 +70,8 @@ func (s *Supervisor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "403: Forbidden", http.StatusForbidden)
 	case r.Method != http.MethodGet:
 		http.Error(w, "405: Method Not Allowed", http.StatusMethodNotAllowed)
-	case r.URL.Path == "/services/mqtt" && s.MQTT != nil:
-		OK(w, s.MQTT)
+	case r.URL.Path == "/services/mqtt" && broker != nil:
+		OK(w, broker)
 	case r.URL.Path == "/services/mqtt":
 		Refuse(w, "Service not enabled")
 	case r.URL.Path == "/addons/self/info":
