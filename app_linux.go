@@ -14,7 +14,7 @@ import (
 
 // errOtherBroker ends serve when Home Assistant has another broker than the one
 // in use, or another password for it.
-var errOtherBroker = errors.New("Home Assistant has another MQTT broker now")
+var errOtherBroker = errors.New("another MQTT broker is in Home Assistant now")
 
 // askEvery is how often the Supervisor is asked for the broker while there is no
 // connection to Home Assistant's. The installation of one tells nobody.

@@ -29,14 +29,16 @@ type runCmd struct{}
 func (runCmd) Run(a *app) error {
 	for {
 		cfg, err := a.config()
-		if err != nil {
+		if err == nil {
+			err = serve(a.ctx, cfg, a.environ, cfg.Logger(a.stderr))
+		}
+		switch {
+		case a.ctx.Err() != nil && (errors.Is(err, errOtherBroker) || errors.Is(err, context.Canceled)):
+			return nil // was stopped while it waited for the Supervisor, or just then
+		case !errors.Is(err, errOtherBroker):
 			return err
 		}
-		err = serve(a.ctx, cfg, a.environ, cfg.Logger(a.stderr))
-		if !errors.Is(err, errOtherBroker) {
-			return err
-		}
-		a.environ = os.Environ() // and so the Supervisor is asked again
+		a.environ = os.Environ() // so that the Supervisor is asked again
 	}
 }
 

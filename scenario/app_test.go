@@ -236,6 +236,19 @@ func TestAppWithoutBroker(t *testing.T) {
 	p.stop()
 }
 
+// Who is stopped while the Supervisor is waited for has ended well.
+func TestAppStopsWhileItWaits(t *testing.T) {
+	t.Parallel()
+	h := newHomeAssistant(t, nil)
+	h.serve(&supervisortest.Supervisor{Faults: func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	}})
+	p := h.app()
+	p.says("waiting for the Supervisor")
+	p.stop()
+}
+
 // What is wrong with the Supervisor or with an option ends the start, a line each.
 func TestAppThatCannotStart(t *testing.T) {
 	t.Parallel()
