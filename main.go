@@ -35,6 +35,7 @@ var errSaid = errors.New("already said")
 
 type cli struct {
 	systemCommands
+	Listen  listenCmd  `cmd:"" help:"Follow a broker from any machine and print events as they come, with --desktop also as notifications."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -328,6 +328,7 @@ func TestDataDir(t *testing.T) {
 		"user":              {map[string]string{"HOME": "/home/a"}, false, "/home/a/.local/state/porchlight"},
 		"user with XDG":     {map[string]string{"HOME": "/home/a", "XDG_STATE_HOME": "/state"}, false, "/state/porchlight"},
 		"user, XDG invalid": {map[string]string{"HOME": "/home/a", "XDG_STATE_HOME": "state"}, false, "/home/a/.local/state/porchlight"},
+		"Windows":           {map[string]string{"LOCALAPPDATA": "/Users/a/AppData/Local"}, false, "/Users/a/AppData/Local/porchlight"},
 		"user without home": {nil, false, ""},
 	}
 	for name, test := range tests {

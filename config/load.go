@@ -136,7 +136,8 @@ func oneOf(value, list string) bool {
 }
 
 // dataDir is where the database goes by default: for a user, where the XDG
-// Base Directory Specification puts state. It is empty when that is unknown.
+// Base Directory Specification puts state, or where Windows does. It is empty
+// when that is unknown.
 func dataDir(vars map[string]string, root bool) string {
 	const name = "porchlight"
 	switch state, home := vars["XDG_STATE_HOME"], vars["HOME"]; {
@@ -146,6 +147,8 @@ func dataDir(vars map[string]string, root bool) string {
 		return filepath.Join(state, name)
 	case home != "":
 		return filepath.Join(home, ".local/state", name)
+	case vars["LOCALAPPDATA"] != "": // Windows
+		return filepath.Join(vars["LOCALAPPDATA"], name)
 	}
 	return ""
 }
