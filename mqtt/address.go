@@ -27,11 +27,8 @@ type address struct {
 	username, password string
 }
 
-var schemes = map[string]struct{ scheme, port string }{
-	"mqtt": {"mqtt", "1883"}, "tcp": {"mqtt", "1883"},
-	"mqtts": {"mqtts", "8883"}, "ssl": {"mqtts", "8883"}, "tls": {"mqtts", "8883"},
-	"ws": {"ws", "80"}, "wss": {"wss", "443"},
-}
+// ports are the usual ones, by scheme.
+var ports = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
 
 // parseAddress takes the broker's address and credentials from c. Its errors do
 // not repeat the URL, which may hold a password.
@@ -40,16 +37,16 @@ func parseAddress(c *Config) (address, error) {
 	if err != nil {
 		return address{}, errors.New("PORCHLIGHT_MQTT_URL is not a URL: want one such as mqtt://192.168.1.10:1883 (in a user or password, write %40 for @, %2F for /, %3A for : and so on)")
 	}
-	known, ok := schemes[strings.ToLower(u.Scheme)]
+	port, ok := ports[u.Scheme]
 	if !ok {
 		return address{}, fmt.Errorf("PORCHLIGHT_MQTT_URL has scheme %q: want mqtt, mqtts, ws or wss, such as mqtt://192.168.1.10:1883", u.Scheme)
 	}
 	if u.Hostname() == "" {
 		return address{}, errors.New("PORCHLIGHT_MQTT_URL names no host: want one such as mqtt://192.168.1.10:1883")
 	}
-	a := address{scheme: known.scheme, host: u.Hostname(), port: u.Port(), path: u.EscapedPath()}
+	a := address{scheme: u.Scheme, host: u.Hostname(), port: u.Port(), path: u.EscapedPath()}
 	if a.port == "" {
-		a.port = known.port
+		a.port = port
 	}
 	if a.web() && a.path == "" {
 		a.path = "/mqtt" // what brokers that look at the path expect

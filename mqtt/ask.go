@@ -20,11 +20,11 @@ type Instance struct {
 }
 
 // Ask connects to the broker of cfg, asks which Porchlights with the prefix and
-// node of cfg are there, and says goodbye. It takes two seconds. An error is
-// about the connection.
+// node of cfg are there, and says goodbye. It takes two seconds. The error is a
+// Refusal.
 func Ask(ctx context.Context, cfg Config) ([]Instance, error) {
 	if err := cfg.check(); err != nil {
-		return nil, err
+		return nil, Refusal{Why: err.Error()}
 	}
 	a, _ := parseAddress(&cfg) // checked above
 	topic := cfg.Discovery.Instance()
@@ -43,10 +43,10 @@ func Ask(ctx context.Context, cfg Config) ([]Instance, error) {
 		}))
 	defer w.hangUp()
 	if err := w.connect(ctx); err != nil {
-		return nil, err
+		return nil, explain(err, &a, &cfg)
 	}
 	if _, err := w.subscribeAll(ctx, map[string]byte{topic: 0}); err != nil {
-		return nil, err
+		return nil, explain(err, &a, &cfg)
 	}
 	w.client.Publish(topic, 0, false, claim{Ask: true}.payload())
 	found := make(map[string]Instance)

@@ -13,9 +13,9 @@ import (
 func TestAddress(t *testing.T) {
 	for raw, want := range map[string]address{
 		"mqtt://broker":                    {scheme: "mqtt", host: "broker", port: "1883"},
-		"tcp://10.0.0.1:1884":              {scheme: "mqtt", host: "10.0.0.1", port: "1884"},
+		"mqtt://10.0.0.1:1884":             {scheme: "mqtt", host: "10.0.0.1", port: "1884"},
 		"MQTTS://broker/":                  {scheme: "mqtts", host: "broker", port: "8883", path: "/"},
-		"ssl://[fe80::1]":                  {scheme: "mqtts", host: "fe80::1", port: "8883"},
+		"mqtts://[fe80::1]":                {scheme: "mqtts", host: "fe80::1", port: "8883"},
 		"ws://broker":                      {scheme: "ws", host: "broker", port: "80", path: "/mqtt"},
 		"wss://broker/a/b":                 {scheme: "wss", host: "broker", port: "443", path: "/a/b"},
 		"mqtt://anna:hunter2@broker":       {scheme: "mqtt", host: "broker", port: "1883", username: "anna", password: "hunter2"},

@@ -64,7 +64,7 @@ func Follow(ctx context.Context, cfg Config, filters []string, f Follower) error
 		case lasted > 0:
 			reasons.brief++
 		}
-		reasons.report(explain(err, &w.addr, &cfg))
+		reasons.report(explain(err, &w.addr, &cfg).Error())
 		sleep(ctx, defaultBackoff.delay(tries))
 	}
 	return nil

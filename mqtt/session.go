@@ -232,7 +232,7 @@ func (s *Session) Run(ctx context.Context) error {
 		if !errors.As(err, new(forbidden)) {
 			s.rules.again()
 		}
-		why := s.explain(err)
+		why := explain(err, &s.addr, &s.cfg).Error()
 		if lasted > 0 && lasted <= steady && endedByBroker(err) && !s.rules.takeProgress() {
 			reasons.brief++
 			if reasons.brief >= briefLimit {
