@@ -221,7 +221,7 @@ func TestAppWithoutBroker(t *testing.T) {
 	mosquitto := h.mosquitto()
 	mosquitto.Password = "outdated"
 	s.Register(mosquitto)
-	p.says("the broker refuses")
+	p.says("PORCHLIGHT_MQTT_PASSWORD")
 	mosquitto.Password = "s3cret"
 	s.Register(mosquitto)
 	h.sub.connect()
