@@ -235,7 +235,7 @@ func TestFaultsOfTheSupervisor(t *testing.T) {
 		{"half", faulty(200, `{"result":"ok","data":{"host":"core-mosqui`), asking + "the answer to /services/mqtt is not one of the Supervisor"},
 		{"more than the answer", faulty(200, `{"result":"ok","data":{}}{}`), asking + "the answer to /services/mqtt is not one of the Supervisor"},
 		{"elsewhere", func(_ int, w http.ResponseWriter, r *http.Request) bool {
-			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
 			return true
 		}, asking + "the answer to /services/mqtt has status 302, which the Supervisor does not give"},
 		{"not found", faulty(404, "404: Not Found"), asking + "the answer to /services/mqtt has status 404, which the Supervisor does not give"},
