@@ -1,10 +1,8 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
@@ -12,15 +10,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"porchlight/config"
 	"porchlight/mqtt"
+	"porchlight/presence"
 )
 
 const password = "correct horse"
@@ -75,6 +74,17 @@ func answer(b ...byte) func(net.Conn) {
 	}
 }
 
+// brokerSettings are the default ones but for what is given.
+func brokerSettings(t *testing.T, u *url.URL, user, password, ca string) config.Config {
+	t.Helper()
+	cfg, _, err := config.Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.MQTTURL, cfg.MQTTUsername, cfg.MQTTPassword, cfg.MQTTCAFile = u, user, config.Secret(password), ca
+	return cfg
+}
+
 func TestCheckBroker(t *testing.T) {
 	real := embedded(t)
 	hold := make(chan struct{})
@@ -112,15 +122,14 @@ func TestCheckBroker(t *testing.T) {
 		{"unavailable", "mqtt://" + peer(t, answer(0x20, 2, 0, 3)), "", "", "", Fail, "not available", "log"},
 		{"id refused", "mqtt://" + peer(t, answer(0x20, 2, 0, 2)), "", "", "", Fail, "client id", "begin with porchlight"},
 		{"old broker", "mqtt://" + peer(t, answer(0x20, 2, 0, 1)), "", "", "", Fail, "3.1.1", "3.1.1"},
-		{"no code", "mqtt://" + peer(t, answer(0x20, 2, 0, 77)), "", "", "", Fail, "code 77", "log"},
-		{"a web server", "mqtt://" + webAt, "", "", "", Fail, "not in MQTT", "port"},
+		{"a web server", "mqtt://" + webAt, "", "", "", Fail, "does not speak MQTT", "port"},
 		{"nothing there", "mqtt://127.0.0.1:1", "", "", "", Fail, "nothing listens", "Start the broker"},
-		{"closes", "mqtt://" + closed, "", "", "", Fail, "closes the connection", "mqtts://"},
-		{"says nothing", "mqtt://" + silent, "", "", "", Fail, "no answer", "firewall"},
+		{"closes", "mqtt://" + closed, "", "", "", Fail, "closed the connection", "mqtts://"},
+		{"says nothing", "mqtt://" + silent, "", "", "", Fail, "does not answer", "firewall"},
 		{"unknown authority", "mqtts://" + secureAt, "", "", "", Fail, "not known here", "PORCHLIGHT_MQTT_CA_FILE"},
-		{"known authority, no MQTT", "mqtts://" + secureAt, "", "", ca, Fail, "not in MQTT", "8883"},
-		{"wants a client certificate", strings.Replace(strict.URL, "https", "mqtts", 1), "", "", ca, Fail, "it ends the TLS handshake (tls: certificate required)", "PORCHLIGHT_MQTT_CERT_FILE"},
-		{"bad authority file", "mqtts://" + secureAt, "", "", noCA, Fail, "holds no certificate", "PORCHLIGHT_MQTT_CA_FILE"},
+		{"known authority, no MQTT", "mqtts://" + secureAt, "", "", ca, Fail, "does not speak MQTT", "8883"},
+		{"wants a client certificate", strings.Replace(strict.URL, "https", "mqtts", 1), "", "", ca, Fail, "the broker ends the TLS handshake (tls: certificate required)", "PORCHLIGHT_MQTT_CERT_FILE"},
+		{"bad authority file", "mqtts://" + secureAt, "", "", noCA, Fail, "PORCHLIGHT_MQTT_CA_FILE", "Correct the setting."},
 		{"no TLS", "mqtts://" + peer(t, answer([]byte("HTTP/1.0 400 Bad Request\r\n\r\n")...)), "", "", "", Fail, "no TLS on this port", "mqtt://"},
 		{"no WebSocket", "ws://" + webAt, "", "", "", Fail, "no MQTT over WebSocket", "path"},
 	} {
@@ -135,7 +144,7 @@ func TestCheckBroker(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			f := checkBroker(ctx, config.Config{MQTTURL: u, MQTTUsername: test.user, MQTTPassword: config.Secret(test.password), MQTTCAFile: test.ca})
+			f := checkBroker(ctx, brokerSettings(t, u, test.user, test.password, test.ca), false)[0]
 			if f.Level != test.level || !strings.Contains(f.Text, test.text) || !strings.Contains(f.Remedy, test.remedy) {
 				t.Errorf("got %+v, want %s with %q and remedy %q", f, test.level, test.text, test.remedy)
 			}
@@ -146,37 +155,110 @@ func TestCheckBroker(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
+// One that runs here is no other; all else that uses the node is.
+func TestCheckOthers(t *testing.T) {
+	since := time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local)
+	here, pi := mqtt.Instance{Host: "nas", Since: since}, mqtt.Instance{Host: "pi", Since: since}
 	for _, test := range []struct {
-		err  error
-		want string
+		name  string
+		there []mqtt.Instance
+		held  bool
+		want  []string // places
 	}{
-		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "broker"}, "its certificate is not for broker"},
-		{x509.CertificateInvalidError{Reason: x509.Expired}, "its certificate has expired or is not valid yet"},
-		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, "its certificate is not valid"},
-		{&net.DNSError{Name: "broker", IsNotFound: true}, "the name broker is not known"},
-		{&net.DNSError{Name: "broker", IsTimeout: true}, "the name server gives no answer for broker"},
-		{os.NewSyscallError("connect", syscall.EHOSTUNREACH), "the host cannot be reached"},
-		{os.ErrInvalid, "dialling: invalid argument"},
+		{"nobody", nil, false, nil},
+		{"we", []mqtt.Instance{here}, true, nil},
+		{"somebody here, with another database", []mqtt.Instance{here}, false, []string{"this machine"}},
+		{"two here", []mqtt.Instance{here, here}, true, []string{"this machine"}},
+		{"we and another", []mqtt.Instance{pi, here}, true, []string{"pi"}},
+		{"another, and we do not run", []mqtt.Instance{pi}, false, []string{"pi"}},
 	} {
-		why, remedy := explain(fmt.Errorf("dialling: %w", test.err), "broker")
-		if !strings.HasPrefix(why, test.want) || remedy == "" {
-			t.Errorf("%v: got %q, %q; want %q", test.err, why, remedy, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			var want []Finding
+			for _, where := range test.want {
+				want = append(want, Finding{
+					"broker", Warn, "Another Porchlight (on " + where + ", since 2026-05-01 12:00:00) uses PORCHLIGHT_NODE \"attic\" on this broker: they overwrite each other's devices.",
+					"Set PORCHLIGHT_NODE to another name on one of them.",
+				})
+			}
+			if diff := cmp.Diff(want, checkOthers(test.there, test.held, "nas", "attic")); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
-func FuzzReadConnack(f *testing.F) {
-	f.Add([]byte{0x20, 2, 0, 0})
-	f.Add([]byte("HTTP/1.1 400"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r := bytes.NewReader(b)
-		code, err := readConnack(r)
-		if err == nil && (len(b) < 4 || code != b[3]) {
-			t.Errorf("%x gives code %d", b, code)
+// A Porchlight that runs answers the question who is there.
+func TestAnotherPorchlight(t *testing.T) {
+	u := &url.URL{Scheme: "mqtt", Host: embedded(t)}
+	cfg := brokerSettings(t, u, "porch", password, "")
+	session := brokerConfig(cfg)
+	session.Host, session.HAStatusTopic = "pi", "homeassistant/status"
+	s, err := mqtt.New(session, noEvents{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if connected, _ := s.Status(); connected {
+			break
 		}
-		if read := len(b) - r.Len(); read > 4 {
-			t.Errorf("%d bytes were read", read)
-		}
-	})
+	}
+	found := checkBroker(t.Context(), cfg, false)
+	if len(found) != 2 || found[0].Level != OK || !strings.Contains(found[1].Text, "Another Porchlight (on pi, since ") {
+		t.Errorf("found %+v", found)
+	}
+	if p := s.Problems(); len(p) > 0 {
+		t.Errorf("the doctor was taken for another Porchlight: %q", p)
+	}
+	cfg.Node = "attic"
+	if found := checkBroker(t.Context(), cfg, false); len(found) != 1 {
+		t.Errorf("with another node: %+v", found)
+	}
+}
+
+// noEvents is an event log in which nothing happens.
+type noEvents struct{}
+
+func (noEvents) After(context.Context, int64, int) ([]presence.Event, error) { return nil, nil }
+func (noEvents) Changed() <-chan struct{}                                    { return nil }
+func (noEvents) Cursor(context.Context, string) (int64, error)               { return 0, nil }
+func (noEvents) SetCursor(string, int64)                                     {}
+
+func TestCheckRunning(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		status int
+		said   string
+		want   []Finding
+	}{
+		{"well", 200, "ok\n", []Finding{{"running", OK, "The Porchlight that runs says that it is well.", ""}}},
+		{
+			"not well", 503, "the broker does not let Porchlight write x: y; allow it\n\x1b[31m",
+			[]Finding{{"running", Warn, "The Porchlight that runs says: the broker does not let Porchlight write x: y; allow it [31m.", "Do what it says; its log and its page may say more."}},
+		},
+		{"something else listens there", 404, "not found", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var auth string
+			page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, auth, _ = r.BasicAuth()
+				w.WriteHeader(test.status)
+				fmt.Fprint(w, test.said)
+			}))
+			defer page.Close()
+			got := checkRunning(t.Context(), strings.TrimPrefix(page.URL, "http://"), password)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if auth != password {
+				t.Errorf("password %q", auth)
+			}
+		})
+	}
+	if got := checkRunning(t.Context(), "127.0.0.1:1", ""); got != nil {
+		t.Errorf("nobody listens: %+v", got)
+	}
 }

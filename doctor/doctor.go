@@ -2,9 +2,10 @@
 // and what to do about it.
 //
 // Each check is a function of values that were read before, so that it can be
-// tried on what other machines look like. It changes nothing on the machine and
-// publishes nothing; the only things that it sends are a few ARP requests and,
-// to the configured broker, one CONNECT. It is for Linux.
+// tried on what other machines look like. It changes nothing on the machine; the
+// only things that it sends are a few ARP requests, to the configured broker the
+// question which Porchlights are there, and to one that runs here the question
+// how it is. It is for Linux.
 package doctor
 
 import (
@@ -77,9 +78,12 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	if cfg.MQTTURL == nil {
 		tell(checkEmbedded(cfg.BrokerListen, listenOn(ctx, cfg.BrokerListen), held))
 	} else {
-		tell(checkBroker(ctx, cfg))
+		tell(checkBroker(ctx, cfg, held)...)
 	}
 	tell(checkWeb(cfg.WebListen, listenOn(ctx, cfg.WebListen), held))
+	if held {
+		tell(checkRunning(ctx, cfg.WebListen, string(cfg.WebPassword))...)
+	}
 	tell(checkClock(time.Now(), readClock()))
 	return good
 }

@@ -24,7 +24,7 @@ type Instance struct {
 // Refusal.
 func Ask(ctx context.Context, cfg Config) ([]Instance, error) {
 	if err := cfg.check(); err != nil {
-		return nil, Refusal{Why: err.Error()}
+		return nil, Refusal{err.Error(), "correct the setting"}
 	}
 	a, _ := parseAddress(&cfg) // checked above
 	topic := cfg.Discovery.Instance()
@@ -32,6 +32,7 @@ func Ask(ctx context.Context, cfg Config) ([]Instance, error) {
 	w := newWire()
 	dial := func(ctx context.Context) (net.Conn, error) { return a.dial(ctx, &cfg) }
 	w.client = paho.NewClient(w.options(ctx, dial, a.username, a.password).
+		SetKeepAlive(10 * time.Second). // 10 also ends a line, so that a web server answers
 		SetClientID(newRivals(cfg.Log, &cfg.Discovery.Topics, "").clientID()).
 		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) {
 			if c, ok := parseClaim(m.Payload()); ok && !m.Retained() && c.Run != "" {

@@ -131,7 +131,7 @@ func explainCode(err error) Refusal {
 	case packets.ErrRefusedIDRejected:
 		return Refusal{"the broker refuses the client id", "allow client ids that begin with porchlight"}
 	case packets.ErrRefusedBadProtocolVersion:
-		return Refusal{"the broker does not speak MQTT 3.1.1", "allow it there"}
+		return Refusal{"the broker does not speak MQTT 3.1.1", "allow MQTT 3.1.1 there"}
 	}
 	return Refusal{fmt.Sprintf("the broker refuses the connection with code %d", byte(code)), checkLog}
 }
