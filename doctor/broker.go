@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,10 +37,42 @@ func checkBroker(ctx context.Context, cfg config.Config, held bool) []Finding {
 		}
 		return []Finding{fail(check, fmt.Sprintf("No connection to the broker %s: %s.", at, r.Why), remedy)}
 	}
-	found := []Finding{ok(check, fmt.Sprintf("The broker %s accepts the connection.", at))}
+	return append([]Finding{ok(check, fmt.Sprintf("The broker %s accepts the connection.", at))}, checkInstances(there, held, cfg)...)
+}
+
+// askEmbedded asks the same at the embedded broker of the Porchlight that runs.
+func askEmbedded(ctx context.Context, cfg config.Config) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, brokerTime)
+	defer cancel()
+	there, err := mqtt.Ask(ctx, brokerConfig(cfg))
+	if err != nil {
+		return nil // what is wrong there is checkEmbedded's
+	}
+	return checkInstances(there, true, cfg)
+}
+
+// checkInstances is about the Porchlights that answered.
+func checkInstances(there []mqtt.Instance, held bool, cfg config.Config) (found []Finding) {
 	host, _ := os.Hostname()
+	ours := slices.IndexFunc(there, func(i mqtt.Instance) bool { return held && i.Host == host })
+	if ours >= 0 && cfg.HADiscovery {
+		found = append(found, checkHomeAssistant(there[ours], cfg.HAStatusTopic))
+	}
 	return append(found, checkOthers(there, held, host, cfg.Node)...)
 }
+
+// checkHomeAssistant is about what the Porchlight that runs has heard of Home
+// Assistant. To have heard nothing may be well: it speaks only when it starts.
+func checkHomeAssistant(ours mqtt.Instance, topic string) Finding {
+	const check = "discovery"
+	if ours.HomeAssistant.IsZero() {
+		return ok(check, fmt.Sprintf("Home Assistant has said nothing on %s since Porchlight started (%s). It does when it starts and when its MQTT integration is reloaded; if it has since, it uses another broker, or PORCHLIGHT_HA_STATUS_TOPIC and PORCHLIGHT_HA_DISCOVERY_PREFIX are not what it is set to.",
+			topic, stamp(ours.Since)))
+	}
+	return ok(check, fmt.Sprintf("Home Assistant was heard on %s (%s).", topic, stamp(ours.HomeAssistant)))
+}
+
+func stamp(t time.Time) string { return t.Local().Format(time.DateTime) }
 
 // checkOthers is about the Porchlights that answered. One of them is the one
 // that runs on our database, if held.
@@ -54,17 +87,23 @@ func checkOthers(there []mqtt.Instance, held bool, host, node string) (found []F
 			where = "on this machine"
 		}
 		found = append(found, warn("broker",
-			fmt.Sprintf("Another Porchlight (%s, since %s) uses PORCHLIGHT_NODE %q on this broker: they overwrite each other's devices.", where, i.Since.Local().Format(time.DateTime), node),
+			fmt.Sprintf("Another Porchlight (%s, since %s) uses PORCHLIGHT_NODE %q on this broker: they overwrite each other's devices.", where, stamp(i.Since), node),
 			"Set PORCHLIGHT_NODE to another name on one of them."))
 	}
 	return found
 }
 
 func brokerConfig(cfg config.Config) mqtt.Config {
-	return mqtt.Config{
-		URL: cfg.MQTTURL.String(), Username: cfg.MQTTUsername, Password: string(cfg.MQTTPassword),
-		CAFile: cfg.MQTTCAFile, CertFile: cfg.MQTTCertFile, KeyFile: cfg.MQTTKeyFile,
+	c := mqtt.Config{
 		Discovery: discovery.Options{Topics: discovery.Topics{Prefix: cfg.TopicPrefix, Node: cfg.Node, HAPrefix: cfg.HADiscoveryPrefix}},
 		Log:       slog.New(slog.DiscardHandler),
 	}
+	if cfg.MQTTURL == nil {
+		c.URL = "mqtt://" + reachable(cfg.BrokerListen)
+		c.Username, c.Password = cfg.BrokerUsername, string(cfg.BrokerPassword)
+		return c
+	}
+	c.URL, c.Username, c.Password = cfg.MQTTURL.String(), cfg.MQTTUsername, string(cfg.MQTTPassword)
+	c.CAFile, c.CertFile, c.KeyFile = cfg.MQTTCAFile, cfg.MQTTCertFile, cfg.MQTTKeyFile
+	return c
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -212,6 +213,24 @@ func TestAnotherPorchlight(t *testing.T) {
 	}
 	if p := s.Problems(); len(p) > 0 {
 		t.Errorf("the doctor was taken for another Porchlight: %q", p)
+	}
+	own := cfg
+	own.MQTTURL, own.BrokerListen, own.BrokerUsername, own.BrokerPassword = nil, u.Host, "porch", password
+	if found := askEmbedded(t.Context(), own); len(found) != 1 || !strings.Contains(found[0].Text, "(on pi, ") {
+		t.Errorf("at the embedded broker: %+v", found)
+	}
+	host, _ := os.Hostname()
+	here := mqtt.Instance{Host: host, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local)}
+	if found := checkInstances([]mqtt.Instance{here}, true, cfg); len(found) != 1 || found[0].Level != OK || !strings.Contains(found[0].Text, "has said nothing on homeassistant/status since Porchlight started (2026-05-01 12:00:00)") {
+		t.Errorf("found %+v", found)
+	}
+	here.HomeAssistant = here.Since.Add(time.Hour)
+	if found := checkInstances([]mqtt.Instance{here}, true, cfg); len(found) != 1 || found[0].Text != "Home Assistant was heard on homeassistant/status (2026-05-01 13:00:00)." {
+		t.Errorf("found %+v", found)
+	}
+	cfg.HADiscovery = false
+	if found := checkInstances([]mqtt.Instance{here}, true, cfg); len(found) != 0 {
+		t.Errorf("without discovery: %+v", found)
 	}
 	cfg.Node = "attic"
 	if found := checkBroker(t.Context(), cfg, false); len(found) != 1 {

@@ -77,6 +77,9 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)
 	if cfg.MQTTURL == nil {
 		tell(checkEmbedded(cfg.BrokerListen, listenOn(ctx, cfg.BrokerListen), held))
+		if held {
+			tell(askEmbedded(ctx, cfg)...)
+		}
 	} else {
 		tell(checkBroker(ctx, cfg, held)...)
 	}

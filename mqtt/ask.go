@@ -17,6 +17,9 @@ const answerWithin = 1500 * time.Millisecond
 type Instance struct {
 	Host  string    // the machine's name
 	Since time.Time // of its start
+	// HomeAssistant is when Home Assistant last said on its status topic that
+	// it starts or ends; zero: not since Since.
+	HomeAssistant time.Time
 }
 
 // Ask connects to the broker of cfg, asks which Porchlights with the prefix and
@@ -57,7 +60,7 @@ func Ask(ctx context.Context, cfg Config) ([]Instance, error) {
 		select {
 		case c := <-answers:
 			if len(found) < 2*maxRivals {
-				found[c.Run] = Instance{c.Host, c.Since}
+				found[c.Run] = Instance{c.Host, c.Since, c.HomeAssistant}
 			}
 			continue
 		case <-w.lost: // the question may be forbidden

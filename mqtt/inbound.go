@@ -62,6 +62,9 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 	t := &l.s.topics
 	topic, payload, now := m.Topic(), m.Payload(), time.Now()
 	if topic == l.s.cfg.HAStatusTopic {
+		if s := string(payload); s == discovery.Online || s == discovery.Offline {
+			l.s.rivals.hearHomeAssistant(now)
+		}
 		// A retained birth is from before; the full publish answers it.
 		if !m.Retained() && string(payload) == discovery.Online {
 			l.inbound.setBirth(now.Add(birthPause()))

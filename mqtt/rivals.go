@@ -35,7 +35,10 @@ type claim struct {
 	Run   string    `json:"run,omitempty"` // another for each start of a program
 	Host  string    `json:"host,omitempty"`
 	Since time.Time `json:"since,omitzero"`
-	Ask   bool      `json:"ask,omitempty"`
+	// HomeAssistant is when it last said something on its status topic.
+	HomeAssistant time.Time `json:"home_assistant,omitzero"`
+
+	Ask bool `json:"ask,omitempty"`
 }
 
 // parseClaim reads a payload, which anybody may have written.
@@ -68,6 +71,7 @@ type rivals struct {
 
 	mu    sync.Mutex
 	known map[string]*rival // by run
+	heard time.Time         // when Home Assistant said something
 }
 
 type rival struct {
@@ -111,6 +115,22 @@ func (r *rivals) hear(c claim, now time.Time) {
 
 func (r *rivals) words(host string) string {
 	return fmt.Sprintf("another Porchlight (on %s) uses PORCHLIGHT_NODE %q on this broker: they overwrite each other's devices; set PORCHLIGHT_NODE to another name on one of them", host, r.node)
+}
+
+// hearHomeAssistant notes that Home Assistant has said something, for who asks.
+func (r *rivals) hearHomeAssistant(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard = now.UTC().Truncate(time.Second)
+}
+
+// claim returns what we say of ourselves.
+func (r *rivals) claim() claim {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.self
+	c.HomeAssistant = r.heard
+	return c
 }
 
 // any reports whether there is another instance.
@@ -163,12 +183,12 @@ func (l *link) stepInstance(now time.Time) bool {
 			return true
 		}
 		l.askAt = now.Add(askEvery)
-		ask := r.self
+		ask := r.claim()
 		ask.Ask = true
 		l.sayInstance(ask, now)
 		return true
 	case l.inbound.questioned.Load() && !now.Before(l.saidAt.Add(answerEvery)):
-		l.sayInstance(r.self, now)
+		l.sayInstance(r.claim(), now)
 		return true
 	}
 	return false

@@ -150,6 +150,14 @@ func TestClaims(t *testing.T) {
 		}
 		wantWell(t, r) // who only asks is no instance
 
+		stranger.say(t, "homeassistant/status", false, "online")
+		time.Sleep(10 * time.Second)
+		stranger.say(t, options.Instance(), false, `{"ask":true}`)
+		time.Sleep(2 * time.Second)
+		if got := strings.Join(watch.take(), ""); !strings.Contains(got, `"home_assistant":"2000-01-01T00:00:`) {
+			t.Errorf("the answer is %s, want when Home Assistant was heard", got)
+		}
+
 		for n := range 1000 {
 			stranger.say(t, options.Instance(), false, fmt.Sprintf(`{"run":"%d","host":"h%d\u001b[31m"}`, n, n))
 		}
