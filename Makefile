@@ -2,6 +2,8 @@
 # make test   all tests; installs through apt what they need
 # make test-nodered  the flows of nodered/ in a real Node-RED, which it gets from npm
 # make app    the Home Assistant app, in dist/app
+# make release        archives, Debian packages, app, sums in dist/
+# make test-packages  makes a release and tries it on a booted system (root)
 # make bench  the figures of the README
 # make check  format, vet, staticcheck, lint, tidy, builds for other machines
 .DEFAULT_GOAL := build
@@ -10,7 +12,7 @@
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build run app test test-nodered bench check deps
+.PHONY: build run app release test test-nodered test-packages bench check deps
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o porchlight .
@@ -26,6 +28,13 @@ test: deps
 
 test-nodered: deps
 	scripts/nodered
+
+release:
+	scripts/release
+
+test-packages:
+	scripts/deps packages
+	scripts/test-packages
 
 bench: deps
 	go build -o .cache/bench ./bench
