@@ -151,9 +151,9 @@ func TestDesktop(t *testing.T) {
 	want := []map[string]string{
 		{
 			"appname": "Porchlight",
-			"summary": `New device: ‹b›x‹/b›‹img src="http://127.0.0.1/x.png"›"; ＄(reboot) 😀`,
-			"body":    "10.0.0.7, ‹i›＆amp;‹/i›, 3c:5a:b4:01:02:03",
-			"message": `<b>New device: ‹b›x‹/b›‹img src=&quot;http://127.0.0.1/x.png&quot;›&quot;; ＄(reboot) 😀</b>` + "\n10.0.0.7, ‹i›＆amp;‹/i›, 3c:5a:b4:01:02:03",
+			"summary": `New device: ‹b›x‹/b›‹img src="http://127.0.0.1/x.png"›"; §(reboot) 😀`,
+			"body":    "10.0.0.7, ‹i›+amp;‹/i›, 3c:5a:b4:01:02:03",
+			"message": `<b>New device: ‹b›x‹/b›‹img src=&quot;http://127.0.0.1/x.png&quot;›&quot;; §(reboot) 😀</b>` + "\n10.0.0.7, ‹i›+amp;‹/i›, 3c:5a:b4:01:02:03",
 		},
 		{
 			"appname": "Porchlight", "summary": "New device: Pixel-7", "body": "10.0.0.7, Google, 3c:5a:b4:01:02:03",

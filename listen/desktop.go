@@ -25,8 +25,8 @@ func newDesktop() func(title, body string) error {
 	}
 }
 
-// lookalikes replace what means something to one of the ways that a text can
-// take to a desktop:
+// lookalikes, which every font has, replace what means something to one of the
+// ways that a text can take to a desktop:
 //
 //   - Linux: markup in the body (Desktop Notifications Specification, "Markup"),
 //     in the title too with some services. Those without markup would show an
@@ -37,8 +37,7 @@ func newDesktop() func(title, body string) error {
 //   - macOS: a string of AppleScript, in double quotes, quoted as Go quotes; a
 //     text that is printable needs no more than \" and \\.
 var lookalikes = strings.NewReplacer(
-	"<", "‹", ">", "›", "&", "＆",
-	"$", "＄", "`", "'", `\`, "＼",
+	"<", "‹", ">", "›", "&", "+", "$", "§", "`", "'", `\`, "/",
 )
 
 // plain makes text that a stranger may have chosen fit for every desktop: at

@@ -95,11 +95,8 @@ const stuck = 200 * time.Millisecond
 func (l *listener) print(ctx context.Context) error {
 	for {
 		messages, lost := l.inbox.take()
-		for _, m := range messages {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err := l.handle(m); err != nil {
+		for i := 0; i < len(messages) && ctx.Err() == nil; i++ {
+			if err := l.handle(messages[i]); err != nil {
 				return fmt.Errorf("printing an event: %w", err)
 			}
 		}

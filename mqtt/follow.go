@@ -55,10 +55,9 @@ func Follow(ctx context.Context, cfg Config, filters []string, f Follower) error
 	reasons := reporter{log: cfg.Log, broker: w.addr.String()}
 	for tries := 0; ctx.Err() == nil; tries++ {
 		lasted, err := w.once(ctx, &reasons)
-		if ctx.Err() != nil {
-			break
-		}
 		switch {
+		case ctx.Err() != nil:
+			continue
 		case lasted > steady:
 			tries, reasons.brief = 0, 0
 		case lasted > 0:

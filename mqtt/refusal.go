@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/gorilla/websocket"
@@ -56,9 +55,9 @@ func explain(err error, a *address, cfg *Config) Refusal {
 		return Refusal{fmt.Sprintf("no address is known for the host name %q", dns.Name), "correct the host in PORCHLIGHT_MQTT_URL, or put the broker's IP address there"}
 	case errors.As(err, &dns):
 		return Refusal{fmt.Sprintf("the name server gives no answer for %q", dns.Name), "check the name server in /etc/resolv.conf, or put the broker's IP address into PORCHLIGHT_MQTT_URL"}
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, connRefused):
 		return Refusal{"nothing listens there", "start the broker, or correct the port in PORCHLIGHT_MQTT_URL"}
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+	case errors.Is(err, hostUnreachable), errors.Is(err, netUnreachable):
 		return Refusal{"the host cannot be reached", "check the network and the host in PORCHLIGHT_MQTT_URL"}
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return Refusal{"a web server answers, but there is no MQTT over WebSocket at that address", "correct the port and the path in PORCHLIGHT_MQTT_URL"}
@@ -79,7 +78,7 @@ func notMQTT(err error) bool {
 func endedByBroker(err error) bool {
 	var closed *websocket.CloseError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &closed) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		errors.Is(err, connReset) || errors.Is(err, brokenPipe)
 }
 
 // explainForbidden explains a connection that ended at what the broker seems to

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -58,7 +59,7 @@ func TestSlim(t *testing.T) {
 	if got, err := packets.ReadPacket(r); err != nil || got.String() != packets.NewControlPacket(packets.Pingresp).String() {
 		t.Error(got, err)
 	}
-	if got, err := packets.ReadPacket(r); err != io.EOF {
+	if got, err := packets.ReadPacket(r); !errors.Is(err, io.EOF) {
 		t.Error(got, err)
 	}
 }
