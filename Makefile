@@ -1,5 +1,6 @@
 # make run    build it and run it: embedded broker, no configuration
 # make test   all tests; installs through apt what they need
+# make test-ha  the scenarios of homeassistant/ in real Home Assistants, which it gets from PyPI
 # make test-nodered  the flows of nodered/ in a real Node-RED, which it gets from npm
 # make app    the Home Assistant app, in dist/app
 # make release        archives, Debian packages, app, sums in dist/
@@ -12,7 +13,7 @@
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build run app release test test-nodered test-packages bench check deps
+.PHONY: build run app release test test-ha test-nodered test-packages bench check deps
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o porchlight .
@@ -25,6 +26,9 @@ app:
 
 test: deps
 	scripts/test
+
+test-ha: deps
+	scripts/test-ha
 
 test-nodered: deps
 	scripts/nodered

@@ -34,9 +34,8 @@ type message struct {
 
 // reply is the answer to a command.
 type reply struct {
-	Success bool
-	Result  json.RawMessage
-	Error   struct{ Code, Message string }
+	Result json.RawMessage
+	Error  struct{ Code, Message string } // no Code: it is done
 }
 
 // dial connects and logs in.
@@ -76,7 +75,7 @@ func (s *socket) read() {
 		switch m.Type {
 		case "event":
 			s.stream.add(m.Event)
-		case "result":
+		case "result", "pong":
 			s.mu.Lock()
 			c := s.waiting[m.ID]
 			delete(s.waiting, m.ID)
@@ -113,7 +112,7 @@ func (s *socket) command(ctx context.Context, kind string, f fields, out any) er
 	}
 	select {
 	case r := <-answer:
-		if !r.Success {
+		if r.Error.Code != "" {
 			return fmt.Errorf("command %s: %s: %s", kind, r.Error.Code, r.Error.Message)
 		}
 		if out == nil {
@@ -131,6 +130,9 @@ func (s *socket) command(ctx context.Context, kind string, f fields, out any) er
 func (s *socket) follow(ctx context.Context) error {
 	return s.command(ctx, "subscribe_events", fields{"event_type": "state_changed"}, nil)
 }
+
+// Sync waits until the stream has all changes that Home Assistant shows already.
+func (i *Instance) Sync(ctx context.Context) error { return i.socket.command(ctx, "ping", nil, nil) }
 
 // Command sends a command to the websocket interface.
 func (i *Instance) Command(ctx context.Context, kind string, f map[string]any, out any) error {

@@ -1,0 +1,28 @@
+package homeassistant
+
+import (
+	"regexp"
+	"strings"
+)
+
+// The tests have no internet, no camera and no microphone, and Home Assistant
+// says so when it starts. These entries are of loggers that never hear of us.
+var unrelated = regexp.MustCompile(`^(` + strings.Join([]string{
+	`aiohttp_fast_zlib: zlib_ng and isal are not available`,
+	`haffmpeg\.\w+: `,
+	`homeassistant\.bootstrap: Skipping pip installation`,
+	`homeassistant\.components\.camera\.img_util: `,
+	`homeassistant\.setup: .*'assist_(pipeline|satellite)'`,
+}, "|") + `)`)
+
+// checkJournal fails the test for every warning and error that Home Assistant
+// has logged since the scene began and that is not known to be of others.
+func (s *scene) checkJournal() {
+	s.t.Helper()
+	for _, e := range s.ha.Journal().Since(s.journal) {
+		text := e.Logger + ": " + e.Text
+		if !unrelated.MatchString(text) || strings.Contains(strings.ToLower(text), "porchlight") {
+			s.t.Errorf("Home Assistant logged: %s [%s] %s", e.Level, e.Logger, e.Text)
+		}
+	}
+}

@@ -1,0 +1,9 @@
+package homeassistant
+
+// scenarios are played one after the other, each in a scene of its own.
+var scenarios = []struct {
+	name string
+	play func(*scene)
+}{
+	{"home and not_home", homeAndNotHome},
+}
