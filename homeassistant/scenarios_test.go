@@ -5,5 +5,7 @@ var scenarios = []struct {
 	name string
 	play func(*scene)
 }{
+	{"discovery", discovered},
 	{"home and not_home", homeAndNotHome},
+	{"person, zone and GPS", peopleAndZones},
 }

@@ -128,6 +128,13 @@ func (s *scene) until(what string, f func() bool) {
 	}
 }
 
+// settle waits until Home Assistant has drawn its conclusions from what it
+// shows already.
+func (s *scene) settle() {
+	s.t.Helper()
+	s.must(s.ha.Sync(s.ctx()))
+}
+
 // inventory is all states that are not Home Assistant's own, for messages.
 func (s *scene) inventory() string {
 	all, err := s.ha.States(s.ctx())
@@ -242,15 +249,24 @@ type thing struct {
 // node before it, becomes its name.
 func (s *scene) thing(name string) *thing {
 	s.t.Helper()
+	return s.thingOf(name, lab.MAC{})
+}
+
+// thingOf is thing with a MAC instead of a private one.
+func (s *scene) thingOf(name string, mac lab.MAC) *thing {
+	s.t.Helper()
 	s.devices++
 	name = s.node + "-" + name
-	d, err := s.pop.Add(lab.Identity{HostName: name, Addr: s.addr(s.devices)}, lab.Behaviour{Asleep: true})
+	d, err := s.pop.Add(lab.Identity{MAC: mac, HostName: name, Addr: s.addr(s.devices)}, lab.Behaviour{Asleep: true})
 	s.must(err)
 	return &thing{
 		Device: d, id: string(presence.MAC(d.MAC).ID()), name: name,
-		tracker: "device_tracker." + strings.ReplaceAll(name, "-", "_"),
+		tracker: "device_tracker." + underscored(name),
 	}
 }
+
+// underscored is a host name as a part of an entity id.
+func underscored(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // addr is the i-th address of the scene, from 1 on.
 func (s *scene) addr(i int) netip.Addr { return s.lab.Static(i) }
