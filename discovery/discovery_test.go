@@ -56,7 +56,7 @@ func summaryOf() presence.Summary {
 		Home: 3, Known: 17,
 		LastNew: &presence.NewFound{
 			Found: presence.Found{ID: "6e1b638445e6", Addr: netip.MustParseAddr("192.168.1.77"), Name: "Private device 45:e6"},
-			MAC:   presence.MAC{0x6e, 0x1b, 0x63, 0x84, 0x45, 0xe6}, Time: at.UTC().Truncate(time.Second),
+			MAC:   presence.MAC{0x6e, 0x1b, 0x63, 0x84, 0x45, 0xe6}, Time: at.UTC(),
 		},
 		Sensing:  []presence.Sensing{{Interface: "eth0"}, {Interface: "wlan0", Blind: true, Why: "no carrier on wlan0"}},
 		Problems: []string{"the disk is full"},

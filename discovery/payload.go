@@ -137,6 +137,7 @@ func Summary(s *presence.Summary) []byte {
 		found := *s.LastNew
 		found.Name = presence.CleanText(found.Name, presence.MaxName)
 		found.Vendor = presence.CleanText(found.Vendor, presence.MaxName)
+		found.Time = found.Time.Truncate(time.Second)
 		out.LastNew = &found
 	}
 	for _, i := range s.Sensing {

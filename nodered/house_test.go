@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -193,6 +194,21 @@ func (h *house) restartBroker() {
 	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
 	h.lab.Must(h.broker.Start(ctx))
+}
+
+// saveKept has mosquitto save what it keeps, as it does every half hour.
+func (h *house) saveKept() {
+	h.t.Helper()
+	h.loseKept()
+	h.lab.Must(syscall.Kill(h.broker.PID(), syscall.SIGUSR1))
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if _, err := os.Stat(h.kept); err == nil {
+			return
+		}
+	}
+	h.fatalf("mosquitto saves nothing in %s", patience)
 }
 
 // loseKept takes from a stopped broker what it kept.
