@@ -1,6 +1,9 @@
 package homeassistant
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Device is an entry of the device registry.
 type Device struct {
@@ -48,8 +51,13 @@ func (i *Instance) UpdateEntity(ctx context.Context, entity string, changes map[
 	return i.Command(ctx, "config/entity_registry/update", f, nil)
 }
 
-// DeleteDevice takes a device out of a config entry, as "Delete" on its page does.
+// DeleteDevice takes a device out of a config entry, as "Delete" on its page
+// does. Older releases know the command by another name.
 func (i *Instance) DeleteDevice(ctx context.Context, device, entry string) error {
-	return i.Command(ctx, "config/device_registry/remove_config_entry",
-		fields{"device_id": device, "config_entry_id": entry}, nil)
+	err := i.Command(ctx, "config/device_registry/remove", fields{"device_id": device}, nil)
+	if err != nil && strings.Contains(err.Error(), "unknown_command") {
+		return i.Command(ctx, "config/device_registry/remove_config_entry",
+			fields{"device_id": device, "config_entry_id": entry}, nil)
+	}
+	return err
 }
