@@ -429,3 +429,22 @@ func TestAwayBoundsFollow(t *testing.T) {
 		}
 	}
 }
+
+// What Notepad and PowerShell make of "péss" is the same secret.
+func TestSecretFileEncodings(t *testing.T) {
+	for name, content := range map[string]string{
+		"UTF-8":                       "péss\n",
+		"UTF-8 with byte order mark":  "\xef\xbb\xbfpéss\r\n",
+		"UTF-16, as PowerShell's > ":  "\xff\xfep\x00\xe9\x00s\x00s\x00\r\x00\n\x00",
+		"UTF-16 that ends in a half ": "\xff\xfep\x00\xe9\x00s\x00s\x00\n",
+	} {
+		path := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, _, err := load([]string{"HOME=/home/a", "PORCHLIGHT_WEB_PASSWORD_FILE=" + path}, false)
+		if err != nil || cfg.WebPassword != "péss" {
+			t.Errorf("%s: %q, %v", name, string(cfg.WebPassword), err)
+		}
+	}
+}

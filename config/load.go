@@ -1,11 +1,14 @@
 package config
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/caarlos0/env/v10"
 )
@@ -60,7 +63,7 @@ func readSecretFiles(settings []setting, vars map[string]string, f *faults) {
 			continue
 		}
 		content, err := os.ReadFile(path)
-		secret := strings.TrimRight(string(content), "\r\n")
+		secret := strings.TrimRight(text(content), "\r\n")
 		switch {
 		case vars[s.name] != "":
 			f.add(s.fileName(), "only one of it and "+s.name)
@@ -72,6 +75,19 @@ func readSecretFiles(settings []setting, vars map[string]string, f *faults) {
 			vars[s.name] = secret
 		}
 	}
+}
+
+// text returns what is in a text file. Windows' own tools begin it with a byte
+// order mark; what PowerShell's > writes is UTF-16.
+func text(content []byte) string {
+	if rest, ok := bytes.CutPrefix(content, []byte("\xff\xfe")); ok {
+		units := make([]uint16, len(rest)/2)
+		for i := range units {
+			units[i] = binary.LittleEndian.Uint16(rest[2*i:])
+		}
+		return string(utf16.Decode(units))
+	}
+	return string(bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")))
 }
 
 // reason is what the system says is wrong with a file, without its path.

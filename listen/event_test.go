@@ -2,12 +2,15 @@ package listen
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
+	"porchlight/discovery"
+	"porchlight/mqtt"
 	"porchlight/presence"
 )
 
@@ -66,4 +69,32 @@ func FuzzEvent(f *testing.F) {
 			t.Error(back, err)
 		}
 	})
+}
+
+// What Porchlight publishes is understood, however long it is.
+func TestOwnPayloads(t *testing.T) {
+	e := presence.Event{
+		Seq: 7, Time: noon, ID: "3c5ab4010203", MAC: presence.MAC{0x3c, 0x5a, 0xb4, 1, 2, 3}, Addr: netip.MustParseAddr("10.0.0.7"),
+		Name: "Pixel-7", HostName: "pixel", Vendor: "Google", Interface: "eth0", Why: "w",
+	}
+	for _, e.Type = range presence.EventTypes() {
+		sent := e
+		if e.Type == presence.Baseline {
+			for range presence.MaxBaseline {
+				sent.Devices = append(sent.Devices, presence.Found{ID: e.ID, Addr: netip.MustParseAddr("192.168.100.100"), Name: strings.Repeat("<", presence.MaxName)})
+			}
+		}
+		payload := discovery.Event(&sent)
+		if len(payload) > mqtt.MaxFollowed {
+			t.Error(e.Type, "has", len(payload), "bytes")
+		}
+		got, err := parseEvent(payload)
+		if diff := cmp.Diff(e, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" || err != nil {
+			t.Error(err, diff)
+		}
+	}
+	sum, ok := parseSummary(discovery.Summary(&presence.Summary{Home: 3, Known: 41}))
+	if !ok || sum != (summary{3, 41}) {
+		t.Error(sum, ok)
+	}
 }
