@@ -8,6 +8,10 @@
 // each is read from the event log and sent at least once, in order, and the
 // log's cursor moves when the broker has acknowledged.
 //
+// What a broker forbids is found out at work: the first message to each kind of
+// topic goes alone and must come back (see trial). Two programs with one prefix
+// and node ask for each other on the instance topic (see rivals).
+//
 // One goroutine per connection, the writer, publishes. What people wait for
 // goes first: states, then attributes, then events, and only then the bulk of
 // a full publish, in windows that wait for acknowledgements.
