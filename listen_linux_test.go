@@ -84,7 +84,10 @@ func startScreen(t *testing.T) *screen {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v: install it with scripts/deps", err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() { // killed, it would leave its lock behind
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
 	eventually(t, "the X server", func() bool {
 		n, _ := os.ReadFile(number)
 		s.display = ":" + strings.TrimSpace(string(n))
