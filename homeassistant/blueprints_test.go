@@ -1,68 +1,16 @@
 package homeassistant
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"porchlight/lab"
-	"porchlight/lab/labtest"
 	"porchlight/presence"
 )
-
-// rig is a Home Assistant with our blueprints, a broker, and a puppet.
-type rig struct {
-	t      *testing.T
-	ctx    context.Context
-	ha     *Instance
-	broker *lab.Broker
-	entry  string // of MQTT
-	*puppet
-}
-
-func eachRelease(t *testing.T, configuration string, f func(*rig)) {
-	for _, v := range []string{"2026.11.0", "2026.4.4"} {
-		t.Run(v, func(t *testing.T) {
-			l := labtest.StartWith(t, lab.Options{NoGateway: true})
-			obs := l.Observer("lan0", lab.WithAddr(l.Static(0)))
-			b := labtest.Mosquitto(t, lab.MosquittoOptions{Host: obs.Host})
-			ctx, cancel := context.WithTimeout(t.Context(), 180*time.Second)
-			defer cancel()
-			dir := t.TempDir()
-			layBlueprints(t, dir)
-			ha, err := Start(ctx, Options{Root: "/work/main/.cache/homeassistant/root", Release: v, Host: obs.Host, Dir: dir, Configuration: configuration})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = ha.Close() }()
-			entry, err := ha.AddMQTT(ctx, b.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			f(&rig{t, ctx, ha, b, entry, newPuppet(t, obs.Host, b)})
-			for _, e := range ha.Journal().Since(0) {
-				if strings.Contains(e.Text, "porchlight") || strings.Contains(e.Logger, "automation") || strings.Contains(e.Logger, "blueprint") || strings.Contains(e.Logger, "template") {
-					t.Errorf("%+v", e)
-				}
-			}
-		})
-	}
-}
-
-// layBlueprints puts our blueprints to where Home Assistant looks for them.
-func layBlueprints(t *testing.T, dir string) {
-	t.Helper()
-	if err := os.CopyFS(filepath.Join(dir, "blueprints"), os.DirFS("../blueprints")); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // counting is what the automations under test do: they keep the last message,
 // and count.
@@ -82,10 +30,10 @@ counter:
 `
 
 // ran waits until the automation under test has run n times altogether, and
-// said so at last. More often is an error at once.
+// expects what it said at last. More often is an error at once.
 func (r *rig) ran(n int, said string) {
 	r.t.Helper()
-	err := r.ha.poll(r.ctx, "to run the automation", func() error {
+	r.until("for the automation to run", func() error {
 		times, err := r.ha.State(r.ctx, "counter.times")
 		if err != nil {
 			return err
@@ -97,9 +45,6 @@ func (r *rig) ran(n int, said string) {
 		}
 		return nil
 	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	if diff := cmp.Diff(said, r.said()); diff != "" {
 		r.t.Errorf("it said (-want +got):\n%s", diff)
 	}
@@ -107,61 +52,8 @@ func (r *rig) ran(n int, said string) {
 
 func (r *rig) said() string {
 	s, err := r.ha.State(r.ctx, "input_text.said")
-	if err != nil {
-		r.t.Error(err)
-	}
+	r.must(err)
 	return s.State
-}
-
-// is waits until an entity has a state.
-func (r *rig) is(entity, want string) {
-	r.t.Helper()
-	err := r.ha.poll(r.ctx, entity+" to be "+want, func() error {
-		s, err := r.ha.State(r.ctx, entity)
-		if err == nil && s.State != want {
-			err = fmt.Errorf("it is %q", s.State)
-		}
-		return err
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// shake restarts one after the other of all that can restart, and waits each
-// time until Home Assistant hears of Porchlight again.
-func (r *rig) shake(witness string, after func(what string)) {
-	r.t.Helper()
-	state, err := r.ha.State(r.ctx, witness)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, one := range []struct {
-		what string
-		do   func() error
-	}{
-		{"Home Assistant restarts", func() error { return r.ha.Restart(r.ctx) }},
-		{"MQTT is reloaded", func() error { return r.ha.ReloadEntry(r.ctx, r.entry) }},
-		{"the broker restarts", func() error {
-			if err := r.broker.Stop(); err != nil {
-				return err
-			}
-			r.is(witness, "unavailable")
-			return r.broker.Start(r.ctx)
-		}},
-		{"Porchlight restarts", func() error {
-			r.puppet.stop()
-			r.is(witness, "unavailable")
-			r.puppet.start()
-			return nil
-		}},
-	} {
-		if err := one.do(); err != nil {
-			r.t.Fatalf("%s: %v", one.what, err)
-		}
-		r.is(witness, state.State)
-		after(one.what)
-	}
 }
 
 type notification struct {
@@ -170,86 +62,86 @@ type notification struct {
 	Message string
 }
 
-// notifications are those that Home Assistant shows, by id.
-func (r *rig) notifications() map[string]notification {
+// notified waits until Home Assistant shows these notifications, by id, and no
+// others of ours, and takes them away.
+func (r *rig) notified(want ...notification) {
 	r.t.Helper()
-	var all []notification
-	if err := r.ha.Command(r.ctx, "persistent_notification/get", nil, &all); err != nil {
-		r.t.Fatal(err)
-	}
-	found := map[string]notification{}
-	for _, n := range all {
-		if strings.HasPrefix(n.ID, "porchlight") {
-			found[n.ID] = n
+	r.until("to show the notifications", func() error {
+		var all []notification
+		if err := r.ha.Command(r.ctx, "persistent_notification/get", nil, &all); err != nil {
+			return err
 		}
-	}
-	return found
+		all = slices.DeleteFunc(all, func(n notification) bool { return !strings.HasPrefix(n.ID, "porchlight") })
+		slices.SortFunc(all, func(x, y notification) int { return strings.Compare(x.ID, y.ID) })
+		if diff := cmp.Diff(want, all); diff != "" {
+			return errors.New("(-want +got):\n" + diff)
+		}
+		return nil
+	})
+	r.must(r.ha.Action(r.ctx, "persistent_notification.dismiss_all", nil))
 }
 
-func TestBlueprintNewDevice(t *testing.T) {
-	const event = "event.porchlight_home_event"
-	configuration := counters + `
+const bridgeEvent = "event.porchlight_home_event"
+
+var newDeviceConfiguration = counters + `
 automation:
   - id: told
     alias: Told
     use_blueprint:
       path: porchlight/new_device.yaml
-      input: {event_entity: ` + event + `}
+      input: {event_entity: ` + bridgeEvent + `}
   - id: counted
     alias: Counted
     use_blueprint:
       path: porchlight/new_device.yaml
       input:
-        event_entity: ` + event + `
+        event_entity: ` + bridgeEvent + `
         private_macs: false
         actions:` + fmt.Sprintf(counting, "{{ message }}")
 
-	eachRelease(t, configuration, func(r *rig) {
-		t := r.t
-		r.are(presence.Home, someone(1, "Ann"))
-		r.is("device_tracker.ann", "home")
+func newDeviceBlueprint(r *rig) {
+	p := newPuppet(r.t, r.host, r.broker)
+	p.are(presence.Home, someone(1, "Ann"))
+	r.is("device_tracker.ann", "home")
 
-		// Whatever a stranger calls itself, and however fast strangers come.
-		hostile := "![x](http://x/`x`)<img src=x onerror=alert(1)> {{ states }} \"'🙈"
-		phone := someone(3, "Pixel-8")
-		phone.MAC[0] |= 2
-		phone.ID, phone.Vendor = phone.MAC.ID(), ""
-		r.appear(someone(2, hostile), phone, someone(4, "007"))
-		r.ran(2, "New on the network: 007, 10.77.0.4, Xensource, Inc., 00:16:3e:00:00:04")
-		want := map[string]notification{}
-		for mac, message := range map[string]string{
-			"00:16:3e:00:00:02": "`" + strings.ReplaceAll(hostile, "`", "'") + "` at 10.77.0.2, Xensource, Inc. (00:16:3e:00:00:02).",
-			"02:16:3e:00:00:03": "`Pixel-8` at 10.77.0.3, with a private MAC address (02:16:3e:00:00:03).",
-			"00:16:3e:00:00:04": "`007` at 10.77.0.4, Xensource, Inc. (00:16:3e:00:00:04).",
-		} {
-			id := "porchlight_new_" + mac
-			want[id] = notification{id, "New device on the network", message}
-		}
-		if diff := cmp.Diff(want, r.notifications()); diff != "" {
-			t.Errorf("notifications (-want +got):\n%s", diff)
-		}
+	// Whatever a stranger calls itself, and however fast strangers come.
+	hostile := "![x](http://x/`x`)<img src=x onerror=alert(1)> {{ states }} \"'🙈"
+	phone := someone(3, "Pixel-8")
+	phone.MAC[0] |= 2
+	phone.ID, phone.Vendor = phone.MAC.ID(), ""
+	p.appear(someone(2, hostile), phone, someone(4, "007"))
+	r.ran(2, "New on the network: 007, 10.77.0.4, Xensource, Inc., 00:16:3e:00:00:04")
+	var want []notification
+	for _, one := range []struct{ mac, message string }{
+		{"00:16:3e:00:00:02", "`" + strings.ReplaceAll(hostile, "`", "'") + "` at 10.77.0.2, Xensource, Inc. (00:16:3e:00:00:02)."},
+		{"00:16:3e:00:00:04", "`007` at 10.77.0.4, Xensource, Inc. (00:16:3e:00:00:04)."},
+		{"02:16:3e:00:00:03", "`Pixel-8` at 10.77.0.3, with a private MAC address (02:16:3e:00:00:03)."},
+	} {
+		want = append(want, notification{"porchlight_new_" + one.mac, "New device on the network", one.message})
+	}
+	r.notified(want...)
 
-		// Nothing is new after a restart, although a new device was the last news.
-		n := byte(5)
-		news := func() {
-			t.Helper()
-			d := someone(n, "Thing "+strconv.Itoa(int(n)))
-			r.devices[d.ID] = d
-			r.tell([]presence.Device{d})
-			r.store.Append([]presence.Event{about(presence.NewDevice, d)})
-			r.ran(int(n)-2, fmt.Sprintf("New on the network: Thing %d, 10.77.0.%d, Xensource, Inc., 00:16:3e:00:00:%02x", n, n, n))
-			n++
-		}
-		news()
-		r.shake("device_tracker.ann", func(what string) {
-			t.Log(what)
-			news()
+	// Nothing is new after a restart, although a new device was the last news.
+	n := byte(5)
+	news := func() {
+		r.t.Helper()
+		d := someone(n, "Thing "+strconv.Itoa(int(n)))
+		p.devices[d.ID] = d
+		p.tell([]presence.Device{d})
+		p.store.Append([]presence.Event{about(presence.NewDevice, d)})
+		place := fmt.Sprintf("10.77.0.%d", n)
+		r.ran(int(n)-2, fmt.Sprintf("New on the network: %s, %s, Xensource, Inc., %s", d.HostName, place, d.MAC))
+		r.notified(notification{
+			"porchlight_new_" + d.MAC.String(), "New device on the network",
+			fmt.Sprintf("`%s` at %s, Xensource, Inc. (%s).", d.HostName, place, d.MAC),
 		})
-	})
+		n++
+	}
+	news()
+	r.shake(p, "device_tracker.ann", news)
 }
 
-func TestBlueprintPresence(t *testing.T) {
-	configuration := counters + `
+var presenceConfiguration = counters + `
 person:
   - {id: ann, name: Ann, device_trackers: [device_tracker.anns_phone]}
   - {id: ben, name: Ben, device_trackers: [device_tracker.bens_phone]}
@@ -269,62 +161,50 @@ automation:
       input:
         people: [device_tracker.anns_phone, device_tracker.bens_phone]
 `
-	eachRelease(t, configuration, func(r *rig) {
-		t := r.t
-		ann, ben := someone(1, "Anns phone"), someone(2, "Bens phone")
-		r.are(presence.Home, ann, ben)
-		r.is("person.ann", "home")
-		r.is("person.ben", "home")
-		r.ran(0, "unknown")
 
-		n := 0
-		next := func(said string) {
-			t.Helper()
-			n++
-			r.ran(n, said)
-		}
-		r.are(presence.NotHome, ben)
-		r.is("person.ben", "not_home")
-		r.are(presence.NotHome, ann)
-		next("Ann was the last to leave. person.ann")
-		r.are(presence.Home, ben)
-		next("Ben came home, the first. Ben")
-		r.are(presence.Home, ann)
-		next("Ann came home. Ann+Ben")
-		r.are(presence.NotHome, ann, ben) // at the same moment: once
-		next("Ben was the last to leave. person.ben")
-		shown := r.notifications()["porchlight_presence"]
-		if want := (notification{"porchlight_presence", "Everyone left", "`Bens phone was the last to leave.`"}); shown != want {
-			t.Errorf("the notification is %+v, want %+v", shown, want)
-		}
+func presenceBlueprint(r *rig) {
+	p := newPuppet(r.t, r.host, r.broker)
+	ann, ben := someone(1, "Anns phone"), someone(2, "Bens phone")
+	p.are(presence.Home, ann, ben)
+	r.is("person.ann", "home")
+	r.is("person.ben", "home")
+	r.ran(0, "unknown")
 
-		// Nobody comes or goes because something restarts; after it, who really does is told.
-		r.shake("device_tracker.anns_phone", func(what string) {
-			t.Log(what)
-			r.are(presence.Home, ann)
-			next("Ann came home, the first. Ann")
-			r.are(presence.NotHome, ann)
-			next("Ann was the last to leave. person.ann")
-		})
-		r.are(presence.Home, ann, ben)
-		next("Ann came home, the first. Ann")
+	n := 0
+	next := func(said string) {
+		r.t.Helper()
+		n++
+		r.ran(n, said)
+	}
+	p.are(presence.NotHome, ben)
+	r.is("person.ben", "not_home")
+	p.are(presence.NotHome, ann)
+	next("Ann was the last to leave. person.ann")
+	p.are(presence.Home, ben)
+	next("Ben came home, the first. Ben")
+	p.are(presence.Home, ann)
+	next("Ann came home. Ann+Ben")
+	p.are(presence.NotHome, ann, ben) // at the same moment: once
+	next("Ben was the last to leave. person.ben")
+	r.notified(notification{"porchlight_presence", "Everyone left", "`Bens phone was the last to leave.`"})
+
+	// Nobody comes or goes because something restarts; after it, who really does is told.
+	p.are(presence.Home, ann)
+	next("Ann came home, the first. Ann")
+	r.shake(p, "device_tracker.anns_phone", func() {
+		p.are(presence.Home, ben)
 		next("Ben came home. Ann+Ben")
-		r.shake("device_tracker.anns_phone", func(what string) {
-			t.Log(what)
-			r.are(presence.NotHome, ben)
-			r.is("person.ben", "not_home")
-			r.are(presence.Home, ben)
-			next("Ben came home. Ann+Ben")
-		})
-
-		// Who leaves while nobody looks has not been seen to leave.
-		r.puppet.stop()
-		r.is("device_tracker.bens_phone", "unavailable")
-		r.are(presence.NotHome, ann, ben)
-		r.puppet.start()
+		p.are(presence.NotHome, ben)
 		r.is("person.ben", "not_home")
-		r.is("person.ann", "not_home")
-		r.are(presence.Home, ben)
-		next("Ben came home, the first. Ben")
 	})
+
+	// Who leaves while nobody looks has not been seen to leave.
+	p.stop()
+	r.is("device_tracker.bens_phone", "unavailable")
+	p.are(presence.NotHome, ann, ben)
+	p.start()
+	r.is("person.ben", "not_home")
+	r.is("person.ann", "not_home")
+	p.are(presence.Home, ben)
+	next("Ben came home, the first. Ben")
 }
