@@ -107,6 +107,13 @@ func newHome(t *testing.T, root, release string) *home {
 	if h.mqtt, err = ha.AddMQTT(ctx, h.broker.Addr()); err != nil {
 		t.Fatal(err)
 	}
+	if !h.since(2026, 5) {
+		// Triggers such as person.left_home are offered as a preview there.
+		err := ha.Command(ctx, "labs/update", fields{"domain": "automation", "preview_feature": "new_triggers_conditions", "enabled": true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Logf("Home Assistant %s is up with MQTT after %s", release, time.Since(begun).Round(time.Millisecond))
 	return h
 }

@@ -158,12 +158,12 @@ const restartStatus = 100
 func (i *Instance) Restart(ctx context.Context) error {
 	// The connection may end before the answer has come.
 	_ = i.Action(ctx, "homeassistant.restart", nil)
+	i.disconnect() // it would wait ten seconds for us to hang up
 	select {
 	case <-i.cmd.Done():
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for Home Assistant to end for its restart: %w", ctx.Err())
 	}
-	i.disconnect()
 	_ = i.cmd.Wait()
 	if status := i.cmd.ProcessState.ExitCode(); status != restartStatus {
 		return fmt.Errorf("Home Assistant ended with status %d, want %d, when asked to restart:\n%s", status, restartStatus, i.journal.Tail()) //nolint:staticcheck // a name
@@ -173,9 +173,8 @@ func (i *Instance) Restart(ctx context.Context) error {
 
 // Stop ends it as an administrator does.
 func (i *Instance) Stop() error {
-	err := i.cmd.Stop(30 * time.Second)
 	i.disconnect()
-	return err
+	return i.cmd.Stop(30 * time.Second)
 }
 
 // Kill ends it as a power cut does.

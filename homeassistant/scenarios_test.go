@@ -8,4 +8,11 @@ var scenarios = []struct {
 	{"discovery", discovered},
 	{"home and not_home", homeAndNotHome},
 	{"person, zone and GPS", peopleAndZones},
+	{"new_device fires once", newDeviceOnce},
+	{"scan now", scanNow},
+	{"Home Assistant restarted", haRestarted},
+	{"Home Assistant away", haAway},
+	{"MQTT reloaded", mqttReloaded},
+	{"broker restarted", brokerRestarted},
+	{"broker lost its memory", brokerForgot},
 }

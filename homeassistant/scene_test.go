@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ type scene struct {
 	devices int // made so far
 
 	journal, stream int // marks of when the scene began
+	forgives        *regexp.Regexp // what else may be in Home Assistant's log; nil: nothing
 }
 
 // awayAfter is how long a device is silent before it is away.
@@ -220,6 +222,20 @@ func (s *scene) automation(id string, config map[string]any) string {
 func (s *scene) triggered(automation string) bool {
 	s.t.Helper()
 	return s.full(automation).Attributes["last_triggered"] != nil
+}
+
+// leftHome adds an automation that runs when a person leaves the house, by the
+// trigger that the release has for it.
+func (s *scene) leftHome(person string) string {
+	s.t.Helper()
+	trigger, options := "person.left_home", map[string]any{"behavior": "any"}
+	if s.since(2026, 7) {
+		trigger, options = "zone.left", map[string]any{"zone": "zone.home"}
+	}
+	return s.automation("left_"+strings.TrimPrefix(person, "person."), map[string]any{
+		"triggers": []any{map[string]any{"trigger": trigger, "target": map[string]any{"entity_id": person}, "options": options}},
+		"actions":  []any{map[string]any{"event": "left_home"}},
+	})
 }
 
 // person makes a person with these trackers and returns the entity id. It is
