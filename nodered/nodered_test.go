@@ -171,7 +171,7 @@ func (h *house) rubbish() {
 	for _, payload := range []string{"", "no JSON", "null", "[]", "7", `{"event_type":7}`, `{"event_type":"new_devices"}`, lamp, lamp} {
 		h.publish(topics.Event(), payload)
 	}
-	h.tells("new device: New on the network: Lamp (Signify, no address yet)")
+	h.tells("new device: New on the network: Lamp (Signify)")
 	h.silent(soon)
 }
 
