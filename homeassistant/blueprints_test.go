@@ -121,7 +121,8 @@ func newDeviceBlueprint(r *rig) {
 	}
 	r.notified(want...)
 
-	// Nothing is new after a restart, although a new device was the last news.
+	// Nothing is new after a restart, or when the entity gets another name,
+	// although a new device was the last news.
 	n := byte(5)
 	news := func() {
 		r.t.Helper()
@@ -137,6 +138,8 @@ func newDeviceBlueprint(r *rig) {
 		})
 		n++
 	}
+	news()
+	r.must(r.ha.UpdateEntity(r.ctx, bridgeEvent, map[string]any{"name": "News"})) // its attributes change
 	news()
 	r.shake(p, "device_tracker.ann", news)
 }
