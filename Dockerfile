@@ -5,6 +5,8 @@
 #     -v porchlight:/var/lib/porchlight porchlight
 #
 # It needs the host's network: on a Docker bridge no ARP and no DHCP arrives.
+# compose.yaml has it with a broker. scripts/image builds and tries the last
+# stage without Docker.
 
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 RUN apt-get update \
@@ -22,14 +24,18 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${TARGETVARIANT#v} \
 # to open packet sockets. BuildKit's COPY keeps that attribute (it changes the
 # owner first), the builder of old Docker versions does not.
 RUN setcap cap_net_raw=ep /out/porchlight && mkdir /out/data
+# Whoever passes the image on passes on the licences of what is in it.
+RUN cp LICENSE /out/ && scripts/notice /out/porchlight >/out/NOTICE
 
 FROM scratch
 ARG VERSION=unknown
 LABEL org.opencontainers.image.title="Porchlight" \
       org.opencontainers.image.description="Tells Home Assistant who is home, from ARP and DHCP" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/porchlight /porchlight
+COPY --from=build /out/LICENSE /out/NOTICE /
 COPY --from=build --chown=65532:65532 /out/data /var/lib/porchlight
 ENV PORCHLIGHT_DATA_DIR=/var/lib/porchlight
 VOLUME /var/lib/porchlight
