@@ -84,6 +84,7 @@ func wantOneProblem(t *testing.T, r *running, parts ...string) {
 // discovery is forbidden; when the rules are put right and read again, it is
 // noticed without a new connection as soon as something is announced.
 func TestMosquittoAccessRules(t *testing.T) {
+	t.Parallel()
 	const ours = "user checker\ntopic read #\n"
 	m := startMosquitto(t, "topic readwrite porchlight/#\ntopic read homeassistant/device/#\n")
 	r := house(t, m, newMemoryLog())
@@ -104,6 +105,7 @@ func TestMosquittoAccessRules(t *testing.T) {
 }
 
 func TestMosquittoForbidsEvents(t *testing.T) {
+	t.Parallel()
 	m := startMosquitto(t, "topic readwrite #\ntopic deny porchlight/home/event\n")
 	log := newMemoryLog()
 	r := house(t, m, log)
@@ -124,6 +126,7 @@ func TestMosquittoForbidsEvents(t *testing.T) {
 // Rules that were tightened do not look like devices that the user deleted in
 // Home Assistant.
 func TestMosquittoTightened(t *testing.T) {
+	t.Parallel()
 	m := startMosquitto(t, "topic readwrite #\n")
 	r := house(t, m, newMemoryLog())
 	holds(t, m, "")
@@ -145,6 +148,7 @@ func TestMosquittoTightened(t *testing.T) {
 // Retained rubbish on all topics that we read or write: nothing is obeyed, what
 // is ours is put right, what is others' stays, and each is said once at most.
 func TestMosquittoRubbish(t *testing.T) {
+	t.Parallel()
 	m := startMosquitto(t, "")
 	publisher := newTally(t, m, "publisher", false)
 	big := strings.Repeat("x", 1<<20)
@@ -241,8 +245,9 @@ func publishRaw(t *testing.T, m *mosquitto, topic string) {
 	_, _ = packets.ReadPacket(conn) // a PUBACK, or the end
 }
 
-// Two real connections, and one that loses its network without a word.
+// Two at a real broker: each says so, and one that goes takes nothing with it.
 func TestMosquittoRivals(t *testing.T) {
+	t.Parallel()
 	m := startMosquitto(t, "")
 	nas, pi := house(t, m, newMemoryLog()), house(t, m, newMemoryLog())
 	for _, r := range []*running{nas, pi} {
