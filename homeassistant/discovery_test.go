@@ -24,7 +24,7 @@ func discovered(s *scene) {
 	equal(s.t, "Porchlight's device", shown(own), Device{
 		Name: "Porchlight " + s.node, Manufacturer: "Porchlight", Model: "LAN presence bridge", SWVersion: "dev",
 		Identifiers: [][2]string{{"mqtt", "porchlight_" + s.node}}, Connections: [][2]string{},
-		ConfigEntries: []string{s.mqtt}, ConfigurationURL: own.ConfigurationURL,
+		ConfigEntries: []string{s.mqtt}, ConfigurationURL: "",
 	})
 	equal(s.t, "Porchlight's entities", s.summaries(own), map[string]summary{
 		"connectivity": {"binary_sensor.porchlight_" + s.node + "_connectivity", "Connection", "", "diagnostic"},

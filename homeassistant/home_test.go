@@ -42,6 +42,7 @@ func TestHomeAssistant(t *testing.T) {
 	program := labtest.Porchlight(t)
 	for _, release := range releases(t, root) {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			h := newHome(t, root, release)
 			for _, one := range scenarios {
 				t.Run(one.name, func(t *testing.T) { one.play(newScene(t, h, program)) })

@@ -166,7 +166,7 @@ func (i *Instance) Restart(ctx context.Context) error {
 	}
 	_ = i.cmd.Wait()
 	if status := i.cmd.ProcessState.ExitCode(); status != restartStatus {
-		return fmt.Errorf("Home Assistant ended with status %d, want %d, when asked to restart:\n%s", status, restartStatus, i.journal.Tail()) //nolint:staticcheck // a name
+		return fmt.Errorf("asking Home Assistant to restart: it ended with status %d, want %d:\n%s", status, restartStatus, i.journal.Tail())
 	}
 	return i.Resume(ctx)
 }

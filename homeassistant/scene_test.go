@@ -34,7 +34,7 @@ type scene struct {
 	pop     *lab.Population
 	devices int // made so far
 
-	journal, stream int // marks of when the scene began
+	journal, stream int            // marks of when the scene began
 	forgives        *regexp.Regexp // what else may be in Home Assistant's log; nil: nothing
 }
 
@@ -66,11 +66,35 @@ func (s *scene) end() {
 	s.stop()
 	s.must(s.pop.Close())
 	s.checkJournal()
+	s.forget()
 	if s.t.Failed() {
 		if said, err := os.ReadFile(s.log); err == nil {
 			s.t.Logf("Porchlight said:\n%s", said[max(0, len(said)-20000):])
 		}
 	}
+}
+
+// forget takes the scene's devices out of Home Assistant, as Porchlight does
+// with one that it forgets, so that those of all scenes do not pile up there.
+func (s *scene) forget() {
+	own := "porchlight_" + s.node
+	all, err := s.ha.Devices(s.ctx())
+	s.must(err)
+	for _, d := range all {
+		for _, id := range d.Identifiers {
+			if object, ok := strings.CutPrefix(id[1]+"_bridge", own+"_"); ok {
+				object, _, _ = strings.Cut(object, "_")
+				s.publish("homeassistant/device/"+s.node+"/"+object+"/config", "", true)
+			}
+		}
+	}
+	s.until("the scene's devices to be gone", func() bool {
+		all, err := s.ha.Devices(s.ctx())
+		s.must(err)
+		return !slices.ContainsFunc(all, func(d Device) bool {
+			return slices.ContainsFunc(d.Identifiers, func(id [2]string) bool { return strings.HasPrefix(id[1]+"_", own+"_") })
+		})
+	})
 }
 
 func (s *scene) must(err error) {
