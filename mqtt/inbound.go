@@ -37,6 +37,7 @@ type inbound struct {
 	bridge     []byte               // the bridge's retained discovery message
 	asked      []presence.ID        // by verify
 	echoes     map[presence.ID]time.Time
+	emptied    map[presence.ID]bool // somebody else has cleared its discovery message, and no other came since
 	birthAt    time.Time
 	questioned atomic.Bool // somebody wants to know who is there
 	statusLost atomic.Bool // somebody has overwritten our online
@@ -54,6 +55,7 @@ func (in *inbound) init() {
 	in.attributes = make(map[presence.ID]bool)
 	in.ids = make(map[presence.ID]bool)
 	in.echoes = make(map[presence.ID]time.Time)
+	in.emptied = make(map[presence.ID]bool)
 	in.inbox = make(chan command, maxInbox)
 }
 
@@ -158,20 +160,34 @@ func (l *link) receiveBridge(m paho.Message) {
 // and that is empty means that the user has deleted the device in Home
 // Assistant, or that another instance has no such device.
 func (l *link) receiveConfig(id presence.ID, m paho.Message, now time.Time) {
+	l.s.mu.Lock()
+	known := l.s.devices[id] != nil
+	l.s.mu.Unlock()
 	switch {
 	case len(m.Payload()) > 0:
-		if !m.Retained() {
-			return // our own, or somebody else's mischief
+		if !m.Retained() { // our own, or somebody else's mischief
+			if l.inbound.takeEmptied(id) && !known {
+				l.clearAgain(id)
+			}
+			return
 		}
-		l.s.mu.Lock()
-		known := l.s.devices[id] != nil
-		l.s.mu.Unlock()
 		if known || discovery.Ours(m.Payload()) {
 			l.inbound.collect(id, now, func(in *inbound) { in.configs[id] = true })
 		}
-	case !m.Retained() && l.s.cfg.Announce && !l.inbound.isEcho(id, now) && !l.s.rivals.any():
+	case !m.Retained() && l.s.cfg.Announce && !l.inbound.isEcho(id, now) && known && !l.s.rivals.any():
+		l.inbound.setEmptied(id)
 		l.s.confirmDeleted([]presence.ID{id})
 	}
+}
+
+// clearAgain clears a device whose discovery message was on its way when the
+// user deleted it.
+func (l *link) clearAgain(id presence.ID) {
+	l.s.mu.Lock()
+	l.s.gone[id] = struct{}{}
+	l.queueClear(id)
+	l.s.mu.Unlock()
+	l.poke()
 }
 
 // confirmDeleted stops the tracking of devices that the user has deleted in
@@ -317,6 +333,28 @@ func (in *inbound) isEcho(id presence.ID, now time.Time) bool {
 	until, ok := in.echoes[id]
 	delete(in.echoes, id)
 	return ok && now.Before(until)
+}
+
+func (in *inbound) setEmptied(id presence.ID) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.emptied[id] = true
+}
+
+func (in *inbound) isEmptied(id presence.ID) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.emptied[id]
+}
+
+// takeEmptied reports whether somebody else has cleared id's discovery message,
+// and forgets it: another one follows.
+func (in *inbound) takeEmptied(id presence.ID) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	emptied := in.emptied[id]
+	delete(in.emptied, id)
+	return emptied
 }
 
 func (in *inbound) setBirth(at time.Time) {

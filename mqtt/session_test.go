@@ -237,14 +237,21 @@ func TestDeletedInHomeAssistant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeBroker(t)
 		r := three(t, b)
-		ha := b.peer(t, "ha")
-		ha.say(t, r.topics.Config(id1), true, "")
+		ha := b.peer(t, "ha", r.topics.AllConfigs())
+		synctest.Wait()
+		ha.take()
+		for range 5 { // as often as the device has entities
+			ha.say(t, r.topics.Config(id1), true, "")
+		}
 		// The engine has not heard of it yet, and the device moves.
 		time.Sleep(time.Millisecond)
 		r.Update([]presence.Device{phone(1, presence.NotHome)})
 		settleDown()
 		if diff := cmp.Diff([]string{"set 001b63000001 track=false"}, r.orders.take()); diff != "" {
 			t.Error(diff)
+		}
+		if got := ha.take(); len(got) != 5 {
+			t.Errorf("on the discovery topics, of which 5 by Home Assistant: %q", got)
 		}
 		ha.say(t, "homeassistant/status", false, "online")
 		settleDown()
@@ -264,6 +271,20 @@ func TestDeletedInHomeAssistant(t *testing.T) {
 		if got := r.orders.take(); len(got) > 0 {
 			t.Error(got)
 		}
+	})
+}
+
+// A discovery message that was on its way when the user deleted the device does
+// not bring it back.
+func TestDeletedWhileAnnounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeBroker(t)
+		r := three(t, b)
+		ha := b.peer(t, "ha")
+		ha.say(t, r.topics.Config(id1), true, "")
+		ha.say(t, r.topics.Config(id1), true, `{"late": "ours"}`)
+		settleDown()
+		wantNothing(t, b, id1)
 	})
 }
 

@@ -308,8 +308,11 @@ func (l *link) stepClear(now time.Time) bool {
 	if id, ok := l.nextClear(); ok {
 		e := l.sentOf(id)
 		if l.s.cfg.Announce {
-			l.inbound.expectEcho(id, now)
 			e.config, e.configAt = configKey{}, now
+		}
+		// An empty message on an empty topic is a warning in Home Assistant's log.
+		if l.s.cfg.Announce && !l.inbound.isEmptied(id) {
+			l.inbound.expectEcho(id, now)
 			l.publish(familyConfig, l.s.topics.Config(id), true, nil, nil)
 		}
 		l.clearing = append(l.clearing, due{id, now.Add(settle)})
