@@ -85,7 +85,7 @@ func newHome(t *testing.T, root, release string) *home {
 	h.broker = labtest.Mosquitto(t, lab.MosquittoOptions{
 		Host: h.obs.Host,
 		// What was retained survives a restart, as in a house.
-		Config: "persistence true\npersistence_location " + t.TempDir() + "/\nmax_queued_messages 0\n",
+		Config: "persistence true\npersistence_location " + t.TempDir() + "/\nmax_queued_messages 100000\nacl_file " + rules(t) + "\n",
 	})
 	dir := t.TempDir()
 	for name, text := range map[string]string{"automations.yaml": "[]\n"} {
@@ -123,4 +123,22 @@ func newHome(t *testing.T, root, release string) *home {
 func (h *home) since(year, month int) bool {
 	n := numbers(h.ha.Release())
 	return cmp.Or(cmp.Compare(n[0], year), cmp.Compare(n[1], month)) >= 0
+}
+
+// rules are the broker's access rules: everybody may do everything, but for two
+// users.
+func rules(t *testing.T) (file string) {
+	const text = `topic readwrite #
+user noevents
+topic readwrite #
+topic deny porchlight/+/event
+user nodiscovery
+topic readwrite porchlight/#
+topic read homeassistant/#
+`
+	file = filepath.Join(t.TempDir(), "rules")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

@@ -84,7 +84,7 @@ func (s *scene) forget() {
 		for _, id := range d.Identifiers {
 			if object, ok := strings.CutPrefix(id[1]+"_bridge", own+"_"); ok {
 				object, _, _ = strings.Cut(object, "_")
-				s.publish("homeassistant/device/"+s.node+"/"+object+"/config", "", true)
+				s.publish(s.topics.HAPrefix+"/device/"+s.node+"/"+object+"/config", "", true)
 			}
 		}
 	}
