@@ -100,7 +100,7 @@ automation:
         actions:` + fmt.Sprintf(counting, "{{ message }}")
 
 func newDeviceBlueprint(r *rig) {
-	p := newPuppet(r.t, r.host, r.broker)
+	p := newPuppet(r.t, r.host, r.broker, "home")
 	p.are(presence.Home, someone(1, "Ann"))
 	r.is("device_tracker.ann", "home")
 
@@ -166,7 +166,7 @@ automation:
 `
 
 func presenceBlueprint(r *rig) {
-	p := newPuppet(r.t, r.host, r.broker)
+	p := newPuppet(r.t, r.host, r.broker, "home")
 	ann, ben := someone(1, "Anns phone"), someone(2, "Bens phone")
 	p.are(presence.Home, ann, ben)
 	r.is("person.ann", "home")

@@ -34,8 +34,8 @@ type noCommands struct{}
 func (noCommands) Scan()                            {}
 func (noCommands) Set(presence.ID, presence.Change) {}
 
-// newPuppet returns one that is started.
-func newPuppet(t *testing.T, host *lab.Host, b *lab.Broker) *puppet {
+// newPuppet returns one that is started, as the instance with this node.
+func newPuppet(t *testing.T, host *lab.Host, b *lab.Broker, node string) *puppet {
 	t.Helper()
 	store, err := history.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -49,7 +49,7 @@ func newPuppet(t *testing.T, host *lab.Host, b *lab.Broker) *puppet {
 		config: mqtt.Config{
 			Dial: func(ctx context.Context) (net.Conn, error) { return host.Dial(ctx, "tcp", b.Addr()) },
 			Discovery: discovery.Options{
-				Topics: discovery.Topics{Prefix: "porchlight", Node: "home", HAPrefix: "homeassistant"},
+				Topics: discovery.Topics{Prefix: "porchlight", Node: node, HAPrefix: "homeassistant"},
 				Zone:   "zone.home", Version: "1.0",
 			},
 			Announce: true, HAStatusTopic: "homeassistant/status",
