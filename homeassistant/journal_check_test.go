@@ -11,6 +11,8 @@ var unrelated = regexp.MustCompile(`^(` + strings.Join([]string{
 	`aiohttp_fast_zlib: zlib_ng and isal are not available`,
 	`haffmpeg\.\w+: `,
 	`homeassistant\.bootstrap: Skipping pip installation`,
+	// MQTT was reloaded before its birth message was out.
+	`homeassistant: Error doing job: Task exception was never retrieved(?s:.*)_async_resubscribe_and_publish_birth_message`,
 	`homeassistant\.components\.camera\.img_util: `,
 	`homeassistant\.setup: .*'assist_(pipeline|satellite)'`,
 }, "|") + `)`)
