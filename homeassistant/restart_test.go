@@ -35,11 +35,17 @@ func (s *scene) household() *household {
 	h.ann = s.person("ann", h.phone.tracker)
 	s.await(h.ann, "home")
 	h.left = s.leftHome(h.ann)
+	d, _ := s.registered(h.phone.id)
+	s.must(s.ha.Command(s.ctx(), "config/device_registry/update", fields{"device_id": d.ID, "name_by_user": given}, nil))
+	s.until("the tracker to have its new name", func() bool { return s.full(h.phone.tracker).Attributes["friendly_name"] == given })
 	h.ids = h.registry()
 	h.fired = len(s.firings(s.stream))
 	h.begin()
 	return h
 }
+
+// given is the name that the user gave the phone in Home Assistant.
+const given = "Ann's telephone"
 
 // begin is the moment from which on nothing may flap.
 func (h *household) begin() {
@@ -81,6 +87,7 @@ func (h *household) settled() {
 func (h *household) same() {
 	h.t.Helper()
 	equal(h.t, "what is in the registries", h.registry(), h.ids)
+	equal(h.t, "the name that the user gave", h.full(h.phone.tracker).Attributes["friendly_name"], any(given))
 	for entity, never := range map[string]string{h.phone.tracker: "not_home", h.ann: "not_home", h.tablet.tracker: "home"} {
 		seen := h.states(entity, h.mark)
 		stored, err := h.ha.History(h.ctx(), entity, h.since)
