@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,11 +63,14 @@ func Settings(ctx context.Context, environ []string, say func(line string)) ([]s
 	c := newClient(vars[addressVar], vars[tokenVar], say)
 	found := []string{prefix + "DATA_DIR=" + dir}
 
-	broker, err := brokerSettings(ctx, c, chosen, say)
+	broker, there, err := brokerSettings(ctx, c, chosen, say)
 	if err != nil {
 		return nil, err
 	}
 	found = append(found, broker...)
+	if !there { // a user or a certificate is for the broker that will come
+		options = slices.DeleteFunc(options, func(o string) bool { return strings.HasPrefix(o, prefix+"MQTT_") })
+	}
 
 	ports := strconv.Itoa(WatchdogPort)
 	switch port, err := c.ingressPort(ctx); {
@@ -82,10 +86,11 @@ func Settings(ctx context.Context, environ []string, say func(line string)) ([]s
 }
 
 // brokerSettings are those of the broker that Home Assistant has, unless
-// another is chosen, and of the embedded broker when it has none.
-func brokerSettings(ctx context.Context, c *client, chosen map[string]string, say func(string)) ([]string, error) {
+// another is chosen, and of the embedded broker when it has none; there is then
+// false.
+func brokerSettings(ctx context.Context, c *client, chosen map[string]string, say func(string)) (settings []string, there bool, err error) {
 	if chosen[prefix+"MQTT_URL"] != "" {
-		return nil, nil
+		return nil, true, nil
 	}
 	b, err := c.broker(ctx)
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
@@ -95,20 +100,20 @@ func brokerSettings(ctx context.Context, c *client, chosen map[string]string, sa
 		}
 		say(fmt.Sprintf("Home Assistant has no MQTT broker (%s): install the app \"Mosquitto broker\", or set the option mqtt_url; "+
 			"until then Porchlight runs a broker of its own on %s", refused.message, listen))
-		return []string{prefix + "BROKER_LISTEN=" + listen}, nil
+		return []string{prefix + "BROKER_LISTEN=" + listen}, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	address := url.URL{Scheme: "mqtt", Host: net.JoinHostPort(b.host, strconv.Itoa(b.port))}
 	if b.ssl {
 		address.Scheme = "mqtts"
 	}
-	settings := []string{prefix + "MQTT_URL=" + address.String()}
+	settings = []string{prefix + "MQTT_URL=" + address.String()}
 	if chosen[prefix+"MQTT_USERNAME"] == "" && b.username != "" {
 		settings = append(settings, prefix+"MQTT_USERNAME="+b.username, prefix+"MQTT_PASSWORD="+b.password)
 	}
-	return settings, nil
+	return settings, true, nil
 }
 
 // variables are the entries of an environment by name. The last of a name wins.

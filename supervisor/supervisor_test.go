@@ -155,6 +155,14 @@ func TestSettings(t *testing.T) {
 				`until then Porchlight runs a broker of its own on 127.0.0.1:18830`},
 		},
 		{
+			name: "no broker yet for a user of one's own", options: `{"mqtt_username":"me","mqtt_password":"mine","mqtt_ca_file":"/config/ca.pem","node":"attic"}`,
+			change: func(s *supervisortest.Supervisor) { s.MQTT = nil },
+			want:   map[string]string{"BROKER_LISTEN": "127.0.0.1:18830", "INGRESS_PORTS": ports, "NODE": "attic"},
+			asked:  []string{"/services/mqtt", "/addons/self/info"},
+			said: []string{`Home Assistant has no MQTT broker (Service not enabled): install the app "Mosquitto broker", or set the option mqtt_url; ` +
+				`until then Porchlight runs a broker of its own on 127.0.0.1:18830`},
+		},
+		{
 			name: "no ingress", options: `{"mqtt_url":"mqtt://broker.lan"}`,
 			change: func(s *supervisortest.Supervisor) { s.IngressPort = nil },
 			want:   map[string]string{"MQTT_URL": "mqtt://broker.lan", "INGRESS_PORTS": "18580"},
