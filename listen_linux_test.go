@@ -193,6 +193,9 @@ func TestNoDesktop(t *testing.T) {
 			p := startProgram(t, append(c.env, "PORCHLIGHT_MQTT_USERNAME="+brokerUser, "PORCHLIGHT_MQTT_PASSWORD="+brokerPassword),
 				"listen", "--desktop", "--type", "left", h.address)
 			eventually(t, "a connection", func() bool { return strings.Contains(p.stderr.String(), "at home now") })
+			if at := strings.Contains(p.stderr.String(), "no notification can be shown"); at != (c.env == nil) {
+				t.Errorf("said before anything happened: %t", at)
+			}
 			for seq := range 3 {
 				h.say(t, "porchlight/home/event", false, fmt.Sprintf(`{"event_type":"left","seq":%d,"time":"2026-05-01T10:00:00Z","name":"x"}`, seq+1))
 			}

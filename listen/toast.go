@@ -49,6 +49,7 @@ func newToaster(cfg Config) *toaster {
 	}
 	if t.show == nil {
 		t.show = newDesktop()
+		t.report(desktopThere()) // at once, not when something happens
 	}
 	return t
 }
