@@ -30,7 +30,7 @@ test: deps
 test-ha: deps
 	scripts/test-ha
 
-test-nodered: deps
+test-nodered:
 	scripts/nodered
 
 release:
