@@ -2,6 +2,7 @@ package homeassistant
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -38,4 +39,16 @@ func (s *scene) checkJournal() {
 			s.t.Errorf("Home Assistant logged: %s [%s] %s", e.Level, e.Logger, e.Text)
 		}
 	}
+}
+
+// logSeen is the proof that a complaint about us would be seen.
+func logSeen(s *scene) {
+	s.forgive(`Unable to parse JSON discovery payload`)
+	topic := "homeassistant/device/" + s.node + "/rubbish/config"
+	s.until("Home Assistant to complain", func() bool {
+		s.publish(topic, "{", false) // it may not have subscribed before
+		return slices.ContainsFunc(s.ha.Journal().Since(s.journal), func(e Entry) bool {
+			return e.Level == "WARNING" && e.Logger == "homeassistant.components.mqtt.discovery" && strings.Contains(e.Text, topic)
+		})
+	})
 }

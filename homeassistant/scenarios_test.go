@@ -5,6 +5,7 @@ var scenarios = []struct {
 	name string
 	play func(*scene)
 }{
+	{"what Home Assistant logs is seen", logSeen},
 	{"discovery", discovered},
 	{"home and not_home", homeAndNotHome},
 	{"person, zone and GPS", peopleAndZones},
