@@ -1,11 +1,8 @@
 package arpwatch
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
@@ -13,9 +10,6 @@ import (
 	"porchlight/capture"
 	"porchlight/presence"
 )
-
-// maxVID is the highest VLAN (IEEE 802.1Q, table 9-2).
-const maxVID = 4094
 
 // request builds the frame that asks for target: an ARP request from sender,
 // to one station or to ethernet.Broadcast, tagged with vids, outermost first.
@@ -41,27 +35,6 @@ func request(from presence.MAC, sender netip.Addr, to net.HardwareAddr, target n
 		}
 	}
 	return f.MarshalBinary()
-}
-
-// tags returns the VLANs in name, which is ifname itself or ifname with up to
-// two VLANs: "eth0", "eth0.10", "eth0.100.10".
-func tags(ifname, name string) ([]uint16, error) {
-	if name == ifname {
-		return nil, nil
-	}
-	rest, ok := strings.CutPrefix(name, ifname+".")
-	if !ok {
-		return nil, fmt.Errorf("%q is not on interface %q", name, ifname)
-	}
-	var vids []uint16
-	for part := range strings.SplitSeq(rest, ".") {
-		n, err := strconv.ParseUint(part, 10, 16)
-		if err != nil || n == 0 || n > maxVID || len(vids) == 2 {
-			return nil, fmt.Errorf("%q does not name a VLAN on interface %q", name, ifname)
-		}
-		vids = append(vids, uint16(n))
-	}
-	return vids, nil
 }
 
 // senderFor is the interface's own address that a request for target comes

@@ -145,7 +145,7 @@ func (w *Watcher) Probe(p presence.Probe) error {
 }
 
 func (w *Watcher) probe(p presence.Probe) error {
-	vids, err := tags(w.cfg.Interface, p.Interface)
+	vids, err := capture.VLANs(w.cfg.Interface, p.Interface)
 	if err != nil {
 		return err
 	}

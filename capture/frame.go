@@ -3,7 +3,9 @@ package capture
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +26,9 @@ const (
 	headerLen = 14 // two addresses and an EtherType
 	tagLen    = 4
 	maxTags   = 2 // 802.1ad: a service tag and a customer tag
+
+	// maxVID is the highest VLAN (IEEE 802.1Q, table 9-2).
+	maxVID = 4094
 
 	// minEtherType: smaller values are the length of an IEEE 802.3 frame.
 	minEtherType = 0x0600
@@ -98,6 +103,27 @@ func parse(at time.Time, ifname string, outer tag, raw []byte) (Frame, error) {
 		f.Interface = vlanNames.name(ifname, vids)
 	}
 	return f, nil
+}
+
+// VLANs returns the VLANs in name, which is ifname itself or ifname with up to
+// two VLANs, as in Frame.Interface: "eth0", "eth0.10", "eth0.100.10".
+func VLANs(ifname, name string) ([]uint16, error) {
+	if name == ifname {
+		return nil, nil
+	}
+	rest, ok := strings.CutPrefix(name, ifname+".")
+	if !ok {
+		return nil, fmt.Errorf("%q is not on interface %q", name, ifname)
+	}
+	var vids []uint16
+	for part := range strings.SplitSeq(rest, ".") {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil || n == 0 || n > maxVID || len(vids) == maxTags {
+			return nil, fmt.Errorf("%q does not name a VLAN on interface %q", name, ifname)
+		}
+		vids = append(vids, uint16(n))
+	}
+	return vids, nil
 }
 
 // vlanPath is the VLANs that a frame was tagged with, outermost first; 0 is none.

@@ -18,6 +18,10 @@ type Link struct {
 	Index    int
 	MAC      presence.MAC
 	Prefixes []netip.Prefix // its IPv4 addresses with the length of their subnets; never changed in place
+
+	// LinkLocal is its IPv6 link-local address; invalid while it has none that
+	// can be used, as when IPv6 is switched off.
+	LinkLocal netip.Addr
 }
 
 // linkState is what decides whether an interface can hear. The zero value is
@@ -114,34 +118,42 @@ func (w *linkWatch) list() (linkState, error) {
 		return linkState{}, fmt.Errorf("looking up interface %q: %w", w.name, err)
 	}
 	s := describe(l.Attrs())
-	s.Prefixes, err = w.prefixes(s.Index)
+	s.Prefixes, s.LinkLocal, err = w.addresses(s.Index)
 	return s, err
 }
 
-// prefixes asks for the IPv4 addresses of an interface.
-func (w *linkWatch) prefixes(index int) ([]netip.Prefix, error) {
+// addresses asks for the IPv4 addresses of an interface, and for the IPv6
+// link-local one.
+func (w *linkWatch) addresses(index int) (ps []netip.Prefix, linkLocal netip.Addr, err error) {
 	l := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
 	var addrs []netlink.Addr
-	var err error
 	for range 5 { // a change during the dump interrupts it
-		addrs, err = w.handle.AddrList(l, netlink.FAMILY_V4)
+		addrs, err = w.handle.AddrList(l, netlink.FAMILY_ALL)
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listing the addresses of %q: %w", w.name, err)
+		return nil, netip.Addr{}, fmt.Errorf("listing the addresses of %q: %w", w.name, err)
 	}
-	var ps []netip.Prefix
 	for _, a := range addrs {
-		ip, ok := netip.AddrFromSlice(a.IP.To4())
+		ip, ok := netip.AddrFromSlice(a.IP)
+		ip = ip.Unmap()
 		bits, _ := a.Mask.Size()
-		if p := netip.PrefixFrom(ip, bits); ok && p.IsValid() && !slices.Contains(ps, p) {
+		switch p := netip.PrefixFrom(ip, bits); {
+		case !ok || !p.IsValid():
+		case ip.Is4() && !slices.Contains(ps, p):
 			ps = append(ps, p)
+		case ip.Is6() && ip.IsLinkLocalUnicast() && a.Flags&notUsable == 0 && !linkLocal.IsValid():
+			linkLocal = ip
 		}
 	}
-	return ps, nil
+	return ps, linkLocal, nil
 }
+
+// notUsable are the flags of an address that is still being checked for
+// duplicates, or that has one.
+const notUsable = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED
 
 // close ends the subscriptions and waits until they have ended.
 func (w *linkWatch) close() {

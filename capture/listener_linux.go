@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,12 @@ import (
 type Config struct {
 	Interface string               // its name; it may be missing for now
 	Filter    []bpf.RawInstruction // see Match; empty passes everything
+
+	// Groups are IPv6 multicast groups to join, so that switches that forward
+	// groups only to their members forward them here. With any, frames to all
+	// groups are heard, as far as they reach the interface; without, only those
+	// to groups that this machine is in.
+	Groups []netip.Addr
 
 	// Handle gets each frame, in order, on one goroutine. It must not block.
 	Handle func(Frame)

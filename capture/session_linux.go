@@ -59,7 +59,7 @@ func (s *session) follow() error {
 }
 
 func (s *session) dial() error {
-	c, err := dial(s.link.Index, s.cfg.Filter)
+	c, err := dial(s.link.Index, s.cfg.Filter, s.cfg.Groups)
 	if err != nil {
 		s.fault = err.Error()
 		s.retryLater()
@@ -214,12 +214,9 @@ func (s *session) addrChanged(index int, ok bool) error {
 	if index != s.link.Index {
 		return nil
 	}
-	ps, err := s.watch.prefixes(index)
-	if err != nil {
-		return err
-	}
-	s.link.Prefixes = ps
-	return nil
+	var err error
+	s.link.Prefixes, s.link.LinkLocal, err = s.watch.addresses(index)
+	return err
 }
 
 func (s *session) watchAgain() error {

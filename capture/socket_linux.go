@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -28,9 +29,10 @@ const (
 // conn is an AF_PACKET socket bound to one interface. One goroutine reads;
 // send and drops may be called from any.
 type conn struct {
-	sock  *socket.Conn
-	raw   syscall.RawConn
-	index int
+	sock    *socket.Conn
+	raw     syscall.RawConn
+	index   int
+	members *os.File // is in the groups; nil: there are none
 
 	msgs    [batchLen]mmsghdr
 	iovs    [batchLen]unix.Iovec
@@ -55,7 +57,7 @@ type mmsghdr struct {
 // before the bind: until then the socket hears nothing, so no frame passes
 // without filter and timestamp. Every EtherType is bound because the kernel
 // hands tagged frames to no other kind of socket; the filter selects.
-func dial(index int, filter []bpf.RawInstruction) (_ *conn, err error) {
+func dial(index int, filter []bpf.RawInstruction, groups []netip.Addr) (_ *conn, err error) {
 	sock, err := socket.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0, "packet", nil)
 	if err != nil {
 		return nil, permission(err)
@@ -82,6 +84,18 @@ func dial(index int, filter []bpf.RawInstruction) (_ *conn, err error) {
 	// Kernels before 4.20 do not know this one; read drops such frames then.
 	_ = sock.SetsockoptInt(unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
 
+	var members *os.File
+	if len(groups) > 0 {
+		if err := hearGroups(sock, index); err != nil {
+			return nil, fmt.Errorf("asking for all groups: %w", err)
+		}
+		members = join(index, groups)
+		defer func() {
+			if err != nil && members != nil {
+				_ = members.Close()
+			}
+		}()
+	}
 	err = sock.Bind(&unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: index})
 	if err != nil {
 		return nil, fmt.Errorf("binding to interface index %d: %w", index, err)
@@ -90,7 +104,7 @@ func dial(index int, filter []bpf.RawInstruction) (_ *conn, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{sock: sock, raw: raw, index: index}
+	c := &conn{sock: sock, raw: raw, index: index, members: members}
 	for i := range c.msgs {
 		c.iovs[i].Base = &c.frames[i][0]
 		c.iovs[i].SetLen(frameLen)
@@ -232,7 +246,12 @@ func auxTag(b []byte) tag {
 // interrupt ends a read that waits, now and from now on.
 func (c *conn) interrupt() { _ = c.sock.SetReadDeadline(time.Unix(1, 0)) }
 
-func (c *conn) close() { _ = c.sock.Close() }
+func (c *conn) close() {
+	_ = c.sock.Close()
+	if c.members != nil {
+		_ = c.members.Close()
+	}
+}
 
 // send puts one frame on the wire without waiting: a full queue is an error.
 func (c *conn) send(frame []byte) error {
