@@ -24,8 +24,8 @@ type Device struct {
 	ID        ID
 	MAC       MAC // the MAC that it was last heard with
 	Interface string
-	Addr      netip.Addr   // the IPv4 address that it is asked at; may be invalid
-	IPv6      []netip.Addr // newest first
+	Addr      netip.Addr   // the IPv4 address that it goes by; may be invalid
+	IPv6      []netip.Addr // newest first; it is asked at one of these when it has no other
 
 	HostName    string // the device says so itself
 	Vendor      string // of the MAC's prefix; empty for a private MAC
@@ -79,6 +79,21 @@ func (d *Device) DisplayName() string {
 		return d.Vendor + " " + id
 	}
 	return "Device " + id
+}
+
+// Address is the one address to show for the device: IPv4 if it has that, else
+// the link-local IPv6 address, which does not change from day to day, else the
+// newest. It may be invalid.
+func (d *Device) Address() netip.Addr {
+	if d.Addr.IsValid() || len(d.IPv6) == 0 {
+		return d.Addr
+	}
+	for _, a := range d.IPv6 {
+		if a.IsLinkLocalUnicast() {
+			return a
+		}
+	}
+	return d.IPv6[0]
 }
 
 // Change is a command from the user to change a device's Settings; nil leaves

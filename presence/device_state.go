@@ -33,6 +33,7 @@ type device struct {
 	endedAt time.Time
 
 	asked    int // probes that went out in this silence
+	tried    int // probes that were to go out
 	firstAsk time.Time
 	lastAsk  time.Time
 	step     int       // probes that were scheduled in this silence
@@ -107,6 +108,7 @@ func (d *device) use(a netip.Addr, t time.Time) bool {
 // useIPv6 notes that d has used the IPv6 address a at t, and reports whether
 // that is news. A new address takes the place of the one that was not used for
 // longest, but not of one in use: a router that speaks for many does not flap.
+// A link-local address is the last to go, since it stays when others change.
 func (d *device) useIPv6(a netip.Addr, t time.Time) bool {
 	if i := slices.Index(d.IPv6, a); i >= 0 {
 		d.usedIPv6[i] = t
@@ -116,7 +118,8 @@ func (d *device) useIPv6(a netip.Addr, t time.Time) bool {
 	if out >= maxIPv6 {
 		out = 0
 		for i, at := range d.usedIPv6 {
-			if !at.After(d.usedIPv6[out]) {
+			was, is := d.IPv6[out].IsLinkLocalUnicast(), d.IPv6[i].IsLinkLocalUnicast()
+			if was && !is || was == is && !at.After(d.usedIPv6[out]) {
 				out = i
 			}
 		}
@@ -141,14 +144,6 @@ func hostAddr(a netip.Addr) bool {
 
 // limitedBroadcast is everyone on the link (RFC 919, section 7).
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// askAt returns the address to ask d at, for the n-th time in this silence.
-func (d *device) askAt(n int) netip.Addr {
-	if d.expected.IsValid() && (n%2 == 1 || !d.Addr.IsValid()) {
-		return d.expected
-	}
-	return d.Addr
-}
 
 func sortedIDs[V any](m map[ID]V) []ID { return slices.Sorted(maps.Keys(m)) }
 

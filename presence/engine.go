@@ -2,6 +2,7 @@ package presence
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -157,6 +158,9 @@ func (e *Engine) Sight(s Sighting) Output {
 
 // hear is a sighting that proves that d is there.
 func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
+	if ev == Join && s.Kind.again() && d.State == Home {
+		ev = Alive
+	}
 	e.learnSilence(d, max(s.At.Sub(d.heard), 0), ev, s.At)
 	e.learnAddress(d, s)
 	if s.At.After(d.heard) {
@@ -165,7 +169,7 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	lastSeen := d.LastSeen
 	d.LastSeen = d.heard.Round(0).UTC()
 	d.tainted, d.early = false, false
-	d.asked, d.step = 0, 0
+	d.asked, d.step, d.tried = 0, 0, 0
 	d.waiting = time.Time{}
 	d.Interface = s.Interface
 	e.touched[d.ID] = struct{}{}
@@ -199,7 +203,7 @@ func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {
 
 // leave declares d away.
 func (e *Engine) leave(d *device) {
-	why := whyLeft(d, e.now, e.cfg)
+	why := e.whyLeft(d)
 	d.State = NotHome
 	d.Since = e.now.Round(0).UTC()
 	d.Why = why
@@ -239,6 +243,14 @@ func (e *Engine) Asked(now time.Time, p Probe) {
 	d.lastAsk = now
 }
 
+// Unsent tells that a probe that the Engine asked for could not be sent. It is
+// how the Engine learns that nobody can be asked by IPv6 on an interface.
+func (e *Engine) Unsent(now time.Time, p Probe) {
+	if p.Addr.Is6() {
+		e.linkNamed(p.Interface).noIPv6 = now.Add(noIPv6For)
+	}
+}
+
 // AskedAddr is Asked for a probe whose device is known by its address only,
 // as a broadcast in a capture.
 func (e *Engine) AskedAddr(now time.Time, addr netip.Addr) {
@@ -246,7 +258,7 @@ func (e *Engine) AskedAddr(now time.Time, addr netip.Addr) {
 		return
 	}
 	for _, d := range e.devices {
-		if d.Addr == addr || d.expected == addr {
+		if d.Addr == addr || d.expected == addr || slices.Contains(d.IPv6, addr) {
 			e.Asked(now, Probe{MAC: d.MAC, Addr: addr})
 		}
 	}

@@ -63,13 +63,14 @@ func (e *Engine) learned(d *device) time.Duration {
 const nameHold = time.Minute
 
 // learnNames takes what a DHCP message told. A server's word counts only where
-// the device has said nothing itself.
+// the device has said nothing itself, and what it says by DHCPv6 only where it
+// does not use DHCPv4 too: it may call itself otherwise there.
 func (e *Engine) learnNames(d *device, s Sighting) {
 	h := s.DHCP
 	if h == nil {
 		return
 	}
-	server := s.Evidence() == None
+	weak := s.Evidence() == None || s.Kind.dhcpv6() && d.Addr.IsValid()
 	held := !d.namedAt.IsZero() && e.now.Sub(d.namedAt) < nameHold
 	changed := false
 	for _, f := range []struct {
@@ -81,7 +82,7 @@ func (e *Engine) learnNames(d *device, s Sighting) {
 		{&d.ClientID, h.ClientID},
 		{&d.Fingerprint, h.Fingerprint},
 	} {
-		if f.from == "" || *f.to == f.from || *f.to != "" && (server || held) {
+		if f.from == "" || *f.to == f.from || *f.to != "" && (weak || held) {
 			continue
 		}
 		*f.to = f.from

@@ -46,6 +46,7 @@ type link struct {
 	nextAsk   time.Time
 
 	holdUntil time.Time // nobody is declared away before this
+	noIPv6    time.Time // until then it is believed that nobody can be asked by IPv6
 	missing   []*device // those whose silence began the hold
 }
 
@@ -167,7 +168,7 @@ func (e *Engine) grace(l *link) {
 		if d.heard.Before(e.now) {
 			d.quiet, d.tainted = e.now, true
 		}
-		d.asked, d.step = 0, 0
+		d.asked, d.step, d.tried = 0, 0, 0
 		d.waiting = time.Time{}
 		if d.State == Home {
 			e.askSoon(d)
@@ -186,7 +187,7 @@ func (e *Engine) askSoon(d *device) {
 // anchor reports whether d can be relied on to answer at once: it is
 // practically never away, nearly always answers, and is never silent for long.
 func (e *Engine) anchor(d *device) bool {
-	return d.State == Home && d.model.neverAway() && d.Addr.IsValid() &&
+	return d.State == Home && d.model.neverAway() && e.askAt(d, 0).IsValid() &&
 		d.model.answers(max(e.cfg.ProbeInterval, anchorAnswers)*3/2) &&
 		e.learned(d) <= max(anchorTimeout, 2*e.cfg.ProbeInterval)
 }

@@ -198,7 +198,7 @@ func (e *Engine) postponed(d *device) time.Time {
 		return earlier(l.holdUntil, e.now.Add(e.cfg.ProbeInterval/3))
 	case len(l.checking) > 0: // perhaps an outage
 		return e.now.Add(checkSpacing)
-	case e.cfg.Passive || !d.askAt(0).IsValid() || e.now.Sub(d.waiting) > patience:
+	case e.cfg.Passive || !e.askAt(d, 0).IsValid() || e.now.Sub(d.waiting) > patience:
 		return time.Time{}
 	case d.asked < needed: // away is asked, not assumed
 		return e.now.Add(answerTime)
@@ -216,7 +216,7 @@ func earlier(a, b time.Time) time.Time {
 
 // attendAway asks a device that is away, at growing intervals.
 func (e *Engine) attendAway(d *device) {
-	if e.now.Sub(d.Since) > awayAskUntil || !d.askAt(0).IsValid() {
+	if e.now.Sub(d.Since) > awayAskUntil || !e.askAt(d, 0).IsValid() {
 		e.unschedule(d)
 		return
 	}
@@ -238,10 +238,11 @@ func (e *Engine) ask(d *device, place int) {
 // probe sends one probe to d now and closes the gate behind it. The place of
 // the address alternates, as d may have another one by now.
 func (e *Engine) probe(d *device, broadcast bool) {
-	addr := d.askAt(d.asked)
+	addr := e.askAt(d, d.tried)
 	if !addr.IsValid() {
 		return
 	}
+	d.tried++
 	e.out.Probes = append(e.out.Probes, Probe{Interface: d.Interface, MAC: d.MAC, Addr: addr, Broadcast: broadcast})
 	if ready := e.now.Add(-slack); e.gate.Before(ready) {
 		e.gate = ready

@@ -247,7 +247,7 @@ func TestPlanAscends(t *testing.T) {
 			}
 		}
 	}
-	if got := (&device{}).askAt(0); got.IsValid() {
+	if got := New(Config{}).askAt(&device{}, 0); got.IsValid() {
 		t.Errorf("asked at %s", got)
 	}
 	if math.IsInf(New(Config{}).spacing().Seconds(), 0) {

@@ -33,6 +33,20 @@ const (
 	NDPRouterSolicitation
 	NDPSolicitation
 	NDPAdvertisement
+	NDPRouterAdvertisement
+
+	// A report of what groups it listens to (RFC 2710, RFC 3810).
+	MLDReport
+
+	// DHCPv6 from a client (RFC 8415). The device is the sender.
+	DHCPv6Solicit
+	DHCPv6Request
+	DHCPv6Confirm
+	DHCPv6Renew
+	DHCPv6Rebind
+	DHCPv6Information
+	DHCPv6Decline
+	DHCPv6Release
 )
 
 // Evidence is what a sighting proves about the device that it is of.
@@ -53,21 +67,31 @@ var kinds = [...]struct {
 	name     string
 	evidence Evidence
 }{
-	ARPProbe:              {"ARP probe", Join},
-	ARPAnnouncement:       {"ARP announcement", Alive},
-	ARPRequest:            {"ARP request", Alive},
-	ARPReply:              {"ARP reply", Alive},
-	DHCPDiscover:          {"DHCP DISCOVER", Join},
-	DHCPRequest:           {"DHCP REQUEST", Join},
-	DHCPInform:            {"DHCP INFORM", Alive},
-	DHCPDecline:           {"DHCP DECLINE", Hint},
-	DHCPRelease:           {"DHCP RELEASE", Hint},
-	DHCPOffer:             {"DHCP OFFER", None},
-	DHCPAck:               {"DHCP ACK", None},
-	NDPDad:                {"IPv6 duplicate address detection", Join},
-	NDPRouterSolicitation: {"IPv6 router solicitation", Join},
-	NDPSolicitation:       {"IPv6 neighbour solicitation", Alive},
-	NDPAdvertisement:      {"IPv6 neighbour advertisement", Alive},
+	ARPProbe:               {"ARP probe", Join},
+	ARPAnnouncement:        {"ARP announcement", Alive},
+	ARPRequest:             {"ARP request", Alive},
+	ARPReply:               {"ARP reply", Alive},
+	DHCPDiscover:           {"DHCP DISCOVER", Join},
+	DHCPRequest:            {"DHCP REQUEST", Join},
+	DHCPInform:             {"DHCP INFORM", Alive},
+	DHCPDecline:            {"DHCP DECLINE", Hint},
+	DHCPRelease:            {"DHCP RELEASE", Hint},
+	DHCPOffer:              {"DHCP OFFER", None},
+	DHCPAck:                {"DHCP ACK", None},
+	NDPDad:                 {"IPv6 duplicate address detection", Join},
+	NDPRouterSolicitation:  {"IPv6 router solicitation", Join},
+	NDPSolicitation:        {"IPv6 neighbour solicitation", Alive},
+	NDPAdvertisement:       {"IPv6 neighbour advertisement", Alive},
+	NDPRouterAdvertisement: {"IPv6 router advertisement", Alive},
+	MLDReport:              {"IPv6 multicast listener report", Alive},
+	DHCPv6Solicit:          {"DHCPv6 SOLICIT", Join},
+	DHCPv6Request:          {"DHCPv6 REQUEST", Join},
+	DHCPv6Confirm:          {"DHCPv6 CONFIRM", Join},
+	DHCPv6Renew:            {"DHCPv6 RENEW", Alive},
+	DHCPv6Rebind:           {"DHCPv6 REBIND", Alive},
+	DHCPv6Information:      {"DHCPv6 INFORMATION-REQUEST", Join},
+	DHCPv6Decline:          {"DHCPv6 DECLINE", Hint},
+	DHCPv6Release:          {"DHCPv6 RELEASE", Hint},
 }
 
 // String returns the kind in the words that a person reads in an event.
@@ -87,28 +111,39 @@ type Sighting struct {
 	Addr      netip.Addr // the address that the device uses, asks for, or was given; may be invalid
 	Kind      Kind
 	Unicast   bool  // the frame was addressed to one station, so others may never hear its like
-	DHCP      *DHCP // what the DHCP message said; nil for other kinds
+	DHCP      *DHCP // what the DHCP or DHCPv6 message said; nil for other kinds
 }
 
 // Evidence returns what s proves. A DHCP REQUEST by unicast is a renewal
-// (RFC 2131, section 4.4.5): it proves that the device is there, not that it joined.
+// (RFC 2131, section 4.4.5): it proves that the device is there, not that it
+// joined. So does IPv6 duplicate address detection, unless it is for the
+// link-local address: temporary ones are made anew each day (RFC 8981).
 func (s Sighting) Evidence() Evidence {
-	if s.Kind == DHCPRequest && s.Unicast {
+	switch {
+	case s.Kind == DHCPRequest && s.Unicast, s.Kind == NDPDad && !s.Addr.IsLinkLocalUnicast():
 		return Alive
-	}
-	if int(s.Kind) < len(kinds) {
+	case int(s.Kind) < len(kinds):
 		return kinds[s.Kind].evidence
 	}
 	return None
 }
 
+// again reports whether a device says k when it joins, and then again now and
+// then: every hour where no router or server answers (RFC 7559; RFC 8415,
+// section 18.2.1), and to refresh what it was told (RFC 8415, section 21.23).
+func (k Kind) again() bool {
+	return k == NDPRouterSolicitation || k == DHCPv6Solicit || k == DHCPv6Information
+}
+
+func (k Kind) dhcpv6() bool { return k >= DHCPv6Solicit && k <= DHCPv6Release }
+
 // DHCP is what a DHCP message told about its client; every field is cleaned,
 // bounded, and empty where the message did not have it.
 type DHCP struct {
-	HostName    string // option 12, else option 81
-	VendorClass string // option 60
-	ClientID    string // option 61, hex
-	Fingerprint string // option 55, decimal codes joined by commas
+	HostName    string // option 12, else option 81; of DHCPv6 option 39
+	VendorClass string // option 60; of DHCPv6 option 16
+	ClientID    string // option 61, hex; of DHCPv6 the DUID
+	Fingerprint string // option 55, decimal codes joined by commas; of DHCPv6 option 6
 }
 
 // Sensing says whether an interface can hear. Away timers stand still while it
@@ -120,10 +155,11 @@ type Sensing struct {
 	Why       string // in words: "no carrier on eth0"
 }
 
-// Probe is a question to one device, to be sent now: an ARP request for Addr.
+// Probe is a question to one device, to be sent now: an ARP request for Addr,
+// or a neighbour solicitation if that is an IPv6 address.
 type Probe struct {
 	Interface string
 	MAC       MAC
 	Addr      netip.Addr
-	Broadcast bool // to everyone instead of to MAC alone
+	Broadcast bool // to everyone who may have Addr instead of to MAC alone
 }

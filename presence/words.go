@@ -33,7 +33,8 @@ func whyArrived(s Sighting, lastSeen time.Time, known bool) string {
 	return fmt.Sprintf("%s heard after %s of silence", s.Kind, Words(s.At.Sub(lastSeen)))
 }
 
-func whyLeft(d *device, now time.Time, cfg Config) string {
+func (e *Engine) whyLeft(d *device) string {
+	now, cfg := e.now, e.cfg
 	silence := now.Sub(d.quiet)
 	var asked string
 	switch {
@@ -43,7 +44,7 @@ func whyLeft(d *device, now time.Time, cfg Config) string {
 		asked = "no answer to a probe"
 	case cfg.Passive:
 		asked = "nobody asked it"
-	case !d.askAt(0).IsValid():
+	case !e.askAt(d, 0).IsValid():
 		asked = "it could not be asked, its address is not known"
 	default:
 		asked = "it could not be asked"
