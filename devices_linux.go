@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type deviceLine struct {
 	Name       string         `json:"name"`
 	HostName   string         `json:"host_name,omitempty"`
 	IP         string         `json:"ip,omitempty"`
+	IPv6       []netip.Addr   `json:"ipv6,omitempty"`
 	Vendor     string         `json:"vendor,omitempty"`
 	PrivateMAC bool           `json:"private_mac"`
 	FirstSeen  time.Time      `json:"first_seen"`
@@ -55,14 +57,14 @@ func (c devicesCmd) Run(a *app) error {
 		return printJSON(a.stdout, devices, func(d presence.Device) any {
 			return deviceLine{
 				ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
-				HostName: d.HostName, IP: ip(d), Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
+				HostName: d.HostName, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
 				FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
 			}
 		})
 	}
 	rows := [][]string{{"STATE", "SINCE", "NAME", "ADDRESS", "MAC", "VENDOR", "AWAY AFTER", "WHY"}}
 	for _, d := range devices {
-		rows = append(rows, []string{string(d.State), when(d.Since), d.DisplayName(), ip(d), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why})
+		rows = append(rows, []string{string(d.State), when(d.Since), d.DisplayName(), text(d.Address()), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why})
 	}
 	return table(a.stdout, rows)
 }
@@ -75,11 +77,12 @@ func asDecided(cfg config.Config, records []presence.Record) []presence.Device {
 	return e.Devices()
 }
 
-func ip(d presence.Device) string {
-	if !d.Addr.IsValid() {
+// text is a, or nothing when there is no address.
+func text(a netip.Addr) string {
+	if !a.IsValid() {
 		return ""
 	}
-	return d.Addr.String()
+	return a.String()
 }
 
 // maker is the vendor, or that there is none to know.

@@ -18,6 +18,7 @@ import (
 	"porchlight/config"
 	"porchlight/dhcpwatch"
 	"porchlight/doctor"
+	"porchlight/ndpwatch"
 	"porchlight/presence"
 )
 
@@ -25,6 +26,7 @@ import (
 type lan struct {
 	arp   []*arpwatch.Watcher
 	dhcp  []*dhcpwatch.Watcher
+	ndp   []*ndpwatch.Watcher
 	names []string
 	sweep arpwatch.SweepOptions
 }
@@ -49,7 +51,11 @@ func openLAN(names []string, cfg config.Config, e ear, log *slog.Logger) (*lan, 
 		if err != nil {
 			return nil, err
 		}
-		l.arp, l.dhcp = append(l.arp, arp), append(l.dhcp, dhcp)
+		ndp, err := ndpwatch.New(ndpwatch.Config{Interface: name, Sight: e.Sight, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		l.arp, l.dhcp, l.ndp = append(l.arp, arp), append(l.dhcp, dhcp), append(l.ndp, ndp)
 	}
 	return l, nil
 }
@@ -63,6 +69,9 @@ func (l *lan) run(ctx context.Context) error {
 	for _, w := range l.dhcp {
 		g.Go(func() error { return w.Run(ctx) })
 	}
+	for _, w := range l.ndp {
+		g.Go(func() error { return w.Run(ctx) })
+	}
 	return g.Wait()
 }
 
@@ -70,6 +79,9 @@ func (l *lan) run(ctx context.Context) error {
 func (l *lan) Probe(p presence.Probe) error {
 	for name := range presence.Trunks(p.Interface) {
 		if i := slices.Index(l.names, name); i >= 0 {
+			if p.Addr.Is6() {
+				return l.ndp[i].Probe(p)
+			}
 			return l.arp[i].Probe(p)
 		}
 	}

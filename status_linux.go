@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"porchlight/bridge"
+	"porchlight/capture"
 	"porchlight/history"
 	"porchlight/mqtt"
 	"porchlight/web"
@@ -52,13 +53,14 @@ func (s *status) Stats(ctx context.Context) (web.Stats, error) {
 		Interfaces: map[string]web.Interface{},
 	}
 	for i, name := range s.lan.names {
-		arp, dhcp := s.lan.arp[i].Stats(), s.lan.dhcp[i].Stats()
-		w.Interfaces[name] = web.Interface{
-			Frames:    arp.Frames + dhcp.Capture.Frames,
-			Malformed: arp.Malformed + dhcp.Capture.Malformed,
-			Dropped:   arp.Dropped + dhcp.Capture.Dropped,
-			Redials:   arp.Redials + dhcp.Capture.Redials,
+		var sum web.Interface
+		for _, c := range []capture.Stats{s.lan.arp[i].Stats().Stats, s.lan.dhcp[i].Stats().Capture, s.lan.ndp[i].Stats().Capture} {
+			sum.Frames += c.Frames
+			sum.Malformed += c.Malformed
+			sum.Dropped += c.Dropped
+			sum.Redials += c.Redials
 		}
+		w.Interfaces[name] = sum
 	}
 	return w, err
 }

@@ -30,7 +30,7 @@ type Publisher interface {
 	SetSummary(presence.Summary)
 }
 
-// LAN asks; the watchers of arpwatch are behind it.
+// LAN asks; the watchers of arpwatch and ndpwatch are behind it.
 type LAN interface {
 	// Probe sends one probe now, without waiting.
 	Probe(presence.Probe) error
@@ -280,6 +280,7 @@ func (b *Bridge) take(out presence.Output) {
 	for _, p := range out.Probes {
 		if err := b.cfg.LAN.Probe(p); err != nil {
 			b.failed.Add(1)
+			b.cfg.Engine.Unsent(time.Now(), p)
 			b.log.Debug("a probe could not be sent", "err", err)
 			continue
 		}

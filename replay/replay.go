@@ -13,6 +13,7 @@ import (
 	"porchlight/arpwatch"
 	"porchlight/capture"
 	"porchlight/dhcpwatch"
+	"porchlight/ndpwatch"
 	"porchlight/presence"
 )
 
@@ -85,19 +86,25 @@ func (p *player) record(rec capture.Record) {
 // decode returns what a frame says. The observer's own probes say only that
 // someone was asked.
 func (p *player) decode(f capture.Frame) (s presence.Sighting, ok bool) {
-	switch f.EtherType {
-	case capture.EtherTypeARP:
-		if p.self != (presence.MAC{}) && f.Src == p.self {
-			p.asked(f)
-			return s, false
-		}
+	own := p.self != (presence.MAC{}) && f.Src == p.self
+	switch {
+	case own && f.EtherType != capture.EtherTypeIPv4:
+		p.asked(f)
+		return s, false
+	case f.EtherType == capture.EtherTypeARP:
 		s, err := arpwatch.Decode(f)
 		if err != nil {
 			p.stats.Malformed++
 		}
 		return s, err == nil
-	case capture.EtherTypeIPv4:
+	case f.EtherType == capture.EtherTypeIPv4:
 		s, ok, err := dhcpwatch.Decode(f)
+		if err != nil {
+			p.stats.Malformed++
+		}
+		return s, ok && err == nil
+	case f.EtherType == capture.EtherTypeIPv6:
+		s, ok, err := ndpwatch.Decode(f)
 		if err != nil {
 			p.stats.Malformed++
 		}
@@ -109,6 +116,9 @@ func (p *player) decode(f capture.Frame) (s presence.Sighting, ok bool) {
 // asked tells the engine of a probe in the capture.
 func (p *player) asked(f capture.Frame) {
 	addr, ok := arpwatch.Asked(f)
+	if !ok {
+		addr, ok = ndpwatch.Asked(f)
+	}
 	if !ok {
 		return
 	}

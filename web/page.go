@@ -135,8 +135,8 @@ func newRow(d *presence.Device, now time.Time) row {
 	if d.MAC.Private() {
 		r.Label = "private MAC"
 	}
-	if d.Addr.IsValid() {
-		r.Addr = d.Addr.String()
+	if a := d.Address(); a.IsValid() {
+		r.Addr = a.String()
 	}
 	if d.Since.IsZero() {
 		r.For = "not heard yet"
