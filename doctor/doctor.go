@@ -64,6 +64,11 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	} else {
 		names := net.chosen(cfg.Interfaces)
 		tell(net.check(cfg.Interfaces, len(cfg.SweepPrefixes) > 0)...)
+		for _, name := range names {
+			if net.ready(name) {
+				tell(net.checkIPv6(name))
+			}
+		}
 		tell(checkContainer(where, net))
 		if mayHear {
 			for _, name := range names {

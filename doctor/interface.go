@@ -92,6 +92,17 @@ func (l link) limits(swept bool) (found []Finding) {
 	return found
 }
 
+// checkIPv6 says whether devices that have IPv6 only can be asked on the
+// interface called name.
+func (n network) checkIPv6(name string) Finding {
+	const check = "ipv6"
+	if l, _ := n.link(name); !l.linkLocal.IsValid() {
+		return warn(check, name+" has no IPv6 link-local address: devices that have IPv6 only are heard there, but cannot be asked, and leave late.",
+			"If IPv6 is switched off there: sudo sysctl -w net/ipv6/conf/"+name+"/disable_ipv6=0")
+	}
+	return ok(check, name+" has an IPv6 address to ask from.")
+}
+
 // flux finds interfaces on one subnet: Linux answers ARP for all its addresses
 // on each of them (arp_ignore in the kernel's ip-sysctl.rst).
 func (n network) flux(names []string) (found []Finding) {

@@ -34,6 +34,7 @@ type link struct {
 	master      string // the bridge or bond that it is a port of
 	mac         presence.MAC
 	prefixes    []netip.Prefix // IPv4 addresses with the length of their subnets
+	linkLocal   netip.Addr     // of IPv6; invalid: none
 }
 
 type route struct {
@@ -63,17 +64,21 @@ func readNetwork() (network, error) {
 	for _, l := range links {
 		n.links = append(n.links, describe(l, names))
 	}
-	addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return n, fmt.Errorf("listing addresses: %w", err)
 	}
 	for _, a := range addrs {
-		ip, _ := netip.AddrFromSlice(a.IP.To4())
+		ip, _ := netip.AddrFromSlice(a.IP)
+		ip = ip.Unmap()
 		bits, _ := a.Mask.Size()
-		for i := range n.links {
-			if n.links[i].index == a.LinkIndex && ip.IsValid() {
-				n.links[i].prefixes = append(n.links[i].prefixes, netip.PrefixFrom(ip, bits))
-			}
+		i := slices.IndexFunc(n.links, func(l link) bool { return l.index == a.LinkIndex })
+		switch {
+		case i < 0:
+		case ip.Is4():
+			n.links[i].prefixes = append(n.links[i].prefixes, netip.PrefixFrom(ip, bits))
+		case ip.IsLinkLocalUnicast():
+			n.links[i].linkLocal = ip
 		}
 	}
 	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })

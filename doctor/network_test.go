@@ -216,3 +216,16 @@ func TestAskable(t *testing.T) {
 }
 
 func fmtAddrs(a []netip.Addr) string { return "[" + joinAddrs(a) + "]" }
+
+func TestIPv6(t *testing.T) {
+	n := network{links: []link{
+		card("eth0", "192.168.1.5/24"),
+		card("eth1", "", func(l *link) { l.linkLocal = netip.MustParseAddr("fe80::1") }),
+	}}
+	if f := n.checkIPv6("eth0"); f.Level != Warn || !strings.Contains(f.Remedy, "eth0/disable_ipv6=0") {
+		t.Errorf("without an address: %+v", f)
+	}
+	if f := n.checkIPv6("eth1"); f.Level != OK {
+		t.Errorf("with an address: %+v", f)
+	}
+}
