@@ -11,7 +11,9 @@ func (e *Engine) learnSilence(d *device, silence time.Duration, ev Evidence, at 
 		d.model.join(d.ended)
 		d.ended = 0
 	}
-	e.settle(d)
+	if at.Sub(d.endedAt) >= joinLag {
+		e.settle(d)
+	}
 	if d.State == Home && !d.tainted {
 		d.model.atHome(silence)
 	}

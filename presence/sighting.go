@@ -117,9 +117,12 @@ type Sighting struct {
 // Evidence returns what s proves. A DHCP REQUEST by unicast is a renewal
 // (RFC 2131, section 4.4.5): it proves that the device is there, not that it
 // joined. So does IPv6 duplicate address detection, unless it is for the
-// link-local address: temporary ones are made anew each day (RFC 8981).
+// link-local address: temporary ones are made anew each day (RFC 8981). A
+// listener that has no address yet has just joined (RFC 3590).
 func (s Sighting) Evidence() Evidence {
 	switch {
+	case s.Kind == MLDReport && !s.Addr.IsValid():
+		return Join
 	case s.Kind == DHCPRequest && s.Unicast, s.Kind == NDPDad && !s.Addr.IsLinkLocalUnicast():
 		return Alive
 	case int(s.Kind) < len(kinds):

@@ -36,6 +36,7 @@ type Play struct {
 	Blind       []Span  // the observer does not hear, and knows it
 	UnseenJoins float64 // chance that nobody hears a device join
 	Loss        float64 // chance that a probe or its answer is lost
+	IPv6        bool    // the devices have IPv6 only
 }
 
 // Start is when every play begins: a Monday, midnight.
@@ -75,6 +76,7 @@ type actor struct {
 	index   int
 	mac     presence.MAC
 	addr    netip.Addr
+	temp    netip.Addr // the IPv6 address that it speaks to others from, made anew each day
 	r       *rand.Rand
 	there   bool
 	awake   bool
@@ -176,6 +178,9 @@ func (s *stage) enter(i int, h Habit) {
 		r:    rand.New(rand.NewPCG(s.play.Seed, uint64(i)+1)),
 		trip: -1,
 	}
+	if s.play.IPv6 {
+		a.addr = linkLocal(i)
+	}
 	s.actors = append(s.actors, a)
 	s.byMAC[a.mac], s.byID[a.mac.ID()] = a, a
 	if h.Outings != nil {
@@ -194,11 +199,14 @@ func (s *stage) enter(i int, h Habit) {
 		}
 	}
 	s.cue(Start.Add(time.Duration(i)*time.Second), func(t time.Time) { s.come(a, t) })
+	if s.play.IPv6 {
+		s.renewDaily(a)
+	}
 	if h.Announce > 0 {
 		var announce func(time.Time)
 		announce = func(t time.Time) {
 			if a.on {
-				s.say(a, t, presence.ARPAnnouncement)
+				s.say(a, t, s.kind(presence.ARPAnnouncement))
 			}
 			s.cue(t.Add(h.Announce), announce)
 		}
@@ -239,6 +247,11 @@ func (s *stage) join(a *actor, t time.Time) {
 	if a.r.Float64() < s.play.UnseenJoins {
 		return
 	}
+	short := a.r.Float64() >= 0.6 // sends a REQUEST only
+	if s.play.IPv6 {
+		s.joinIPv6(a, t)
+		return
+	}
 	later := func(ms int, k presence.Kind) {
 		s.cue(t.Add(time.Duration(ms)*time.Millisecond), func(t time.Time) {
 			if a.on {
@@ -246,7 +259,7 @@ func (s *stage) join(a *actor, t time.Time) {
 			}
 		})
 	}
-	if a.r.Float64() < 0.6 { // the rest send a REQUEST only
+	if !short {
 		later(0, presence.DHCPDiscover)
 	}
 	later(20, presence.DHCPRequest)
@@ -264,7 +277,7 @@ func (s *stage) wake(a *actor, t time.Time) {
 	var chat func(time.Time)
 	chat = func(t time.Time) {
 		if a.era == era {
-			s.say(a, t, presence.ARPRequest)
+			s.chat(a, t)
 			s.cue(t.Add(exponential(a.r, a.Chatter)), chat)
 		}
 	}
@@ -299,9 +312,12 @@ func (s *stage) hearable(t time.Time) bool {
 	return !slices.ContainsFunc(s.play.Outages, off) && !slices.ContainsFunc(s.play.Blind, off)
 }
 
-func (s *stage) say(a *actor, t time.Time, k presence.Kind) {
+func (s *stage) say(a *actor, t time.Time, k presence.Kind) { s.speak(a, t, k, a.addr) }
+
+// speak has a frame of a heard, with one of its addresses.
+func (s *stage) speak(a *actor, t time.Time, k presence.Kind, addr netip.Addr) {
 	if s.hearable(t) {
-		s.take(t, s.who.Sight(presence.Sighting{At: t, Interface: "lan0", MAC: a.mac, Addr: a.addr, Kind: k}))
+		s.take(t, s.who.Sight(presence.Sighting{At: t, Interface: "lan0", MAC: a.mac, Addr: addr, Kind: k}))
 	}
 }
 
@@ -366,7 +382,7 @@ func (s *stage) probe(t time.Time, p presence.Probe) {
 	delay := time.Millisecond + exponential(s.air, 10*time.Millisecond)
 	s.cue(t.Add(delay), func(t time.Time) {
 		if a.on {
-			s.say(a, t, presence.ARPReply)
+			s.say(a, t, s.kind(presence.ARPReply))
 		}
 	})
 }

@@ -63,6 +63,17 @@ func atMost[T float64 | time.Duration | int](t *testing.T, what string, got, lim
 // who is not, and what that costs.
 func TestTruth(t *testing.T) {
 	t.Parallel()
+	promise(t, seeds, home)
+}
+
+// TestTruthIPv6 is the same for devices that have IPv6 only.
+func TestTruthIPv6(t *testing.T) {
+	t.Parallel()
+	promise(t, max(seeds/2, 1), with(func(p *Play) { p.IPv6 = true }))
+}
+
+func promise(t *testing.T, seeds int, home func(uint64) Play) {
+	t.Helper()
 	for seed, r := range plays(t, seeds, home, engine(presence.Config{})) {
 		s := r.Score(Learning)
 		atMost(t, "false aways per device and week", s.PerWeek, 0.25)
