@@ -14,7 +14,8 @@ import (
 )
 
 // Client is a device of the household: a host with a real DHCP client (busybox
-// udhcpc), or with a static address. It begins away: its link is down.
+// udhcpc), with a static address, or with IPv6 only. It begins away: its link is
+// down.
 //
 // It says what udhcpc and the Linux kernel say: DISCOVER and REQUEST when it
 // joins, ARP when it sends or is asked. It does not announce its address by
@@ -79,6 +80,12 @@ func (c *Client) Join(ctx context.Context) error {
 	}
 	if err := c.Up(ctx); err != nil {
 		return err
+	}
+	if c.config.ipv6Only {
+		return poll(ctx, 5*time.Millisecond, func() (bool, error) {
+			a, err := c.LinkLocal()
+			return a.IsValid(), err
+		})
 	}
 	if c.config.addr.IsValid() {
 		return c.setAddr(netip.PrefixFrom(c.config.addr, c.lab.opts.Prefix.Bits()))

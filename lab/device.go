@@ -11,11 +11,11 @@ import (
 
 // Identity is who a device of a population is.
 type Identity struct {
-	MAC         MAC // zero: a private one is made up from the host name and the address
-	Addr        netip.Addr
-	HostName    string // DHCP option 12
-	VendorClass string // DHCP option 60
-	Params      []byte // DHCP option 55
+	MAC         MAC        // zero: a private one is made up from the host name and the address
+	Addr        netip.Addr // IPv4, or the link-local address of one that has IPv6 only
+	HostName    string     // DHCP option 12
+	VendorClass string     // DHCP option 60
+	Params      []byte     // DHCP option 55
 }
 
 // Behaviour is how a device of a population answers; the zero value answers
@@ -29,8 +29,8 @@ type Behaviour struct {
 	Asleep bool
 }
 
-// Device is one device of a population. By itself it only answers ARP
-// requests. Its methods are safe for concurrent use.
+// Device is one device of a population. By itself it only answers who asks for
+// its address. Its methods are safe for concurrent use.
 type Device struct {
 	Identity
 	pop *Population
@@ -43,8 +43,13 @@ type Device struct {
 
 // Add adds a device. Its address must be free in the population.
 func (p *Population) Add(id Identity, b Behaviour) (*Device, error) {
-	if !id.Addr.Is4() {
-		return nil, errors.New("a device of a population needs an IPv4 address")
+	switch {
+	case id.Addr.Is6():
+		if err := p.listenIPv6(); err != nil {
+			return nil, err
+		}
+	case !id.Addr.Is4():
+		return nil, errors.New("a device of a population needs an address")
 	}
 	if id.MAC == (MAC{}) {
 		id.MAC = privateMAC(id.HostName + id.Addr.String())
@@ -60,8 +65,8 @@ func (p *Population) Add(id Identity, b Behaviour) (*Device, error) {
 	return d, nil
 }
 
-// AddMany adds n devices with consecutive addresses from first on. Their names
-// are device-1, device-2, …; every second one has a private MAC.
+// AddMany adds n devices with consecutive addresses from first on, which may be
+// an IPv6 address (see Identity). Their names are device-1, device-2, …; every second one has a private MAC.
 func (p *Population) AddMany(n int, first netip.Addr, b Behaviour) ([]*Device, error) {
 	devices := make([]*Device, n)
 	a := first
@@ -70,7 +75,8 @@ func (p *Population) AddMany(n int, first netip.Addr, b Behaviour) ([]*Device, e
 		if i%2 == 0 {
 			id.MAC = vendorMAC(id.HostName)
 			// 24 hashed bits are too few for thousands; the address is unique.
-			copy(id.MAC[3:], four(a)[1:])
+			b := a.AsSlice()
+			copy(id.MAC[3:], b[len(b)-3:])
 		}
 		var err error
 		if devices[i], err = p.Add(id, b); err != nil {
@@ -100,7 +106,27 @@ func (d *Device) SetBehaviour(b Behaviour) {
 	d.behaviour, d.asleep = b, b.Asleep
 }
 
-// Requests returns how many ARP requests for the device were on the wire,
+// hears reports whether the device hears a question sent to dst.
+func (d *Device) hears(dst MAC) bool {
+	return dst == d.MAC || dst == Broadcast || d.Addr.Is6() && dst == groupMAC(d.Addr)
+}
+
+// reply is the device's answer to q.
+func (d *Device) reply(q question) []byte {
+	if d.Addr.Is6() && q.sender.IsUnspecified() {
+		return NeighbourAdvertisement(d.MAC, d.Addr) // to one who wants the address
+	}
+	if d.Addr.Is6() {
+		return neighbour(q.src, d.MAC, d.Addr, q.sender, icmpAdvertise, advertiseAnswers|advertiseOverride, d.Addr, optionTargetMAC)
+	}
+	return ARP{
+		Dst: q.src, Src: d.MAC, Reply: true,
+		SenderMAC: d.MAC, SenderAddr: d.Addr,
+		TargetMAC: q.senderMAC, TargetAddr: q.sender,
+	}.Frame()
+}
+
+// Requests returns how many questions for the device were on the wire,
 // those that it slept through or lost included.
 func (d *Device) Requests() int {
 	d.pop.mu.Lock()
@@ -108,20 +134,42 @@ func (d *Device) Requests() int {
 	return d.requests
 }
 
-// Announce sends an ARP announcement (RFC 5227, section 2.3). Like all of the
-// device's messages it returns the time just before the send.
+// Announce sends an ARP announcement (RFC 5227, section 2.3), or a neighbour
+// advertisement that nobody asked for. Like all of the device's messages it
+// returns the time just before the send.
 func (d *Device) Announce() (sent time.Time, err error) {
+	if d.Addr.Is6() {
+		return d.pop.Say(NeighbourAdvertisement(d.MAC, d.Addr))
+	}
 	return d.pop.Say(Announcement(d.MAC, d.Addr).Frame())
 }
 
-// Probe sends an ARP probe, sender 0.0.0.0 (RFC 5227, section 2.1.1).
+// Probe sends an ARP probe, sender 0.0.0.0 (RFC 5227, section 2.1.1), or asks
+// whether anybody has its IPv6 address.
 func (d *Device) Probe() (sent time.Time, err error) {
+	if d.Addr.Is6() {
+		return d.pop.Say(DuplicateAddress(d.MAC, d.Addr))
+	}
 	return d.pop.Say(AddressProbe(d.MAC, d.Addr).Frame())
 }
 
-// Ask sends an ARP request for another's address.
+// Ask asks for another's address.
 func (d *Device) Ask(target netip.Addr) (sent time.Time, err error) {
+	if d.Addr.Is6() {
+		return d.pop.Say(NeighbourSolicitation(d.MAC, d.Addr, target))
+	}
 	return d.pop.Say(Request(d.MAC, d.Addr, target).Frame())
+}
+
+// SolicitRouter asks for IPv6 routers.
+func (d *Device) SolicitRouter() (sent time.Time, err error) {
+	return d.pop.Say(RouterSolicitation(d.MAC, d.Addr))
+}
+
+// Report says which multicast group it listens to: the first word of one that
+// has IPv6 and joins.
+func (d *Device) Report() (sent time.Time, err error) {
+	return d.pop.Say(ListenerReport(d.MAC, d.Addr))
 }
 
 // Discover broadcasts a DHCP DISCOVER. The server's answer is not heard.

@@ -34,6 +34,7 @@ type hostConfig struct {
 	hostName    string
 	noHostName  bool
 	vendorClass string
+	ipv6Only    bool
 }
 
 // HostOption chooses something about a host.
@@ -62,6 +63,10 @@ func WithHostName(s string) HostOption {
 // WithVendorClass is what a client says of itself in DHCP option 60 instead of
 // udhcpc's own.
 func WithVendorClass(s string) HostOption { return func(_ string, c *hostConfig) { c.vendorClass = s } }
+
+// IPv6Only leaves a client without IPv4: it joins with the link-local address
+// that the kernel gives it. The lab needs Options.IPv6.
+func IPv6Only(_ string, c *hostConfig) { c.ipv6Only = true }
 
 func configure(name string, opts []HostOption) hostConfig {
 	c := hostConfig{}
@@ -110,6 +115,21 @@ func (h *Host) Addr() netip.Addr {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.addr.Addr()
+}
+
+// LinkLocal returns the IPv6 link-local address of the host's interface; invalid
+// while it has none that is checked for duplicates.
+func (h *Host) LinkLocal() (a netip.Addr, err error) {
+	err = h.ns.linked(h.iface, func(nl *netlink.Handle, link netlink.Link) error {
+		addrs, err := nl.AddrList(link, unix.AF_INET6)
+		for _, x := range addrs {
+			if ip, ok := netip.AddrFromSlice(x.IP); ok && ip.IsLinkLocalUnicast() && x.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+				a = ip
+			}
+		}
+		return err
+	})
+	return a, err
 }
 
 // Do runs f in the host's namespace, on a thread of its own, and returns its

@@ -28,7 +28,7 @@ type Options struct {
 	LeaseFile string
 	// NoGateway leaves out the gateway and its DHCP server.
 	NoGateway bool
-	// IPv6 lets the kernels of the lab speak IPv6. Without it they are silent.
+	// IPv6 lets the kernels of hosts speak IPv6. Without it they are silent.
 	IPv6 bool
 	// Logger hears what the lab's children say, at debug level; nil: nobody.
 	Logger *slog.Logger
@@ -77,7 +77,7 @@ func New(ctx context.Context, opts Options) (*Lab, error) {
 }
 
 func (l *Lab) raise(ctx context.Context) (err error) {
-	if l.sw, err = newSwitch(l.opts.IPv6); err != nil {
+	if l.sw, err = newSwitch(); err != nil {
 		return err
 	}
 	if l.opts.NoGateway {

@@ -16,9 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Population plays devices, up to thousands, from one veth: it answers ARP
-// requests for their addresses with their MACs, and says what it is told to.
-// The kernel of its namespace is silent. Its methods are safe for concurrent use.
+// Population plays devices, up to thousands, from one veth: it answers who asks
+// for the MACs of their addresses, by ARP or by neighbour solicitation, and says
+// what it is told to. The kernel of its namespace is silent. Its methods are
+// safe for concurrent use.
 type Population struct {
 	ns    *namespace
 	iface int
@@ -26,6 +27,7 @@ type Population struct {
 	reads sync.WaitGroup
 
 	mu        sync.Mutex
+	conn6     *socket.Conn // hears solicitations; nil until a device has IPv6
 	byAddr    map[netip.Addr]*Device
 	devices   []*Device
 	recording bool
@@ -33,8 +35,15 @@ type Population struct {
 	rand      *rand.Rand
 }
 
-// ARPRequest is one ARP request that a population heard, whether for one of
-// its devices or not.
+// question is an ARP request or a neighbour solicitation.
+type question struct {
+	dst, src       MAC // of the Ethernet header
+	senderMAC      MAC // of ARP
+	sender, target netip.Addr
+}
+
+// ARPRequest is one ARP request, or neighbour solicitation, that a population
+// heard, whether for one of its devices or not.
 type ARPRequest struct {
 	At     time.Time // when the kernel took the frame
 	From   MAC
@@ -90,52 +99,96 @@ func (l *Lab) silentPort(iface string) (*namespace, *port, int, error) {
 
 // listen opens the socket, which hears ARP requests only.
 func (p *Population) listen() (err error) {
-	if p.conn, err = p.ns.rawSocket(); err != nil {
-		return err
-	}
-	filter, err := bpf.Assemble([]bpf.Instruction{
+	p.conn, err = p.open(etherARP, []bpf.Instruction{
 		// The made-up senders of a flood are dropped here, where it is cheap.
 		bpf.LoadAbsolute{Off: 6, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(binary.BigEndian.Uint16(strangerPrivate[:])), SkipTrue: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(binary.BigEndian.Uint16(strangerVendor[:])), SkipTrue: 3},
 		bpf.LoadAbsolute{Off: 20, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: arpRequest, SkipTrue: 1},
-		bpf.RetConstant{Val: minFrame},
+		bpf.RetConstant{Val: maxQuestion},
 		bpf.RetConstant{Val: 0},
 	})
 	if err != nil {
-		return fmt.Errorf("assembling the filter: %w", err)
+		return err
 	}
-	if err := p.conn.SetBPF(filter); err != nil {
-		return fmt.Errorf("setting the filter: %w", err)
-	}
-	if err := p.conn.SetsockoptInt(unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20); err != nil {
-		return fmt.Errorf("enlarging the receive buffer: %w", err)
-	}
-	if err := p.conn.SetsockoptInt(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
-		return fmt.Errorf("switching timestamps on: %w", err)
-	}
-	// Bound last, so that nothing gets in before the filter.
-	if err := p.conn.Bind(&unix.SockaddrLinklayer{Protocol: etherARP>>8 | etherARP&0xff<<8, Ifindex: p.iface}); err != nil {
-		return fmt.Errorf("binding the packet socket: %w", err)
-	}
-	p.reads.Go(p.answer)
+	p.reads.Go(func() { p.answer(p.conn) })
 	return nil
 }
 
-// answer answers requests until the socket is closed.
-func (p *Population) answer() {
-	buf, oob := make([]byte, minFrame), make([]byte, 128)
+// listenIPv6 opens the socket that hears neighbour solicitations, once.
+func (p *Population) listenIPv6() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn6 != nil {
+		return nil
+	}
+	conn, err := p.open(etherIPv6, []bpf.Instruction{
+		bpf.LoadAbsolute{Off: 20, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 58, SkipTrue: 3},
+		bpf.LoadAbsolute{Off: 54, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: icmpSolicit, SkipTrue: 1},
+		bpf.RetConstant{Val: maxQuestion},
+		bpf.RetConstant{Val: 0},
+	})
+	if err != nil {
+		return err
+	}
+	p.conn6 = conn
+	p.reads.Go(func() { p.answer(conn) })
+	return nil
+}
+
+// maxQuestion is how much of a frame is read.
+const maxQuestion = 128
+
+// open opens a packet socket for one EtherType that hears what passes the filter.
+func (p *Population) open(etherType uint16, program []bpf.Instruction) (*socket.Conn, error) {
+	conn, err := p.ns.rawSocket()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.prepare(conn, etherType, program); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (p *Population) prepare(conn *socket.Conn, etherType uint16, program []bpf.Instruction) error {
+	filter, err := bpf.Assemble(program)
+	if err != nil {
+		return fmt.Errorf("assembling the filter: %w", err)
+	}
+	if err := conn.SetBPF(filter); err != nil {
+		return fmt.Errorf("setting the filter: %w", err)
+	}
+	if err := conn.SetsockoptInt(unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20); err != nil {
+		return fmt.Errorf("enlarging the receive buffer: %w", err)
+	}
+	if err := conn.SetsockoptInt(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		return fmt.Errorf("switching timestamps on: %w", err)
+	}
+	// Bound last, so that nothing gets in before the filter.
+	if err := conn.Bind(&unix.SockaddrLinklayer{Protocol: etherType>>8 | etherType<<8, Ifindex: p.iface}); err != nil {
+		return fmt.Errorf("binding the packet socket: %w", err)
+	}
+	return nil
+}
+
+// answer answers questions until the socket is closed.
+func (p *Population) answer(conn *socket.Conn) {
+	buf, oob := make([]byte, maxQuestion), make([]byte, 128)
 	for {
-		n, oobn, _, _, err := p.conn.Recvmsg(context.Background(), buf, oob, 0)
+		n, oobn, _, _, err := conn.Recvmsg(context.Background(), buf, oob, 0)
 		if errors.Is(err, unix.ENETDOWN) {
 			continue // comes once, when the link goes down
 		}
 		if err != nil {
 			return
 		}
-		if req, ok := parseARP(buf[:n]); ok && !req.Reply {
-			p.asked(req, kernelTime(oob[:oobn]))
+		if q, ok := parseQuestion(buf[:n]); ok {
+			p.asked(q, kernelTime(oob[:oobn]))
 		}
 	}
 }
@@ -154,14 +207,23 @@ func kernelTime(oob []byte) time.Time {
 	return time.Now()
 }
 
-// asked notes a request, and answers it as the device would.
-func (p *Population) asked(req ARP, at time.Time) {
-	p.mu.Lock()
-	d := p.byAddr[req.TargetAddr]
-	if p.recording {
-		p.requests = append(p.requests, ARPRequest{At: at, From: req.Src, Addr: req.TargetAddr, To: req.Dst, Device: d})
+// parseQuestion reads a frame that asks for a MAC.
+func parseQuestion(b []byte) (question, bool) {
+	if q, ok := parseSolicitation(b); ok {
+		return q, true
 	}
-	if d == nil || (req.Dst != Broadcast && req.Dst != d.MAC) || req.Src == d.MAC {
+	req, ok := parseARP(b)
+	return question{req.Dst, req.Src, req.SenderMAC, req.SenderAddr, req.TargetAddr}, ok && !req.Reply
+}
+
+// asked notes a question, and answers it as the device would.
+func (p *Population) asked(q question, at time.Time) {
+	p.mu.Lock()
+	d := p.byAddr[q.target]
+	if p.recording {
+		p.requests = append(p.requests, ARPRequest{At: at, From: q.src, Addr: q.target, To: q.dst, Device: d})
+	}
+	if d == nil || !d.hears(q.dst) || q.src == d.MAC {
 		p.mu.Unlock()
 		return
 	}
@@ -176,11 +238,7 @@ func (p *Population) asked(req ARP, at time.Time) {
 	if silent {
 		return
 	}
-	reply := ARP{
-		Dst: req.Src, Src: d.MAC, Reply: true,
-		SenderMAC: d.MAC, SenderAddr: d.Addr,
-		TargetMAC: req.SenderMAC, TargetAddr: req.SenderAddr,
-	}.Frame()
+	reply := d.reply(q)
 	if delay == 0 {
 		_, _ = p.Say(reply)
 		return
@@ -253,8 +311,13 @@ func Pace(ctx context.Context, devices []*Device, rate float64, do func(*Device)
 
 // Close removes the population. Answers that were still due are not sent.
 func (p *Population) Close() error {
-	if p.conn != nil {
-		_ = p.conn.Close()
+	p.mu.Lock()
+	conn6 := p.conn6
+	p.mu.Unlock()
+	for _, c := range []*socket.Conn{p.conn, conn6} {
+		if c != nil {
+			_ = c.Close()
+		}
 	}
 	p.reads.Wait()
 	p.ns.close()

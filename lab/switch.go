@@ -18,8 +18,8 @@ type lanSwitch struct {
 	ports atomic.Int64 // made so far
 }
 
-func newSwitch(ipv6 bool) (*lanSwitch, error) {
-	ns, err := newNamespace(ipv6)
+func newSwitch() (*lanSwitch, error) {
+	ns, err := newNamespace(false) // a switch says nothing itself
 	if err != nil {
 		return nil, err
 	}
