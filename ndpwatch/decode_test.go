@@ -1,12 +1,14 @@
 package ndpwatch
 
 import (
+	"encoding/hex"
 	"errors"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/insomniacslk/dhcp/dhcpv6"
 
 	"porchlight/presence"
 )
@@ -250,5 +252,28 @@ func TestDHCP(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestDHCPOfOthers decodes what another implementation encodes.
+func TestDHCPOfOthers(t *testing.T) {
+	m, err := dhcpv6.NewSolicit(
+		phone[:],
+		dhcpv6.WithFQDN(0, "annas-phone.home.example"),
+		dhcpv6.WithRequestedOptions(dhcpv6.OptionDNSRecursiveNameServer, dhcpv6.OptionFQDN),
+		dhcpv6.WithOption(&dhcpv6.OptVendorClass{EnterpriseNumber: 311, Data: [][]byte{[]byte("MSFT 5.0"), []byte("more")}}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, ok, err := Decode(parse(t, frame{src: local, dst: servers, hops: 1}.udp(t, 547, m.ToBytes())))
+	if !ok || err != nil || s.Kind != presence.DHCPv6Solicit {
+		t.Fatalf("%+v, ok %t, error %v", s, ok, err)
+	}
+	id := m.Options.ClientID().ToBytes()
+	// The library asks for DNS and search list by itself.
+	want := presence.DHCP{HostName: "annas-phone", VendorClass: "MSFT 5.0", ClientID: hex.EncodeToString(id), Fingerprint: "23,24,39"}
+	if diff := cmp.Diff(want, *s.DHCP); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -1,0 +1,185 @@
+package ndpwatch
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"porchlight/lab"
+	"porchlight/lab/labtest"
+	"porchlight/presence"
+)
+
+// live is a Watcher on an observer in a lab whose kernels speak IPv6.
+type live struct {
+	*labtest.Lab
+	t         *testing.T
+	ctx       context.Context
+	obs       *lab.Observer
+	w         *Watcher
+	sightings chan presence.Sighting
+}
+
+func watch(t *testing.T) *live {
+	l := &live{
+		Lab: labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true}),
+		t:   t, sightings: make(chan presence.Sighting, 1024),
+	}
+	l.obs = l.Observer("lan0")
+	var err error
+	l.w, err = New(Config{Interface: "lan0", Sight: func(s presence.Sighting) { l.sightings <- s }})
+	l.Must(err)
+	var cancel context.CancelFunc
+	l.ctx, cancel = context.WithTimeout(t.Context(), 60*time.Second)
+	done := make(chan error, 1)
+	go func() { done <- l.obs.Do(func() error { return l.w.Run(l.ctx) }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	l.until("an address to ask from", func() bool {
+		link, ok := l.w.wire.Link()
+		return ok && link.LinkLocal.IsValid()
+	})
+	return l
+}
+
+// until polls what belongs to the kernel.
+func (l *live) until(what string, is func() bool) {
+	l.t.Helper()
+	for !is() {
+		select {
+		case <-l.ctx.Done():
+			l.t.Fatalf("waited for %s", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// hears waits for a sighting of mac.
+func (l *live) hears(mac presence.MAC, kind presence.Kind) presence.Sighting {
+	l.t.Helper()
+	for {
+		select {
+		case s := <-l.sightings:
+			if s.MAC == mac && s.Kind == kind {
+				return s
+			}
+		case <-l.ctx.Done():
+			l.t.Fatalf("no %v of %v heard", kind, mac)
+		}
+	}
+}
+
+// TestLive: what a real kernel says when it joins, and what it answers.
+func TestLive(t *testing.T) {
+	l := watch(t)
+	c := l.Client("phone", lab.IPv6Only)
+	mac := presence.MAC(c.MAC())
+	for range 2 {
+		go func() { _ = c.Join(l.ctx) }()
+		if s := l.hears(mac, presence.MLDReport); s.Addr.IsValid() || s.Evidence() != presence.Join || s.Unicast || s.Interface != "lan0" {
+			t.Errorf("first word: %+v", s)
+		}
+		dad := l.hears(mac, presence.NDPDad)
+		if !dad.Addr.IsLinkLocalUnicast() || dad.Evidence() != presence.Join {
+			t.Errorf("%+v", dad)
+		}
+		if s := l.hears(mac, presence.NDPRouterSolicitation); s.Addr != dad.Addr {
+			t.Errorf("asks for routers from %v, its address is %v", s.Addr, dad.Addr)
+		}
+		for _, everyone := range []bool{false, true} {
+			probe := presence.Probe{Interface: "lan0", MAC: mac, Addr: dad.Addr, Broadcast: everyone}
+			asked := time.Now()
+			l.Must(l.w.Probe(probe))
+			s := l.hears(mac, presence.NDPAdvertisement)
+			if s.Addr != dad.Addr || !s.Unicast || s.At.Before(asked.Add(-time.Millisecond)) {
+				t.Errorf("answer %+v", s)
+			}
+		}
+		l.Must(c.Leave())
+	}
+	if s := l.w.Stats(); s.Malformed != 0 || s.Foreign != 0 || s.Sent != 4 || s.Unsent != 0 || s.Capture.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestLiveGlobal: a kernel that gets another address says so, and answers for
+// it when it is asked from a link-local address.
+func TestLiveGlobal(t *testing.T) {
+	l := watch(t)
+	c := l.Client("phone", lab.IPv6Only)
+	mac := presence.MAC(c.MAC())
+	l.Must(c.Join(l.ctx))
+	out, err := c.Command(l.ctx, "ip", "addr", "add", "2001:db8::7/64", "dev", "lan0").CombinedOutput()
+	if err != nil {
+		t.Fatalf("ip addr: %v: %s", err, out)
+	}
+	want := netip.MustParseAddr("2001:db8::7")
+	var s presence.Sighting
+	for s.Addr != want {
+		s = l.hears(mac, presence.NDPDad)
+	}
+	if s.Evidence() != presence.Alive {
+		t.Errorf("a further address counts as %d", s.Evidence())
+	}
+	l.until("an answer", func() bool { // while the address is being checked, there is none
+		l.Must(l.w.Probe(presence.Probe{Interface: "lan0", MAC: mac, Addr: want}))
+		select {
+		case s := <-l.sightings:
+			return s.Kind == presence.NDPAdvertisement && s.Addr == want
+		case <-time.After(100 * time.Millisecond):
+			return false
+		}
+	})
+}
+
+// TestLiveHostile: what cannot be believed is counted; a VLAN's frames are told
+// by their interface; a jumbo frame costs no more than a short one.
+func TestLiveHostile(t *testing.T) {
+	l := watch(t)
+	c := l.Client("phone", lab.IPv6Only)
+	l.Must(c.Join(l.ctx))
+	say := func(raw []byte) {
+		_, err := c.Say(raw)
+		l.Must(err)
+	}
+	before := l.w.Stats()
+	for _, name := range []string{"wrong checksum", "routed", "option of length 0", "DHCPv6 option past the end"} {
+		say(hostile(t)[name].raw)
+	}
+	say(frame{src: local, dst: routerLL}.icmp(t, 128, 0, with(0))) // the filter takes it
+	say(tagged(windows(t), 30))
+	s := l.hears(phone, presence.DHCPv6Solicit)
+	if s.Interface != "lan0.30" || s.DHCP.HostName != "DESKTOP-7QK2" {
+		t.Errorf("%+v", s)
+	}
+	after := l.w.Stats()
+	if after.Malformed-before.Malformed != 4 || after.Ignored != before.Ignored {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
+// TestLiveWithoutIPv6: without IPv6 it hears, and says that it cannot ask.
+func TestLiveWithoutIPv6(t *testing.T) {
+	l := watch(t)
+	c := l.Client("phone", lab.IPv6Only)
+	l.Must(l.obs.Do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/lan0/disable_ipv6", []byte("1"), 0)
+	}))
+	l.until("the end of the address", func() bool {
+		link, ok := l.w.wire.Link()
+		return ok && !link.LinkLocal.IsValid()
+	})
+	go func() { _ = c.Join(l.ctx) }()
+	s := l.hears(presence.MAC(c.MAC()), presence.NDPDad)
+	err := l.w.Probe(presence.Probe{Interface: "lan0", MAC: s.MAC, Addr: s.Addr})
+	if !errors.Is(err, ErrNoAddress) || l.w.Stats().Sent > 0 {
+		t.Errorf("asked, error %v", err)
+	}
+}
