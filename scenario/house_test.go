@@ -52,9 +52,11 @@ func newHouse(t testing.TB) *house {
 }
 
 // bareHouse raises a house without a broker.
-func bareHouse(t testing.TB) *house {
+func bareHouse(t testing.TB) *house { return houseOn(t, lab.Options{Prefix: lan}) }
+
+func houseOn(t testing.TB, o lab.Options) *house {
 	t.Helper()
-	l := labtest.StartWith(t, lab.Options{Prefix: lan})
+	l := labtest.StartWith(t, o)
 	h := &house{t: t, lab: l, obs: l.Observer("lan0", lab.WithAddr(l.Static(30))), dir: t.TempDir()}
 	h.env = map[string]string{
 		"DATA_DIR": h.dir, "INTERFACES": "lan0",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +27,9 @@ type reality struct {
 
 // raise makes the world; who is there before the start has joined.
 func raise(t *testing.T, people []person) *reality {
-	w := &reality{house: newHouse(t), clients: map[string]*lab.Client{}}
+	ipv6 := slices.ContainsFunc(people, func(p person) bool { return p.ipv6 })
+	w := &reality{house: houseOn(t, lab.Options{Prefix: lan, IPv6: ipv6}), clients: map[string]*lab.Client{}}
+	w.withBroker("")
 	w.sub.connect()
 	for i, p := range people {
 		if p.name == gateway.name {
@@ -36,6 +39,9 @@ func raise(t *testing.T, people []person) *reality {
 		opts := []lab.HostOption{lab.WithMAC(p.mac)}
 		if p.static > 0 {
 			opts = append(opts, lab.WithAddr(w.lab.Static(p.static)))
+		}
+		if p.ipv6 {
+			opts = append(opts, lab.IPv6Only)
 		}
 		w.clients[p.name] = w.lab.Client(p.name, opts...)
 		if p.here {
@@ -186,6 +192,11 @@ func (w *reality) summary() (s summary) {
 }
 
 func (w *reality) addr(p person) netip.Addr {
+	if p.ipv6 {
+		a, err := w.client(p).LinkLocal()
+		w.lab.Must(err)
+		return a
+	}
 	return w.client(p).Addr()
 }
 

@@ -66,6 +66,9 @@ func simulate(t *testing.T, s story) {
 					a = a.Next()
 				}
 			}
+			if p.ipv6 {
+				a = netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: byte(i + 1)})
+			}
 			w.devices[p.name] = &simulated{person: p, addrs: []netip.Addr{a}, up: p.here}
 		}
 		defer func() {
@@ -163,7 +166,13 @@ func (w *simulation) hear(s presence.Sighting) {
 func (w *simulation) join(p person) {
 	d := w.device(p)
 	w.with(func() { d.up, d.deaf = true, false })
-	if p.static > 0 {
+	switch {
+	case p.ipv6:
+		w.say(d, presence.MLDReport, netip.Addr{}, false)
+		w.say(d, presence.NDPDad, d.addrs[0], false)
+		w.say(d, presence.NDPRouterSolicitation, d.addrs[0], false)
+		return
+	case p.static > 0:
 		w.announce(p)
 		return
 	}
@@ -329,16 +338,22 @@ func (w *simulation) Probe(p presence.Probe) error {
 func (w *simulation) ask(d *simulated, a netip.Addr) {
 	for _, own := range d.addrs {
 		if own == a && d.up && !d.deaf && !w.blind {
-			time.AfterFunc(simAnswer, func() { w.say(d, presence.ARPReply, a, true) })
+			kind := presence.ARPReply
+			if a.Is6() {
+				kind = presence.NDPAdvertisement
+			}
+			time.AfterFunc(simAnswer, func() { w.say(d, kind, a, true) })
 		}
 	}
 }
 
-// Sweep implements bridge.LAN.
+// Sweep implements bridge.LAN; IPv6 is not swept.
 func (w *simulation) Sweep(ctx context.Context) error {
 	w.with(func() {
 		for _, d := range w.devices {
-			w.ask(d, d.addrs[0])
+			if d.addrs[0].Is4() {
+				w.ask(d, d.addrs[0])
+			}
 		}
 	})
 	select {

@@ -16,6 +16,7 @@ var (
 	phone   = person{name: "phone", mac: presence.MAC{0x02, 0, 0, 0, 0, 0x10}}
 	tablet  = person{name: "tablet", mac: presence.MAC{0x06, 0, 0, 0, 0, 0x11}}
 	printer = person{name: "printer", mac: presence.MAC{0x3c, 0x22, 0xfb, 0, 0, 0x12}, static: 2}
+	sensor  = person{name: "sensor", mac: presence.MAC{0x0a, 0, 0, 0, 0, 0x14}, ipv6: true}
 	camera  = person{name: "camera", mac: presence.MAC{0x24, 0x0a, 0xc4, 0, 0, 0x13}, static: 3}
 )
 
@@ -170,6 +171,41 @@ var stories = []story{
 			alsoUses("printer"), quiet(1.2), shown("printer", ""),
 			moves("camera"), soon(told{presence.AddressChanged, "camera", "it was 10.77.0."}), quiet(1.2),
 			are(home, "camera", "printer"), leaves("camera"), soon(left("camera")),
+		},
+	},
+	{
+		name:   "a device with IPv6 only comes, leaves without a word, returns",
+		people: []person{sensor},
+		steps: []step{
+			unknown("sensor"),
+			joins("sensor"), soon(newOne("sensor"), arrived("sensor")), are(home, "sensor"), shown("sensor", ""),
+			quiet(1.5), are(home, "sensor"),
+			leaves("sensor"), quiet(0.7), are(home, "sensor"),
+			soon(left("sensor")), are(notHome, "sensor"), counted(1, 2),
+			joins("sensor"), soon(told{presence.Arrived, "sensor", "of silence"}),
+			are(home, "sensor"), shown("sensor", ""), quiet(1.2),
+		},
+	},
+	{
+		name:   "a sleeper with IPv6 only",
+		people: []person{sensor, here(printer)},
+		steps: []step{
+			joins("sensor"), soon(newOne("sensor"), arrived("sensor")), quiet(0.5),
+			sleeps("sensor"), quiet(0.6), wakes("sensor"), quiet(1.5), are(home, "sensor", "printer"),
+			sleeps("sensor"), quiet(0.7), soon(left("sensor")), are(notHome, "sensor"), are(home, "printer"),
+			// Who is away is asked now and then.
+			wakes("sensor"), soon(arrived("sensor")), are(home, "sensor"),
+		},
+	},
+	{
+		name:   "a restart, and a cable that is pulled, while a device has IPv6 only",
+		people: []person{sensor, here(printer)},
+		steps: []step{
+			joins("sensor"), soon(newOne("sensor"), arrived("sensor")), quiet(0.5),
+			unchanged(kill, available("offline"), start, available("online"), quiet(1.5)),
+			unplugged, soon(deaf), quiet(1.5), plugged, soon(hears), quiet(1.5), are(home, "sensor", "printer"),
+			stop, leaves("sensor"), start, available("online"),
+			quiet(0.6), are(home, "sensor"), soon(left("sensor")), are(home, "printer"),
 		},
 	},
 }

@@ -31,6 +31,8 @@ type person struct {
 	static int
 	// here: it has joined before Porchlight first starts.
 	here bool
+	// ipv6: it has no IPv4, and a link-local address.
+	ipv6 bool
 }
 
 // world is where a story is played. What Porchlight says is read from where
@@ -280,6 +282,9 @@ func shown(name, host string) step {
 			InZones: []string{"zone.home"}, MAC: p.mac.String(), IP: s.addr(p).String(), HostName: host,
 			IPv6: []netip.Addr{}, Groups: []string{}, PrivateMAC: p.mac.Private(),
 			AwayAfterS: int(s.timeout().Seconds()),
+		}
+		if p.ipv6 {
+			want.IP, want.IPv6 = "", []netip.Addr{s.addr(p)}
 		}
 		diff := func() string {
 			return cmp.Diff(want, s.attributes(p), cmpopts.EquateComparable(netip.Addr{}),
