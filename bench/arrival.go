@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -28,10 +29,20 @@ func (a *arrivals) add(b arrivals) {
 }
 
 // arrival measures the time from just before a device's frame is sent until a
-// subscriber has its state. Porchlight and the floor are never there at the
-// same time, and take turns, so that noise meets both.
+// subscriber has its state, for devices with IPv4 and for others with IPv6 only.
 func arrival(ctx context.Context, b *bench) ([]row, error) {
-	l, err := raise(ctx, "10.77.0.0/19", true)
+	rows, err := arrivalBy(ctx, b, false)
+	if err != nil {
+		return rows, err
+	}
+	more, err := arrivalBy(ctx, b, true)
+	return append(rows, more...), err
+}
+
+// arrivalBy measures arrivals. Porchlight and the floor are never there at the
+// same time, and take turns, so that noise meets both.
+func arrivalBy(ctx context.Context, b *bench, ipv6 bool) ([]row, error) {
+	l, err := raiseWith(ctx, lab.Options{Prefix: netip.MustParsePrefix("10.77.0.0/19"), IPv6: ipv6}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -45,21 +56,25 @@ func arrival(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer s.client.Disconnect(100)
-	d, err := b.daemon("arrival", l.obs.Host, "MQTT_URL="+l.broker.URL(), "MAX_TRACKED=10000", "SWEEP_PREFIXES=10.77.31.240/28")
+	d, err := b.daemon(fmt.Sprintf("arrival-ipv6-%t", ipv6), l.obs.Host, "MQTT_URL="+l.broker.URL(), "MAX_TRACKED=10000", "SWEEP_PREFIXES=10.77.31.240/28")
 	if err != nil {
 		return nil, err
 	}
 	defer d.kill()
-	m := &arrivalRun{l: l, d: d, s: s}
+	m := &arrivalRun{l: l, d: d, s: s, next: l.Static(16)}
+	var only string
+	if ipv6 {
+		m.next, only = firstIPv6, ", IPv6 only"
+	}
 	var floor, fresh, known arrivals
 	for i := range blocks {
-		b.say("arrival: block %d of %d at 20/s", i+1, blocks)
+		b.say("arrival%s: block %d of %d at 20/s", only, i+1, blocks)
 		if err := m.block(ctx, size, 20, i == 0, &floor, &fresh, &known); err != nil {
 			return nil, err
 		}
 	}
-	rows := arrivalRows(fmt.Sprintf("%d arrivals, 20/s", size*blocks), floor, fresh, known)
-	if b.quick {
+	rows := arrivalRows(fmt.Sprintf("%d arrivals, 20/s%s", size*blocks, only), floor, fresh, known)
+	if b.quick || ipv6 {
 		return rows, nil
 	}
 	b.say("arrival: 1,000 in 5 s")
@@ -97,15 +112,18 @@ type arrivalRun struct {
 	l *lan
 	d *daemon
 	s *stopwatch
+
+	next netip.Addr // of the devices still to come
 }
 
 // block lets size new devices arrive, and then, after all were away, the same
 // again, and then the same once more with the floor listening.
 func (m *arrivalRun) block(ctx context.Context, size int, rate float64, first bool, floor, fresh, known *arrivals) error {
-	devices, err := m.l.pop.AddMany(size, m.l.Static(16+len(m.l.pop.Devices())), lab.Behaviour{Asleep: true})
+	devices, err := m.l.pop.AddMany(size, m.next, lab.Behaviour{Asleep: true})
 	if err != nil {
 		return err
 	}
+	m.next = devices[size-1].Addr.Next()
 	got, err := m.porchlight(ctx, devices, rate, first)
 	if err != nil {
 		return err

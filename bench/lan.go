@@ -21,9 +21,14 @@ type lan struct {
 }
 
 // raise raises a LAN without a DHCP server. config are lines for mosquitto.
-func raise(ctx context.Context, prefix string, mosquitto bool, config ...string) (l *lan, err error) {
+func raise(ctx context.Context, prefix string, mosquitto bool, config ...string) (*lan, error) {
+	return raiseWith(ctx, lab.Options{Prefix: netip.MustParsePrefix(prefix)}, mosquitto, config...)
+}
+
+func raiseWith(ctx context.Context, o lab.Options, mosquitto bool, config ...string) (l *lan, err error) {
 	l = &lan{}
-	if l.Lab, err = lab.New(ctx, lab.Options{Prefix: netip.MustParsePrefix(prefix), NoGateway: true}); err != nil {
+	o.NoGateway = true
+	if l.Lab, err = lab.New(ctx, o); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -82,8 +87,19 @@ func (l *lan) spread(r *rand.Rand, n int, b lab.Behaviour) error {
 	return nil
 }
 
+// firstIPv6 is the first address of the devices that have IPv6 only.
+var firstIPv6 = netip.MustParseAddr("fe80::1:0:0")
+
 // join is one of the frames that devices say when they come.
 func join(i int, d *lab.Device) (time.Time, error) {
+	if d.Addr.Is6() {
+		switch i % 4 {
+		case 0:
+			return d.Report()
+		case 1:
+			return d.SolicitRouter()
+		}
+	}
 	switch i % 4 {
 	case 0:
 		return d.Request()

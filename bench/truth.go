@@ -19,16 +19,22 @@ const (
 // decide beside it. The worst of several seeds counts.
 func truth(ctx context.Context, b *bench) (rows []row, err error) {
 	seeds := pick(b, 1, 5)
-	var ours []household.Score
-	for i := range seeds {
-		b.say("truth: household %d of %d", i+1, seeds)
-		play := household.Home(b.seed + uint64(i))
-		ours = append(ours, household.Run(play, presence.New(presence.Config{})).Score(learning))
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+	for _, world := range []struct {
+		name string
+		ipv6 bool
+	}{{"", false}, {", IPv6 only", true}} {
+		var ours []household.Score
+		for i := range seeds {
+			b.say("truth%s: household %d of %d", world.name, i+1, seeds)
+			play := household.Home(b.seed + uint64(i))
+			play.IPv6 = world.ipv6
+			ours = append(ours, household.Run(play, presence.New(presence.Config{})).Score(learning))
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 		}
+		rows = append(rows, truthRows("truth"+world.name, ours)...)
 	}
-	rows = truthRows(ours)
 	for _, other := range []struct {
 		name string
 		household.Fixed
@@ -59,8 +65,8 @@ func summary(s household.Score) string {
 }
 
 // truthRows judges the worst of the scores by each bound.
-func truthRows(scores []household.Score) []row {
-	what := fmt.Sprintf("truth, the worst of %d households: ", len(scores))
+func truthRows(name string, scores []household.Score) []row {
+	what := fmt.Sprintf("%s, the worst of %d households: ", name, len(scores))
 	worst := func(f func(household.Score) float64) float64 {
 		var all []float64
 		for _, s := range scores {
