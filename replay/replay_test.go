@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"porchlight/capture"
+	"porchlight/lab"
 	"porchlight/presence"
 )
 
@@ -120,6 +121,40 @@ func TestReplay(t *testing.T) {
 	}
 	if _, second, _, _ := play(t, raw, presence.Config{}, observer); second != first {
 		t.Error("the same capture gave other events the second time")
+	}
+}
+
+// A device that has IPv6 only comes, is asked, is asked again by everyone's
+// address, and leaves.
+func TestReplayIPv6(t *testing.T) {
+	self, own := netip.MustParseAddr("fe80::99"), netip.MustParseAddr("fe80::1:1")
+	tp := newTape()
+	tp.frame(0, lab.ListenerReport(plug, own))
+	tp.frame(time.Second, lab.DuplicateAddress(plug, own))
+	for at := 30 * time.Second; at <= 10*time.Minute; at += 30 * time.Second {
+		tp.frame(at, lab.NeighbourSolicitation(observer, self, own))
+		if at <= 5*time.Minute {
+			tp.frame(at+2*time.Millisecond, lab.NeighbourAdvertisement(plug, own))
+		}
+	}
+	broken := lab.DuplicateAddress(plug, own)
+	broken[60] ^= 1
+	tp.frame(10*time.Minute, broken)
+	events, _, stats, err := play(t, tp.Bytes(), presence.Config{AwayAfter: 2 * time.Minute}, observer)
+	if err != nil || stats.Asked != 20 || stats.Sightings != 12 || stats.Malformed != 1 {
+		t.Errorf("stats %+v, error %v", stats, err)
+	}
+	var got []string
+	for _, e := range events {
+		got = append(got, string(e.Type)+": "+e.Why)
+	}
+	want := []string{
+		"new_device: IPv6 multicast listener report heard from it for the first time",
+		"arrived: IPv6 multicast listener report heard from it for the first time",
+		"left: no answer to 4 probes in 90 s, nothing heard for 2 min; the timeout for all devices is set to 2 min",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
