@@ -30,6 +30,9 @@ type Options struct {
 	NoGateway bool
 	// IPv6 lets the kernels of hosts speak IPv6. Without it they are silent.
 	IPv6 bool
+	// Snooping has the switch forward IPv6 groups to their members only, as many
+	// switches do (RFC 4541). It speaks IPv6 then, to ask who they are.
+	Snooping bool
 	// Logger hears what the lab's children say, at debug level; nil: nobody.
 	Logger *slog.Logger
 }
@@ -77,7 +80,7 @@ func New(ctx context.Context, opts Options) (*Lab, error) {
 }
 
 func (l *Lab) raise(ctx context.Context) (err error) {
-	if l.sw, err = newSwitch(); err != nil {
+	if l.sw, err = newSwitch(l.opts.Snooping); err != nil {
 		return err
 	}
 	if l.opts.NoGateway {

@@ -18,16 +18,18 @@ type lanSwitch struct {
 	ports atomic.Int64 // made so far
 }
 
-func newSwitch() (*lanSwitch, error) {
-	ns, err := newNamespace(false) // a switch says nothing itself
+func newSwitch(snooping bool) (*lanSwitch, error) {
+	ns, err := newNamespace(snooping) // without it a switch says nothing itself
 	if err != nil {
 		return nil, err
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "switch"
-	snooping := false
 	bridge := &netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}
 	err = ns.netlink(func(h *netlink.Handle) error { return h.LinkAdd(bridge) })
+	if err == nil && snooping {
+		err = ns.askForMembers(attrs.Name)
+	}
 	if err == nil {
 		err = ns.setUp(attrs.Name, true)
 	}
@@ -36,6 +38,18 @@ func newSwitch() (*lanSwitch, error) {
 		return nil, fmt.Errorf("making the bridge: %w", err)
 	}
 	return &lanSwitch{namespace: ns, bridge: bridge.Index}, nil
+}
+
+// askForMembers has a bridge ask who is in which group, without which it does
+// not rely on what it has overheard: often at first, and for quick answers.
+func (n *namespace) askForMembers(bridge string) error {
+	const tenth = "10" // of a second, in hundredths
+	out, err := n.command(context.Background(), "ip", "link", "set", bridge, "type", "bridge", "mcast_querier", "1",
+		"mcast_query_response_interval", tenth, "mcast_startup_query_interval", tenth, "mcast_query_interval", "1000").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("making it ask for members: %w: %s", err, out)
+	}
+	return nil
 }
 
 // port is the switch's end of a cable.

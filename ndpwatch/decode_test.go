@@ -117,7 +117,7 @@ func TestIgnored(t *testing.T) {
 		"DHCPv6 of a server": frame{from: router, src: routerLL, dst: local}.udp(t, 546, message6(7)),
 		"DHCPv6 of a relay":  frame{src: global, dst: routerLL}.udp(t, 547, message6(12, make([]byte, 34))),
 		"DHCPv6 of tomorrow": frame{src: local, dst: servers}.udp(t, 547, message6(200)),
-		"a fragment":         frame{src: local, dst: routerLL}.raw(t, 44, join([]byte{58, 0, 0, 1, 0, 0, 0, 1}, dad(t, local)[54:])),
+		"a fragment":         frame{src: local, dst: routerLL}.raw(t, 44, concat([]byte{58, 0, 0, 1, 0, 0, 0, 1}, dad(t, local)[54:])),
 	} {
 		if s, ok, err := Decode(parse(t, raw)); ok || err != nil || s != (presence.Sighting{}) {
 			t.Errorf("%s: %+v, ok %t, error %v", name, s, ok, err)

@@ -71,7 +71,7 @@ func (f frame) icmp(t testing.TB, kind, code uint8, body ...[]byte) []byte {
 	if err := l.SetNetworkLayerForChecksum(&layers.IPv6{SrcIP: ip(f.src), DstIP: ip(f.dst)}); err != nil {
 		t.Fatal(err)
 	}
-	return f.raw(t, layers.IPProtocolICMPv6, serialize(t, l, gopacket.Payload(join(body...))))
+	return f.raw(t, layers.IPProtocolICMPv6, serialize(t, l, gopacket.Payload(concat(body...))))
 }
 
 // udp is f with a datagram.
@@ -95,7 +95,7 @@ func serialize(t testing.TB, l ...gopacket.SerializableLayer) []byte {
 
 func ip(a netip.Addr) net.IP { return net.IP(a.AsSlice()) }
 
-func join(parts ...[]byte) (all []byte) {
+func concat(parts ...[]byte) (all []byte) {
 	for _, p := range parts {
 		all = append(all, p...)
 	}
@@ -141,7 +141,7 @@ func advertisement(t testing.TB) []byte {
 
 // message6 is a DHCPv6 message with options.
 func message6(kind byte, options ...[]byte) []byte {
-	return append([]byte{kind, 0xab, 0xcd, 0xef}, join(options...)...)
+	return append([]byte{kind, 0xab, 0xcd, 0xef}, concat(options...)...)
 }
 
 func option6(code uint16, value ...byte) []byte {

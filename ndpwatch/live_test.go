@@ -3,11 +3,13 @@ package ndpwatch
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
 	"time"
 
+	"porchlight/capture"
 	"porchlight/lab"
 	"porchlight/lab/labtest"
 	"porchlight/presence"
@@ -23,9 +25,13 @@ type live struct {
 	sightings chan presence.Sighting
 }
 
-func watch(t *testing.T) *live {
+func watch(t *testing.T) *live { return watchOn(t, lab.Options{NoGateway: true, IPv6: true}) }
+
+func watchOn(t *testing.T, o lab.Options) *live {
+	t.Helper()
+	t.Parallel()
 	l := &live{
-		Lab: labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true}),
+		Lab: labtest.StartWith(t, o),
 		t:   t, sightings: make(chan presence.Sighting, 1024),
 	}
 	l.obs = l.Observer("lan0")
@@ -182,4 +188,96 @@ func TestLiveWithoutIPv6(t *testing.T) {
 	if !errors.Is(err, ErrNoAddress) || l.w.Stats().Sent > 0 {
 		t.Errorf("asked, error %v", err)
 	}
+}
+
+// TestLiveSnooping: a switch that forwards groups to their members only keeps
+// back most of what a joining device says, but not its question for routers:
+// the Watcher is in that group. A bystander who is in none hears nothing.
+func TestLiveSnooping(t *testing.T) {
+	l := watchOn(t, lab.Options{NoGateway: true, IPv6: true, Snooping: true})
+	join(t, l.Observer("lan0", lab.WithMAC(lab.MAC{0x02, 0, 0, 0, 0, 8})), "ff02::2") // as a router does
+	bystander := make(chan presence.Sighting, 1024)
+	overhear(t, l.Observer("lan0", lab.WithMAC(lab.MAC{0x02, 0, 0, 0, 0, 9})), bystander)
+
+	stranger := l.Observer("lan0", lab.WithMAC(lab.MAC{0x02, 0, 0, 0, 0, 10}))
+	overhears := func(raw []byte) bool {
+		_, err := stranger.Say(raw)
+		l.Must(err)
+		for {
+			select {
+			case s := <-bystander:
+				if s.MAC == phone {
+					return true
+				}
+			case <-time.After(100 * time.Millisecond):
+				return false
+			}
+		}
+	}
+	// What is for all nodes gets to everyone.
+	l.until("the bystander to listen", func() bool { return overhears(lab.NeighbourAdvertisement(phone, local)) })
+	// At first the switch does not know the members, and forwards to everyone.
+	l.until("the switch to know the members", func() bool {
+		alone := !overhears(lab.RouterSolicitation(phone, local))
+		l.hears(phone, presence.NDPRouterSolicitation)
+		return alone
+	})
+
+	c := l.Client("phone", lab.IPv6Only)
+	mac := presence.MAC(c.MAC())
+	go func() { _ = c.Join(l.ctx) }()
+	for first := true; first; {
+		select {
+		case s := <-l.sightings:
+			if first = s.MAC != mac; !first && s.Kind != presence.NDPRouterSolicitation {
+				t.Errorf("heard %v, which the switch should have kept back", s.Kind)
+			}
+		case <-l.ctx.Done():
+			t.Fatal("its question for routers was not heard")
+		}
+	}
+	for len(bystander) > 0 {
+		if s := <-bystander; s.MAC == mac {
+			t.Errorf("the bystander heard %v", s.Kind)
+		}
+	}
+}
+
+// join makes h a member of a group until the test ends.
+func join(t *testing.T, h *lab.Observer, group string) {
+	t.Helper()
+	err := h.Do(func() error {
+		iface, err := net.InterfaceByName(h.Interface())
+		if err != nil {
+			return err
+		}
+		conn, err := net.ListenMulticastUDP("udp6", iface, &net.UDPAddr{IP: net.ParseIP(group), Port: 9})
+		if err == nil {
+			t.Cleanup(func() { _ = conn.Close() })
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// overhear listens on h without being in any group.
+func overhear(t *testing.T, h *lab.Observer, to chan<- presence.Sighting) {
+	t.Helper()
+	filter, err := assembleFilter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWatcher(Config{Interface: h.Interface(), Sight: func(s presence.Sighting) { to <- s }})
+	w.wire = capture.NewListener(capture.Config{Interface: h.Interface(), Filter: filter, Handle: w.hear})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- h.Do(func() error { return w.Run(ctx) }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
 }
