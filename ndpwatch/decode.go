@@ -8,7 +8,7 @@ import (
 	"porchlight/presence"
 )
 
-var errStation = errors.New("Ethernet source cannot be a station")
+var errStation = errors.New("source of the frame cannot be a station")
 
 // message is a sighting with what only this package needs to know of it.
 type message struct {

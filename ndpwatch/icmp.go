@@ -46,16 +46,16 @@ var (
 	errListener = errors.New("bad report of a multicast listener")
 )
 
-// discovery is what the messages of neighbour discovery differ in.
+// discovery is what the messages of neighbour discovery differ in, by type.
 var discovery = [...]struct {
 	kind   presence.Kind
 	fixed  int  // bytes before the options
 	option byte // where the sender says its MAC
 }{
-	typeRouterSolicit - typeRouterSolicit: {presence.NDPRouterSolicitation, 8, optionSourceMAC},
-	typeRouterAdvert - typeRouterSolicit:  {presence.NDPRouterAdvertisement, 16, optionSourceMAC},
-	typeSolicit - typeRouterSolicit:       {presence.NDPSolicitation, 24, optionSourceMAC},
-	typeAdvert - typeRouterSolicit:        {presence.NDPAdvertisement, 24, optionTargetMAC},
+	typeRouterSolicit: {presence.NDPRouterSolicitation, 8, optionSourceMAC},
+	typeRouterAdvert:  {presence.NDPRouterAdvertisement, 16, optionSourceMAC},
+	typeSolicit:       {presence.NDPSolicitation, 24, optionSourceMAC},
+	typeAdvert:        {presence.NDPAdvertisement, 24, optionTargetMAC},
 }
 
 // readICMP makes a sighting of an ICMPv6 message. ok is false for types that it
@@ -105,7 +105,7 @@ func readListener(f capture.Frame, p packet) (m message, ok bool, err error) {
 // says in sections 6.1.1, 6.1.2, 7.1.1 and 7.1.2.
 func readDiscovery(f capture.Frame, p packet) (m message, ok bool, err error) {
 	b := p.payload
-	d := discovery[b[0]-typeRouterSolicit]
+	d := discovery[b[0]]
 	if len(b) < d.fixed {
 		return m, false, errICMP
 	}
