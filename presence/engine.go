@@ -97,6 +97,7 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 			continue
 		}
 		d := &device{Device: r.Device, model: r.Model, heap: -1}
+		d.IPv6 = d.IPv6[:min(len(d.IPv6), maxIPv6)]
 		if d.State != Home {
 			d.State = NotHome
 		}

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -54,7 +55,9 @@ func (w *world) take(out Output) {
 		if w.blind[parent(p.Interface)] {
 			w.t.Fatalf("asked on a blind interface: %+v", p)
 		}
-		if !w.mute {
+		if w.mute {
+			w.e.Unsent(w.now, p)
+		} else {
 			w.e.Asked(w.now, p)
 		}
 	}
@@ -89,6 +92,9 @@ func (w *world) check() {
 		}
 		if (w.seen[d.ID] == Arrived) != (d.State == Home) {
 			w.t.Fatalf("%s is %s after %q", d.ID, d.State, w.seen[d.ID])
+		}
+		if len(d.IPv6) > maxIPv6 {
+			w.t.Fatalf("%s has the addresses %v", d.ID, d.IPv6)
 		}
 		if w.cfg.AwayAfter == 0 && d.Settings.AwayAfter == 0 && d.AwayAfter > w.e.cfg.AwayMax {
 			w.t.Fatalf("%s has a timeout of %s", d.ID, d.AwayAfter)
@@ -149,6 +155,9 @@ func TestProperties(t *testing.T) {
 			if rapid.Bool().Draw(t, "phone") {
 				r = sleeper(i)
 			}
+			for n := range rapid.IntRange(0, 10).Draw(t, "restored addresses") {
+				r.IPv6 = append(r.IPv6, addr6(n))
+			}
 			known = append(known, r)
 			w.seen[r.ID], w.alive[r.ID] = Arrived, t0
 		}
@@ -160,11 +169,14 @@ func TestProperties(t *testing.T) {
 				n := device.Draw(t, "device")
 				s := Sighting{
 					At: w.now, Interface: rapid.SampledFrom(interfaces).Draw(t, "interface"), MAC: mac(n),
-					Addr: addr(rapid.IntRange(0, 20).Draw(t, "addr")), Kind: Kind(rapid.IntRange(0, 20).Draw(t, "kind")),
+					Addr: addr(rapid.IntRange(0, 20).Draw(t, "addr")), Kind: Kind(rapid.IntRange(0, len(kinds)).Draw(t, "kind")),
 					Unicast: rapid.Bool().Draw(t, "unicast"),
 				}
 				if w.blind[parent(s.Interface)] {
 					t.Skip()
+				}
+				if rapid.Bool().Draw(t, "IPv6") {
+					s.Addr = addr6(rapid.IntRange(0, 20).Draw(t, "addr6"))
 				}
 				if late := rapid.IntRange(0, 5).Draw(t, "late"); late == 1 {
 					s.At = s.At.Add(-time.Minute)
@@ -222,4 +234,13 @@ func TestProperties(t *testing.T) {
 			t.Fatalf("%d are home after everyone fell silent", n)
 		}
 	})
+}
+
+// addr6 is one of a few IPv6 addresses, every third of them link-local.
+func addr6(n int) netip.Addr {
+	b := [16]byte{0: 0x20, 1: 0x01, 15: byte(n)}
+	if n%3 == 0 {
+		b[0], b[1] = 0xfe, 0x80
+	}
+	return netip.AddrFrom16(b)
 }
