@@ -254,7 +254,8 @@ func TestEvidenceOfIPv6(t *testing.T) {
 		{"DHCPv6 CONFIRM", false, say6(DHCPv6Confirm, local6), Join, true},
 		{"DHCPv6 RENEW", false, say6(DHCPv6Renew, local6), Alive, false},
 		{"listener report", false, say6(MLDReport, local6), Alive, false},
-		{"listener report of one without an address", false, say6(MLDReport, netip.Addr{}), Join, true},
+		{"listener report of one that has no address, and is there", false, say6(MLDReport, netip.Addr{}), Join, false},
+		{"listener report of one that has no address, and was away", true, say6(MLDReport, netip.Addr{}), Join, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := test.s.Evidence(); got != test.evidence {

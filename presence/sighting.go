@@ -133,9 +133,10 @@ func (s Sighting) Evidence() Evidence {
 
 // again reports whether a device says k when it joins, and then again now and
 // then: every hour where no router or server answers (RFC 7559; RFC 8415,
-// section 18.2.1), and to refresh what it was told (RFC 8415, section 21.23).
+// section 18.2.1), to refresh what it was told (RFC 8415, section 21.23), or,
+// as a switch does, for others (RFC 4541, section 2.1.1).
 func (k Kind) again() bool {
-	return k == NDPRouterSolicitation || k == DHCPv6Solicit || k == DHCPv6Information
+	return k == NDPRouterSolicitation || k == DHCPv6Solicit || k == DHCPv6Information || k == MLDReport
 }
 
 func (k Kind) dhcpv6() bool { return k >= DHCPv6Solicit && k <= DHCPv6Release }
