@@ -64,12 +64,14 @@ func (d *device) addrIPv6() (best netip.Addr) {
 
 // usesLately reports whether d has used a in the hour before it was last heard.
 func (d *device) usesLately(a netip.Addr) bool {
-	lately := func(t time.Time) bool { return !t.IsZero() && d.heard.Sub(t) < addrFresh }
+	var at time.Time
+	if i := slices.Index(d.IPv6, a); i >= 0 {
+		at = d.usedIPv6[i]
+	}
 	for _, u := range d.used {
-		if u.addr == a && a.IsValid() {
-			return lately(u.at)
+		if u.addr == a {
+			at = u.at
 		}
 	}
-	i := slices.Index(d.IPv6, a)
-	return i >= 0 && lately(d.usedIPv6[i])
+	return a.IsValid() && !at.IsZero() && d.heard.Sub(at) < addrFresh
 }
