@@ -43,12 +43,12 @@ func (s *scene) checkJournal() {
 
 // logSeen is the proof that a complaint about us would be seen.
 func logSeen(s *scene) {
-	s.forgive(`Unable to parse JSON discovery payload`)
-	topic := "homeassistant/device/" + s.node + "/rubbish/config"
+	s.forgive(`Unable to parse JSON .*\brubbish_` + s.node)
+	object := "rubbish_" + s.node
 	s.until("Home Assistant to complain", func() bool {
-		s.publish(topic, "{", false) // it may not have subscribed before
+		s.publish("homeassistant/device/"+s.node+"/"+object+"/config", "{", false) // it may not have subscribed before
 		return slices.ContainsFunc(s.ha.Journal().Since(s.journal), func(e Entry) bool {
-			return e.Level == "WARNING" && e.Logger == "homeassistant.components.mqtt.discovery" && strings.Contains(e.Text, topic)
+			return e.Level == "WARNING" && e.Logger == "homeassistant.components.mqtt.discovery" && strings.Contains(e.Text, object)
 		})
 	})
 }
