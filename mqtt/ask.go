@@ -33,7 +33,13 @@ func Ask(ctx context.Context, cfg Config) ([]Instance, error) {
 	topic := cfg.Discovery.Instance()
 	answers := make(chan claim, 4*maxRivals)
 	w := newWire()
-	dial := func(ctx context.Context) (net.Conn, error) { return a.dial(ctx, &cfg) }
+	dial := func(ctx context.Context) (net.Conn, error) {
+		c, err := a.dial(ctx, &cfg)
+		if err != nil {
+			return nil, err
+		}
+		return newSlim(c), nil // anybody may answer, and at any length
+	}
 	w.client = paho.NewClient(w.options(ctx, dial, a.username, a.password).
 		SetKeepAlive(10 * time.Second). // 10 also ends a line, so that a web server answers
 		SetClientID(newRivals(cfg.Log, &cfg.Discovery.Topics, "").clientID()).

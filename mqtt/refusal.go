@@ -109,6 +109,8 @@ func explainClosed(err error, a *address, cfg *Config) Refusal {
 		return Refusal{unsaid, certificate}
 	case a.encrypted():
 		return Refusal{unsaid, checkLog}
+	case a.web():
+		return Refusal{unsaid, "correct the port in PORCHLIGHT_MQTT_URL: brokers have one of its own for WebSocket; on the others it is mqtt:// or mqtts://"}
 	}
 	return Refusal{unsaid, "look at its log; a port with TLS needs mqtts:// in PORCHLIGHT_MQTT_URL, one for WebSocket ws://"}
 }

@@ -44,6 +44,7 @@ func TestExplain(t *testing.T) {
 		{err: io.EOF, a: plain, why: "the broker closed the connection", nothingToAdd: true},
 		{err: &websocket.CloseError{Code: 1006}, a: plain, why: "the broker closed the connection", nothingToAdd: true},
 		{err: unanswered{io.EOF, true}, a: plain, why: "without an answer", remedy: "mqtts://"},
+		{err: unanswered{io.EOF, true}, a: &address{scheme: "ws", host: "broker"}, why: "without an answer", remedy: "one of its own for WebSocket"},
 		{err: unanswered{io.EOF, false}, a: secure, why: "in the TLS handshake", remedy: "TLS port"},
 		{err: unanswered{io.EOF, true}, a: secure, why: "without an answer", remedy: "PORCHLIGHT_MQTT_CERT_FILE"},
 		{err: unanswered{io.EOF, true}, a: secure, cfg: Config{CertFile: "x"}, why: "without an answer", remedy: "log"},
