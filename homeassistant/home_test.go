@@ -85,7 +85,7 @@ func newHome(t *testing.T, root, release string) *home {
 	h.broker = labtest.Mosquitto(t, lab.MosquittoOptions{
 		Host: h.obs.Host,
 		// What was retained survives a restart, as in a house.
-		Config: "persistence true\npersistence_location " + t.TempDir() + "/\nmax_queued_messages 100000\nacl_file " + rules(t) + "\n",
+		Config: "persistence true\npersistence_location " + t.TempDir() + "/\nmax_queued_messages 0\nacl_file " + rules(t) + "\n",
 	})
 	dir := t.TempDir()
 	for name, text := range map[string]string{"automations.yaml": "[]\n"} {

@@ -48,10 +48,11 @@ type link struct {
 	urgent    urgent
 	trials    [families]trial // watched: subscribe's
 	trying    atomic.Pointer[attempt]
-	askAt     time.Time // when to ask for other instances; zero: never asked
-	saidAt    time.Time // when we last said that we are there
-	onlineAt  time.Time // when online was last published
-	anew      bool      // the connection is to be made again
+	unproven  atomic.Pointer[attempt] // acknowledged, and nothing after it
+	askAt     time.Time               // when to ask for other instances; zero: never asked
+	saidAt    time.Time               // when we last said that we are there
+	onlineAt  time.Time               // when online was last published
+	anew      bool                    // the connection is to be made again
 }
 
 // runLink makes a connection and serves it until it ends. lasted is how long

@@ -21,7 +21,8 @@ type manner string
 const (
 	drops       manner = "drops" // acknowledges and drops it
 	disconnects manner = "disconnects"
-	silent      manner = "silent" // does not even acknowledge it
+	silent      manner = "silent"   // does not even acknowledge it
+	punishes    manner = "punishes" // acknowledges and drops it, and ends the connection
 )
 
 // guardian forbids clients whose id begins with porchlight to write, or to
@@ -32,13 +33,14 @@ type guardian struct {
 
 	mu       sync.Mutex
 	forbids  func(topic string, write bool) bool
-	subsKill bool // a forbidden subscription ends the connection
+	subsKill bool   // a forbidden subscription ends the connection
+	ends     uint16 // the message whose acknowledgement is the last
 }
 
 func (g *guardian) ID() string { return "guardian" }
 
 func (g *guardian) Provides(b byte) bool {
-	return b == mochi.OnConnectAuthenticate || b == mochi.OnACLCheck || b == mochi.OnPublish || b == mochi.OnPacketRead
+	return b == mochi.OnConnectAuthenticate || b == mochi.OnACLCheck || b == mochi.OnPublish || b == mochi.OnPacketRead || b == mochi.OnPacketSent
 }
 
 func (g *guardian) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return true }
@@ -59,6 +61,10 @@ func (g *guardian) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packe
 		return pk, nil
 	case g.manner == silent:
 		return pk, packets.ErrRejectPacket
+	case g.manner == punishes:
+		g.mu.Lock()
+		g.ends = pk.PacketID
+		g.mu.Unlock()
 	}
 	return pk, packets.CodeSuccessIgnore
 }
@@ -72,6 +78,18 @@ func (g *guardian) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Pa
 		}
 	}
 	return pk, nil
+}
+
+func (g *guardian) OnPacketSent(cl *mochi.Client, pk packets.Packet, _ []byte) {
+	g.mu.Lock()
+	last := pk.FixedHeader.Type == packets.Puback && g.ends != 0 && pk.PacketID == g.ends
+	if last {
+		g.ends = 0
+	}
+	g.mu.Unlock()
+	if last {
+		cl.Stop(packets.ErrQuotaExceeded)
+	}
 }
 
 // forbid replaces the rules: from now on what matches one of filters must not
@@ -98,7 +116,7 @@ func matches(filter, topic string) bool {
 // A broker forbids one family of topics. It is said which, once, and the rest
 // goes on; when it is allowed again, all is well after the next connection.
 func TestForbiddenToWrite(t *testing.T) {
-	for _, how := range []manner{drops, disconnects, silent} {
+	for _, how := range []manner{drops, disconnects, silent, punishes} {
 		for f := range families {
 			if how == silent && f != familyConfig && f != familyEvent {
 				continue // as the others, and each takes a while

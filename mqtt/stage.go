@@ -209,7 +209,10 @@ func (l *link) nextDue(now time.Time) time.Time {
 	if l.inflight.len() > 0 {
 		sooner(l.inflight.queue[0].at.Add(ackTimeout + time.Millisecond))
 	}
-	if !l.maySend() {
+	if !l.maySend(now) {
+		if at := l.proofDue(); now.Before(at) {
+			sooner(at)
+		}
 		return next // nothing is sent before an acknowledgement
 	}
 	if l.urgent.token != nil {

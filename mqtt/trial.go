@@ -8,8 +8,16 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
-// echoWait is how long what the broker has acknowledged may take to come back.
-const echoWait = 5 * time.Second
+const (
+	// echoWait is how long what the broker has acknowledged may take to come back.
+	echoWait = 5 * time.Second
+	// Some brokers acknowledge what they forbid and then end the connection
+	// (mosquitto with max_queued_messages 0), within punishWithin. Until the first
+	// message to a family has come back nothing else is sent, so that it is clear
+	// at what, but for proofWait at most.
+	punishWithin = time.Second
+	proofWait    = 100 * time.Millisecond
+)
 
 // trial is what a connection has found out about a family. Its first message is
 // on its way alone, so that a broker that ends the connection shows at what;
@@ -27,8 +35,9 @@ type trial struct {
 
 // attempt is the first message to a family.
 type attempt struct {
-	family family
-	token  paho.Token
+	family  family
+	token   paho.Token
+	ackedAt time.Time // zero: not yet
 }
 
 // heard takes a message that came on a topic of f. It is called by the client.
@@ -42,13 +51,27 @@ func (l *link) heard(f family, m paho.Message) {
 	}
 }
 
-// acknowledged notes that the broker has taken a message to f.
+// acknowledged notes that the broker has taken a message to f. The connection
+// has then outlived those before it.
 func (l *link) acknowledged(f family, now time.Time) {
+	if u := l.unproven.Swap(nil); u != nil {
+		l.s.rules.lived(l.s.rules.writing(u.family))
+	}
 	if t := &l.trials[f]; t.ackedAt.IsZero() {
 		t.ackedAt = now
 		l.trying.Store(nil)
-		l.s.rules.lived(l.s.rules.writing(f))
+		l.unproven.Store(&attempt{family: f, ackedAt: now})
 	}
+}
+
+// proofDue returns until when nothing is sent, unless the last first message to
+// a family comes back; zero: now.
+func (l *link) proofDue() time.Time {
+	u := l.unproven.Load()
+	if u == nil || !l.trials[u.family].watched || l.trials[u.family].echoed.Load() {
+		return time.Time{}
+	}
+	return u.ackedAt.Add(proofWait)
 }
 
 // stepTrials passes judgement on families, and ends the subscriptions that were
@@ -123,14 +146,31 @@ func (f forbidden) Unwrap() error { return f.error }
 // blame finds out whether the connection ended at the first message to a
 // family; err is then a forbidden.
 func (l *link) blame(err error) error {
+	ended := endedByBroker(err)
 	a := l.trying.Load()
-	if a == nil || !endedByBroker(err) && !errors.Is(err, errSilent) {
+	if u := l.unproven.Load(); a == nil && ended && l.punished(u) {
+		return l.charge(u.family, err)
+	}
+	if a == nil || !ended && !errors.Is(err, errSilent) {
 		return err
 	}
 	if a.token.WaitTimeout(time.Second) && a.token.Error() == nil {
-		return err // the acknowledgement was on its way
+		// The acknowledgement was on its way.
+		if a = (&attempt{family: a.family, ackedAt: time.Now()}); !ended || !l.punished(a) {
+			return err
+		}
 	}
-	at := l.s.rules.writing(a.family)
-	l.s.rules.died(at, a.family.loss(), a.family.instead())
+	return l.charge(a.family, err)
+}
+
+// punished reports whether the connection seems to have ended at u although the
+// broker had acknowledged it: nothing was sent after it.
+func (l *link) punished(u *attempt) bool {
+	return u != nil && time.Since(u.ackedAt) < punishWithin && !l.trials[u.family].echoed.Load()
+}
+
+func (l *link) charge(f family, err error) error {
+	at := l.s.rules.writing(f)
+	l.s.rules.died(at, f.loss(), f.instead())
 	return forbidden{err, at}
 }

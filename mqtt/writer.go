@@ -55,7 +55,7 @@ func (l *link) write(ctx context.Context) error {
 			return nil
 		}
 		now := time.Now()
-		if l.maySend() && l.step(ctx, now) {
+		if l.maySend(now) && l.step(ctx, now) {
 			continue
 		}
 		if l.anew {
@@ -66,12 +66,16 @@ func (l *link) write(ctx context.Context) error {
 		if l.stage != serving || len(l.batch) > 0 {
 			batches = nil
 		}
+		var urgent <-chan struct{}
+		if l.maySend(now) { // else its end changes nothing
+			urgent = l.urgent.done()
+		}
 		select {
 		case <-ctx.Done():
 		case <-l.wake:
 		case <-timer.C:
 		case <-l.inflight.oldest():
-		case <-l.urgent.done():
+		case <-urgent:
 		case l.batch = <-batches:
 		}
 	}
@@ -85,9 +89,9 @@ func (l *link) reap() error {
 }
 
 // maySend reports whether anything may be sent now: not while the first message
-// to a family is on its way (see trial).
-func (l *link) maySend() bool {
-	return !l.anew && l.inflight.len() < maxInFlight && l.trying.Load() == nil
+// to a family is on its way, or may not have been welcome (see trial).
+func (l *link) maySend(now time.Time) bool {
+	return !l.anew && l.inflight.len() < maxInFlight && l.trying.Load() == nil && !now.Before(l.proofDue())
 }
 
 // step does the most urgent piece of work, and reports whether there was any.
@@ -150,7 +154,7 @@ func (l *link) publish(f family, topic string, retained bool, payload []byte, ac
 	token := l.client.Publish(topic, 1, retained, payload)
 	l.inflight.add(pending{family: f, token: token, at: time.Now(), acked: acked})
 	if t.ackedAt.IsZero() {
-		l.trying.Store(&attempt{f, token})
+		l.trying.Store(&attempt{family: f, token: token})
 	}
 	return true
 }
