@@ -1,6 +1,7 @@
 package homeassistant
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,7 @@ func crowd(s *scene) {
 
 	s.news(all[:commuters])
 	s.rightAll(all, "home")
+	s.newcomers(11)
 	for _, c := range s.ha.Stream().Since(mark, "") {
 		if c.From() == "home" && c.To() == "not_home" {
 			s.t.Errorf("%s has left", c.Entity)
@@ -157,8 +159,32 @@ func (s *scene) news(devices []*lab.Device) {
 		heard := s.trackers(entity+" to be home", mark, func(is map[string]string) bool { return is[entity] == "home" })
 		took = append(took, heard.Sub(sent))
 	}
-	slices.Sort(took)
-	s.t.Logf("figure: %d arrivals one after the other: least %s, 90th percentile %s, most %s", len(took),
-		took[0].Round(10*time.Microsecond), took[len(took)*9/10].Round(10*time.Microsecond), took[len(took)-1].Round(10*time.Microsecond))
+	s.figure("arrivals one after the other", took)
 	s.within("a device's first packet to Home Assistant's stream, at the median", took[len(took)/2], newsWithin)
+}
+
+// newcomers measures the same for devices that were never there. Home Assistant
+// then makes the entity first, and waits a tenth of a second before it
+// subscribes to its topics.
+func (s *scene) newcomers(n int) {
+	s.t.Helper()
+	var took []time.Duration
+	for i := range n {
+		t, mark := s.thing(fmt.Sprintf("new-%d", i)), s.ha.Stream().Mark()
+		sent, err := t.Request()
+		s.must(err)
+		t.Wake()
+		heard := s.trackers(t.tracker+" to be home", mark, func(is map[string]string) bool { return is[t.tracker] == "home" })
+		took = append(took, heard.Sub(sent))
+	}
+	s.figure("devices that were never there before, one after the other", took)
+}
+
+// figure sorts times and reports them.
+func (s *scene) figure(what string, took []time.Duration) {
+	s.t.Helper()
+	slices.Sort(took)
+	at := func(i int) time.Duration { return took[i].Round(10 * time.Microsecond) }
+	s.t.Logf("figure: %d %s: least %s, median %s, 90th percentile %s, most %s", len(took), what,
+		at(0), at(len(took)/2), at(len(took)*9/10), at(len(took)-1))
 }
