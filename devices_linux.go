@@ -17,21 +17,24 @@ type devicesCmd struct {
 
 // deviceLine is a device in the JSON of the commands.
 type deviceLine struct {
-	ID         presence.ID    `json:"id"`
-	MAC        presence.MAC   `json:"mac"`
-	State      presence.State `json:"state"`
-	Since      time.Time      `json:"since"`
-	Why        string         `json:"why"`
-	Name       string         `json:"name"`
-	HostName   string         `json:"host_name,omitempty"`
-	IP         string         `json:"ip,omitempty"`
-	IPv6       []netip.Addr   `json:"ipv6,omitempty"`
-	Vendor     string         `json:"vendor,omitempty"`
-	PrivateMAC bool           `json:"private_mac"`
-	FirstSeen  time.Time      `json:"first_seen"`
-	LastSeen   time.Time      `json:"last_seen"`
-	AwayAfterS float64        `json:"away_after_s"`
-	Tracked    bool           `json:"tracked"`
+	ID       presence.ID    `json:"id"`
+	MAC      presence.MAC   `json:"mac"`
+	State    presence.State `json:"state"`
+	Since    time.Time      `json:"since"`
+	Why      string         `json:"why"`
+	Name     string         `json:"name"`
+	HostName string         `json:"host_name,omitempty"`
+
+	HostNameSource presence.NameSource `json:"host_name_source,omitempty"`
+
+	IP         string       `json:"ip,omitempty"`
+	IPv6       []netip.Addr `json:"ipv6,omitempty"`
+	Vendor     string       `json:"vendor,omitempty"`
+	PrivateMAC bool         `json:"private_mac"`
+	FirstSeen  time.Time    `json:"first_seen"`
+	LastSeen   time.Time    `json:"last_seen"`
+	AwayAfterS float64      `json:"away_after_s"`
+	Tracked    bool         `json:"tracked"`
 }
 
 // Run lists the devices of the database.
@@ -57,7 +60,7 @@ func (c devicesCmd) Run(a *app) error {
 		return printJSON(a.stdout, devices, func(d presence.Device) any {
 			return deviceLine{
 				ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
-				HostName: d.HostName, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
+				HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
 				FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
 			}
 		})

@@ -173,6 +173,12 @@ func (b *Bridge) Set(id presence.ID, c presence.Change) {
 	})
 }
 
+// Tell hands over what others say of devices (presence.Engine.Tell). It never
+// waits.
+func (b *Bridge) Tell(from presence.NameSource, told []presence.Told) {
+	b.inbox.call(func() { b.take(b.cfg.Engine.Tell(time.Now(), from, told)) })
+}
+
 // ask has f called on the loop's goroutine, and returns what it returns.
 func ask[T any](ctx context.Context, b *Bridge, f func() T) (answer T, err error) {
 	got := make(chan T, 1)

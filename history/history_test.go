@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -549,5 +550,39 @@ func committed(t *testing.T, s *Store) {
 	case <-done:
 	case <-time.After(10 * time.Second):
 		t.Fatal("nothing is committed")
+	}
+}
+
+// A database of the first version is brought up to date with its devices.
+func TestMigrationKeepsDevices(t *testing.T) {
+	steps, err := schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "old.db")
+	pool, err := sql.Open("sqlite", dsn(path, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	conn, err := pool.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := migrate(t.Context(), conn, steps[:1]); err != nil {
+		t.Fatal(err)
+	}
+	const old = `INSERT INTO devices VALUES ('02005e100001', '02005e100001', 'eth0', '', '', 'phone', '', '', '', '',
+		'home', 0, '', 0, 1, 'Ann', NULL, '', 0)`
+	if _, err := conn.ExecContext(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(t.Context(), conn, steps); err != nil {
+		t.Fatal(err)
+	}
+	devices, err := loadDevices(t.Context(), conn)
+	if err != nil || len(devices) != 1 || devices[0].HostName != "phone" || devices[0].Name != "Ann" || devices[0].HostNameSource != "" {
+		t.Errorf("%+v, %v", devices, err)
 	}
 }

@@ -27,11 +27,13 @@ type Device struct {
 	Addr      netip.Addr   // the IPv4 address that it goes by; may be invalid
 	IPv6      []netip.Addr // newest first; it is asked at one of these when it has no other
 
-	HostName    string // the device says so itself
+	HostName    string // what it calls itself, else what others call it
 	Vendor      string // of the MAC's prefix; empty for a private MAC
 	VendorClass string
 	ClientID    string
 	Fingerprint string
+
+	HostNameSource NameSource // who says HostName; empty: nobody, or not known
 
 	State     State
 	Since     time.Time // when State began

@@ -27,6 +27,8 @@ type Engine struct {
 	tracked int
 	lastNew *NewFound
 
+	told map[NameSource]directory // what lease files and hosts files say
+
 	links map[string]*link // by the interface's name; that of a VLAN may have none of its own
 	order []*link          // the same, by name
 	late  time.Duration    // how late the last one attended was
@@ -49,6 +51,7 @@ func New(cfg Config) *Engine {
 		devices:  map[ID]*device{},
 		byMAC:    map[MAC]*device{},
 		self:     map[MAC]bool{},
+		told:     map[NameSource]directory{},
 		links:    map[string]*link{},
 		touched:  map[ID]struct{}{},
 		changed:  map[ID]struct{}{},
@@ -140,6 +143,7 @@ func (e *Engine) Sight(s Sighting) Output {
 			return e.end()
 		}
 		d = e.newDevice(s)
+		e.consult(d)
 	}
 	e.learnNames(d, s)
 	switch ev {

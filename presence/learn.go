@@ -66,13 +66,17 @@ const nameHold = time.Minute
 
 // learnNames takes what a DHCP message told. A server's word counts only where
 // the device has said nothing itself, and what it says by DHCPv6 only where it
-// does not use DHCPv4 too: it may call itself otherwise there.
+// does not use DHCPv4 too: it may call itself otherwise there. What others call
+// it gives way to all of that.
 func (e *Engine) learnNames(d *device, s Sighting) {
 	h := s.DHCP
 	if h == nil {
 		return
 	}
 	weak := s.Evidence() == None || s.Kind.dhcpv6() && d.Addr.IsValid()
+	if h.HostName != "" && d.HostNameSource.rank() > NameFromDHCP.rank() {
+		d.HostName = ""
+	}
 	held := !d.namedAt.IsZero() && e.now.Sub(d.namedAt) < nameHold
 	changed := false
 	for _, f := range []struct {
@@ -89,6 +93,9 @@ func (e *Engine) learnNames(d *device, s Sighting) {
 		}
 		*f.to = f.from
 		changed = true
+		if f.to == &d.HostName {
+			d.HostNameSource = NameFromDHCP
+		}
 	}
 	if changed {
 		d.namedAt = e.now
@@ -104,6 +111,7 @@ func (e *Engine) learnAddress(d *device, s Sighting) {
 	if s.Addr.Is6() {
 		if d.useIPv6(s.Addr, s.At) {
 			e.mark(d)
+			e.consult(d)
 		}
 		return
 	}
@@ -117,6 +125,7 @@ func (e *Engine) learnAddress(d *device, s Sighting) {
 		return
 	}
 	e.mark(d)
+	e.readdressed(d)
 	if was.IsValid() && d.State == Home {
 		e.emit(AddressChanged, d, whyAddress(was, d.Addr, s))
 	}
