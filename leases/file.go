@@ -1,0 +1,205 @@
+package leases
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"porchlight/presence"
+)
+
+// Limits of a file. A lease takes 60 to 300 bytes, a home has some dozens.
+const (
+	maxFile    = 16 << 20 // bytes
+	maxLine    = 8 << 10  // bytes; a longer line is left out
+	maxEntries = 16384    // names and addresses; more are left out
+)
+
+// Format is what a file was recognised as.
+type Format string
+
+// The formats. An empty file has none.
+const (
+	Dnsmasq Format = "dnsmasq" // Pi-hole's too
+	Kea     Format = "kea"     // the CSV files of the memfile backend
+	Dhcpd   Format = "dhcpd"   // ISC's and OpenBSD's
+	Hosts   Format = "hosts"
+)
+
+// File is what stands in a file.
+type File struct {
+	Format  Format
+	Told    []presence.Told // in order: of two about one device the later counts
+	LeftOut int             // lines that make no sense, or for which there is no room
+	Whole   bool            // it ends with the end of a line; one that is just being written may not
+}
+
+// Names returns how many of the entries have a name.
+func (f File) Names() (n int) {
+	for _, t := range f.Told {
+		if t.Name != "" {
+			n++
+		}
+	}
+	return n
+}
+
+var errFormat = errors.New("this is no lease file of dnsmasq, Pi-hole, Kea or dhcpd")
+
+// ReadLeases reads a lease file; its format is recognised from its content. Of
+// Kea it also reads what the clean-up of the file has left beside it.
+func ReadLeases(path string) (File, error) { return read(path, false) }
+
+// ReadHosts reads a hosts file.
+func ReadHosts(path string) (File, error) { return read(path, true) }
+
+// parser reads one format. Parsers take lines of any content.
+type parser interface {
+	// line takes the next line, without its end, and reports whether it makes sense.
+	line(text string) bool
+	// told returns what stands in all lines so far.
+	told() []presence.Told
+}
+
+func read(path string, hosts bool) (File, error) {
+	r := reader{}
+	if hosts {
+		r.file.Format, r.parser = Hosts, newHosts()
+	}
+	err := r.take(path)
+	if err == nil && r.file.Format == Kea {
+		r, err = readKea(path)
+	}
+	if err != nil {
+		return File{}, fmt.Errorf("reading %q: %w", path, err)
+	}
+	if r.parser != nil {
+		r.file.Told = r.parser.told()
+	} else if r.file.LeftOut > 0 {
+		return File{}, fmt.Errorf("reading %q: %w", path, errFormat)
+	}
+	return r.file, nil
+}
+
+// reader takes one file, or several that belong together, line by line.
+type reader struct {
+	file   File
+	parser parser // nil until the format is known
+}
+
+func (r *reader) take(path string) error {
+	f, err := openRegular(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	r.file.Whole = false
+	limited := &io.LimitedReader{R: f, N: maxFile + 1}
+	lines := bufio.NewReaderSize(limited, maxLine)
+	for {
+		line, whole, err := nextLine(lines)
+		if limited.N <= 0 {
+			return errTooLarge
+		}
+		switch {
+		case errors.Is(err, errLineTooLong):
+			r.file.LeftOut++
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case whole || r.file.Format == Hosts: // people leave out the last line's end, programs do not
+			r.line(line)
+		}
+		r.file.Whole = whole
+	}
+}
+
+// line hands a line to the parser, which the first line that makes sense chooses.
+func (r *reader) line(text string) {
+	if r.parser == nil {
+		r.file.Format, r.parser = recognise(text)
+	}
+	if blank(text) {
+		return
+	}
+	if r.parser == nil || !r.parser.line(text) {
+		r.file.LeftOut++
+	}
+}
+
+// recognise tells the format by a line, if it can.
+func recognise(line string) (Format, parser) {
+	switch {
+	case isKea(line):
+		return Kea, newKea()
+	case isDhcpd(line):
+		return Dhcpd, newDhcpd()
+	case isDnsmasq(line):
+		return Dnsmasq, newDnsmasq()
+	}
+	return "", nil
+}
+
+var (
+	errTooLarge    = fmt.Errorf("it is larger than %d MB", maxFile>>20)
+	errNotRegular  = errors.New("it is not a regular file")
+	errLineTooLong = errors.New("line too long")
+)
+
+// openRegular opens a file, but nothing that could keep its reader waiting.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, reason(err)
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errNotRegular
+	case info.Size() > maxFile:
+		err = errTooLarge
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// reason is err without the path, which is told already.
+func reason(err error) error {
+	if p := new(os.PathError); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// nextLine returns the next line without its end; whole is whether it has one.
+func nextLine(r *bufio.Reader) (line string, whole bool, err error) {
+	b, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		for errors.Is(err, bufio.ErrBufferFull) {
+			b, err = r.ReadSlice('\n')
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			return "", err == nil, errLineTooLong
+		}
+		return "", false, err
+	}
+	switch {
+	case errors.Is(err, io.EOF) && len(b) > 0:
+		return string(b), false, nil
+	case err != nil:
+		return "", false, err
+	}
+	b = b[:len(b)-1]
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		b = b[:n-1]
+	}
+	return string(b), true, nil
+}

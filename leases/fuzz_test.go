@@ -1,0 +1,69 @@
+package leases
+
+import (
+	"bufio"
+	"strings"
+	"testing"
+
+	"porchlight/presence"
+)
+
+// fuzz feeds text to a parser, line by line as a file's, and checks what comes out.
+func fuzz(t *testing.T, p parser, text string) {
+	lines := bufio.NewReaderSize(strings.NewReader(text), maxLine)
+	for {
+		line, _, err := nextLine(lines)
+		if err == nil {
+			p.line(line)
+			_, _ = recognise(line)
+		} else if err != errLineTooLong {
+			break
+		}
+	}
+	entries := p.told()
+	if len(entries) > maxEntries {
+		t.Errorf("%d entries", len(entries))
+	}
+	for _, e := range entries {
+		if e.Name != presence.CleanText(e.Name, presence.MaxName) {
+			t.Errorf("the name %q is not clean", e.Name)
+		}
+		if e.MAC != (presence.MAC{}) && !e.MAC.Station() || e.Addr.Is4() && e.MAC == (presence.MAC{}) && !isHosts(p) {
+			t.Errorf("MAC %v of %v", e.MAC, e.Addr)
+		}
+		if _, ok := hostAddr(e.Addr.String()); !ok {
+			t.Errorf("address %v", e.Addr)
+		}
+	}
+}
+
+func isHosts(p parser) bool { _, is := p.(*hosts); return is }
+
+func FuzzDnsmasq(f *testing.F) {
+	f.Add(dnsmasqText)
+	f.Fuzz(func(t *testing.T, text string) { fuzz(t, newDnsmasq(), text) })
+}
+
+func FuzzKea(f *testing.F) {
+	f.Add(kea4Text)
+	f.Add(kea6Text)
+	f.Fuzz(func(t *testing.T, text string) { fuzz(t, newKea(), text) })
+}
+
+func FuzzDhcpd(f *testing.F) {
+	f.Add(dhcpdText)
+	f.Add(openbsdText)
+	f.Add("}}}{{{\"\\\"\nlease 10.0.0.1 {lease 10.0.0.2 {")
+	f.Fuzz(func(t *testing.T, text string) {
+		d := newDhcpd()
+		fuzz(t, d, text)
+		if d.depth < 0 || len(d.statement) > maxWords {
+			t.Errorf("depth %d, %d words", d.depth, len(d.statement))
+		}
+	})
+}
+
+func FuzzHosts(f *testing.F) {
+	f.Add(hostsText)
+	f.Fuzz(func(t *testing.T, text string) { fuzz(t, newHosts(), text) })
+}
