@@ -53,15 +53,13 @@ func blank(line string) bool {
 	return line == "" || line[0] == '#'
 }
 
-// hostName makes what a file says of a device fit to be its host name: the
-// first label of a domain name, cleaned. Empty when it says nothing.
+// hostName makes what a file says of a device fit to be its host name. It is
+// empty when the file says nothing.
 func hostName(s string) string {
-	label, _, _ := strings.Cut(s, ".")
-	label = presence.CleanText(label, presence.MaxName)
-	if label == "*" { // dnsmasq's way to say that there is none
+	if s == "*" { // dnsmasq's way to say so
 		return ""
 	}
-	return label
+	return presence.CleanHostName(s)
 }
 
 // hostAddr reads the address of one station.

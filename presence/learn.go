@@ -74,7 +74,7 @@ func (e *Engine) learnNames(d *device, s Sighting) {
 		return
 	}
 	weak := s.Evidence() == None || s.Kind.dhcpv6() && d.Addr.IsValid()
-	if h.HostName != "" && d.HostNameSource.rank() > NameFromDHCP.rank() {
+	if h.HostName != "" && !d.HostNameSource.Replaces(NameFromDHCP) {
 		d.HostName = ""
 	}
 	held := !d.namedAt.IsZero() && e.now.Sub(d.namedAt) < nameHold

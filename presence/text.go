@@ -29,3 +29,10 @@ func CleanText(s string, limit int) string {
 	}
 	return strings.TrimSpace(b.String())
 }
+
+// CleanHostName makes a host name of a domain name from the LAN: its first
+// label, fit to be shown.
+func CleanHostName(domain string) string {
+	label, _, _ := strings.Cut(domain, ".")
+	return CleanText(label, MaxName)
+}

@@ -24,6 +24,9 @@ var nameSources = []NameSource{NameFromDHCP, NameFromLease, NameFromHosts, NameF
 
 func (s NameSource) rank() int { return max(slices.Index(nameSources, s), 0) }
 
+// Replaces reports whether a name of s takes the place of one of t.
+func (s NameSource) Replaces(t NameSource) bool { return s.rank() <= t.rank() }
+
 // ofAddress reports whether names of s belong to an address, and not to the
 // device that has it at the time.
 func (s NameSource) ofAddress() bool { return s == NameFromHosts || s == NameFromDNS }
@@ -135,7 +138,7 @@ func (e *Engine) name(d *device, name string, from NameSource) {
 	switch {
 	case name == "" || d.HostName == name && d.HostNameSource == from:
 		return
-	case d.HostName != "" && from.rank() > d.HostNameSource.rank():
+	case d.HostName != "" && !from.Replaces(d.HostNameSource):
 		return
 	}
 	d.HostName, d.HostNameSource = name, from
