@@ -58,18 +58,17 @@ func sameSettings(a, b *presence.Settings) bool {
 }
 
 const (
-	deviceColumns = `id, mac, interface, ip, ipv6, host_name, vendor, vendor_class, client_id, fingerprint,
-		state, since, why, first_seen, tracked, set_name, set_track, set_groups, set_away,
-		host_name_source`
+	deviceColumns = `id, mac, interface, ip, ipv6, host_name, host_name_source, vendor, vendor_class, client_id, fingerprint,
+		state, since, why, first_seen, tracked, set_name, set_track, set_groups, set_away`
 
 	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id) DO UPDATE SET mac = excluded.mac, interface = excluded.interface, ip = excluded.ip,
-		ipv6 = excluded.ipv6, host_name = excluded.host_name, vendor = excluded.vendor,
+		ipv6 = excluded.ipv6, host_name = excluded.host_name,
+		host_name_source = excluded.host_name_source, vendor = excluded.vendor,
 		vendor_class = excluded.vendor_class, client_id = excluded.client_id, fingerprint = excluded.fingerprint,
 		state = excluded.state, since = excluded.since, why = excluded.why, first_seen = excluded.first_seen,
 		tracked = excluded.tracked, set_name = excluded.set_name, set_track = excluded.set_track,
-		set_groups = excluded.set_groups, set_away = excluded.set_away,
-		host_name_source = excluded.host_name_source`
+		set_groups = excluded.set_groups, set_away = excluded.set_away`
 
 	upsertSeen = `INSERT INTO seen (device, last_seen) VALUES (?,?)
 		ON CONFLICT (device) DO UPDATE SET last_seen = excluded.last_seen`
@@ -91,10 +90,9 @@ func (d *stored) rowArgs() ([]any, error) {
 	}
 	track := sql.NullBool{Valid: d.Track != nil, Bool: d.Track != nil && *d.Track}
 	return []any{
-		string(d.ID), fromMAC(d.MAC), d.Interface, fromAddr(d.Addr), fromAddrs(d.IPv6), d.HostName, d.Vendor,
+		string(d.ID), fromMAC(d.MAC), d.Interface, fromAddr(d.Addr), fromAddrs(d.IPv6), d.HostName, string(d.HostNameSource), d.Vendor,
 		d.VendorClass, d.ClientID, d.Fingerprint, string(d.State), fromTime(d.Since), d.Why,
 		fromTime(d.FirstSeen), d.Tracked, d.Name, track, groups, d.Settings.AwayAfter.Milliseconds(),
-		string(d.HostNameSource),
 	}, nil
 }
 
@@ -118,9 +116,9 @@ func scanDevice(rows *sql.Rows) (d stored, err error) {
 	var since, first, setAway int64
 	var last, away sql.NullInt64
 	var track sql.NullBool
-	err = rows.Scan(&d.ID, &mac, &d.Interface, &ip, &ipv6, &d.HostName, &d.Vendor, &d.VendorClass, &d.ClientID,
+	err = rows.Scan(&d.ID, &mac, &d.Interface, &ip, &ipv6, &d.HostName, &d.HostNameSource, &d.Vendor, &d.VendorClass, &d.ClientID,
 		&d.Fingerprint, &d.State, &since, &d.Why, &first, &d.Tracked, &d.Name, &track, &groups, &setAway,
-		&d.HostNameSource, &last, &away, &d.model)
+		&last, &away, &d.model)
 	if err != nil {
 		return d, err
 	}
