@@ -157,6 +157,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return b.Run(inner, records) })
 	g.Go(func() error { return session.Run(inner) })
 	g.Go(func() error { return l.run(inner) })
+	g.Go(func() error { return runNames(inner, cfg, b, log) })
 	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return service.Run(inner) })
 	g.Go(func() error { return hangups(inner, func() { reload(environ, session, log) }, service) })

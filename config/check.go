@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -24,6 +25,7 @@ var (
 // and puts what can be written in several ways into one.
 func (c *Config) check(f *faults) {
 	c.checkPlaces(f)
+	c.checkNames(f)
 	c.checkTopics(f)
 	c.checkBroker(f)
 	c.checkListeners(f)
@@ -44,6 +46,32 @@ func (c *Config) checkPlaces(f *faults) {
 		c.SweepPrefixes[i] = p.Masked()
 	}
 	f.expect("SWEEP_PREFIXES", sweep <= 4<<16, "networks of at most four /16 together")
+}
+
+// maxNameFiles bounds what is read for names, and what of it is kept in memory.
+const maxNameFiles = 8
+
+// checkNames is about where names come from. The files need not exist yet.
+func (c *Config) checkNames(f *faults) {
+	for _, files := range []struct {
+		name, such string
+		paths      []string
+	}{
+		{"LEASE_FILES", "/var/lib/misc/dnsmasq.leases", c.LeaseFiles}, {"HOSTS_FILES", "/etc/hosts", c.HostsFiles},
+	} {
+		f.expect(files.name, len(files.paths) <= maxNameFiles, "at most "+strconv.Itoa(maxNameFiles)+" files")
+		for i, path := range files.paths {
+			f.expect(files.name, filepath.IsAbs(path), "whole paths, such as "+files.such)
+			f.expect(files.name, !slices.Contains(files.paths[:i], path), "each file once")
+		}
+	}
+	var seen []string
+	for _, item := range c.NameLookup {
+		kind, _, ok := ParseLookup(item)
+		f.expect("NAME_LOOKUP", ok, "mdns, dns, or dns: with the address of a DNS server, such as mdns,dns:192.168.1.1")
+		f.expect("NAME_LOOKUP", !slices.Contains(seen, kind), "each of mdns and dns once")
+		seen = append(seen, kind)
+	}
 }
 
 func (c *Config) checkTopics(f *faults) {

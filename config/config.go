@@ -62,6 +62,10 @@ type Config struct {
 	OutageHold    time.Duration  `env:"OUTAGE_HOLD" envDefault:"5m" meaning:"How long nobody is declared away when many devices fall silent at once, as when an access point restarts."`
 	ForgetAfter   time.Duration  `env:"FORGET_AFTER" envDefault:"720h" meaning:"How long an unnamed device is remembered after it was last seen; one that was only ever heard within a single minute goes after a day."`
 
+	LeaseFiles []string `env:"LEASE_FILES" meaning:"Lease files of dnsmasq, Pi-hole, Kea or dhcpd to take host names from, comma-separated, such as |/var/lib/misc/dnsmasq.leases|. They make nobody home."`
+	HostsFiles []string `env:"HOSTS_FILES" meaning:"Hosts files to take host names from, comma-separated, such as |/etc/hosts|."`
+	NameLookup []string `env:"NAME_LOOKUP" shown:"none: nobody is asked" meaning:"Whom to ask for the names of devices that have none, comma-separated, in this order: |mdns| (the device itself), |dns| (the system's DNS server) or |dns:192.168.1.1| (this one)."`
+
 	WebListen    string   `env:"WEB_LISTEN" envDefault:"127.0.0.1:8580" meaning:"Where the page, the health check and the metrics are served. Other than loopback needs the password below."`
 	WebPassword  Secret   `env:"WEB_PASSWORD" meaning:"The password of the page."`
 	IngressPorts []uint16 `env:"INGRESS_PORTS" meaning:"Ports of |172.30.32.1| where Home Assistant's Supervisor, and nobody else, gets the page without a password, comma-separated. The Home Assistant app sets it."`

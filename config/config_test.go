@@ -95,6 +95,9 @@ func TestLoad(t *testing.T) {
 		"PORCHLIGHT_SWEEP_PREFIXES=192.168.1.7/24,10.1.0.0/16",
 		"PORCHLIGHT_OUTAGE_HOLD=0s",
 		"PORCHLIGHT_FORGET_AFTER=30d",
+		"PORCHLIGHT_LEASE_FILES=/etc/pihole/dhcp.leases, /var/lib/kea/kea-leases4.csv",
+		"PORCHLIGHT_HOSTS_FILES=/etc/hosts",
+		"PORCHLIGHT_NAME_LOOKUP=mdns, dns:[fd00::1]:5353",
 		"PORCHLIGHT_WEB_LISTEN=0.0.0.0:80",
 		"PORCHLIGHT_WEB_PASSWORD_FILE=" + file("web", "correct horse \r\n"),
 		"PORCHLIGHT_INGRESS_PORTS=62341, 18580",
@@ -132,6 +135,9 @@ func TestLoad(t *testing.T) {
 		SweepRate:         120,
 		SweepPrefixes:     []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("10.1.0.0/16")},
 		ForgetAfter:       720 * time.Hour,
+		LeaseFiles:        []string{"/etc/pihole/dhcp.leases", "/var/lib/kea/kea-leases4.csv"},
+		HostsFiles:        []string{"/etc/hosts"},
+		NameLookup:        []string{"mdns", "dns:[fd00::1]:5353"},
 		WebListen:         "0.0.0.0:80",
 		WebPassword:       "correct horse ",
 		IngressPorts:      []uint16{62341, 18580},
@@ -175,6 +181,12 @@ func TestFaults(t *testing.T) {
 		"network":             {[]string{"SWEEP_PREFIXES=192.168.1.0"}, `SWEEP_PREFIXES="192.168.1.0": want networks such as 192.168.1.0/24, comma-separated`},
 		"network too large":   {[]string{"SWEEP_PREFIXES=10.0.0.0/15"}, `SWEEP_PREFIXES="10.0.0.0/15": want IPv4 networks of at most a /16, such as 192.168.1.0/24`},
 		"network of IPv6":     {[]string{"SWEEP_PREFIXES=fd00::/64"}, `SWEEP_PREFIXES="fd00::/64": want IPv4 networks of at most a /16, such as 192.168.1.0/24`},
+		"lease file":          {[]string{"LEASE_FILES=dnsmasq.leases"}, `LEASE_FILES="dnsmasq.leases": want whole paths, such as /var/lib/misc/dnsmasq.leases`},
+		"lease file twice":    {[]string{"LEASE_FILES=/a,/a"}, `LEASE_FILES="/a,/a": want each file once`},
+		"hosts files":         {[]string{"HOSTS_FILES=/1,/2,/3,/4,/5,/6,/7,/8,/9"}, `HOSTS_FILES="/1,/2,/3,/4,/5,/6,/7,/8,/9": want at most 8 files`},
+		"lookup":              {[]string{"NAME_LOOKUP=netbios"}, `NAME_LOOKUP="netbios": want mdns, dns, or dns: with the address of a DNS server, such as mdns,dns:192.168.1.1`},
+		"lookup by a name":    {[]string{"NAME_LOOKUP=dns:router"}, `NAME_LOOKUP="dns:router": want mdns, dns, or dns: with the address of a DNS server, such as mdns,dns:192.168.1.1`},
+		"lookup twice":        {[]string{"NAME_LOOKUP=dns,dns:10.0.0.1"}, `NAME_LOOKUP="dns,dns:10.0.0.1": want each of mdns and dns once`},
 		"min above max":       {[]string{"AWAY_MIN=2h", "AWAY_MAX=1h"}, `AWAY_MIN="2h": want at most PORCHLIGHT_AWAY_MAX, which is 1h`},
 		"initial above max":   {[]string{"AWAY_MAX=5m", "AWAY_INITIAL=6m"}, `AWAY_INITIAL="6m": want between PORCHLIGHT_AWAY_MIN and PORCHLIGHT_AWAY_MAX, which are 20s and 5m`},
 		"negative":            {[]string{"AWAY_AFTER=-5m"}, `AWAY_AFTER="-5m": want between 1s and 168h`},
@@ -445,6 +457,21 @@ func TestSecretFileEncodings(t *testing.T) {
 		cfg, _, err := load([]string{"HOME=/home/a", "PORCHLIGHT_WEB_PASSWORD_FILE=" + path}, false)
 		if err != nil || cfg.WebPassword != "péss" {
 			t.Errorf("%s: %q, %v", name, string(cfg.WebPassword), err)
+		}
+	}
+}
+
+func TestParseLookup(t *testing.T) {
+	for item, want := range map[string]struct {
+		kind, server string
+		ok           bool
+	}{
+		"mdns": {"mdns", "invalid AddrPort", true}, "dns": {"dns", "invalid AddrPort", true}, "dns:192.168.1.1": {"dns", "192.168.1.1:53", true},
+		"dns:192.168.1.1:5353": {"dns", "192.168.1.1:5353", true}, "dns:fd00::1": {"dns", "[fd00::1]:53", true}, "dns:[fd00::1]:54": {"dns", "[fd00::1]:54", true},
+		"mdns:192.168.1.1": {"mdns", "invalid AddrPort", false}, "dns:192.168.1.1:0": {"dns", "192.168.1.1:0", false}, "": {"", "invalid AddrPort", false},
+	} {
+		if kind, server, ok := ParseLookup(item); kind != want.kind || server.String() != want.server || ok != want.ok {
+			t.Errorf("%q: %s, %v, %t, want %+v", item, kind, server, ok, want)
 		}
 	}
 }

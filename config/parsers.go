@@ -71,3 +71,22 @@ func parseURL(s string) (url.URL, error) {
 	}
 	return *u, nil
 }
+
+// ParseLookup reads one of the items of NAME_LOOKUP: kind is mdns or dns. The
+// server is invalid for those that the system is set to; its port is 53 unless
+// it says another one.
+func ParseLookup(item string) (kind string, server netip.AddrPort, ok bool) {
+	kind, at, named := strings.Cut(item, ":")
+	switch {
+	case !named:
+		return kind, server, kind == "mdns" || kind == "dns"
+	case kind != "dns":
+		return kind, server, false
+	}
+	if a, err := netip.ParseAddr(at); err == nil {
+		const dnsPort = 53
+		return kind, netip.AddrPortFrom(a, dnsPort), true
+	}
+	server, err := netip.ParseAddrPort(at)
+	return kind, server, err == nil && server.Port() != 0
+}

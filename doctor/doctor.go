@@ -78,6 +78,7 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 			}
 		}
 	}
+	tell(checkNames(cfg.LeaseFiles, cfg.HostsFiles)...)
 	held := lockHeld(cfg.DataDir)
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)
 	if cfg.MQTTURL == nil {

@@ -19,6 +19,8 @@ var notOptions = map[string]string{
 	"BROKER_LISTEN":   "Home Assistant's broker is an app of its own",
 	"BROKER_USERNAME": "as above",
 	"BROKER_PASSWORD": "as above",
+	"LEASE_FILES":     "an app sees no files of other programs",
+	"HOSTS_FILES":     "as above",
 	"INGRESS_PORTS":   "the Supervisor gives them out",
 	"LOG_FORMAT":      "Home Assistant shows the log to people",
 }
