@@ -34,10 +34,10 @@ func checkNameFile(kind, path string, file leases.File, err error) Finding {
 	case err != nil:
 		return warn(check, fmt.Sprintf("The %s file is no use: %v.", kind, err), "Correct "+setting+".")
 	case file.LeftOut > 0:
-		return warn(check, fmt.Sprintf("%s (%s) has %d names, and %d lines that make no sense or that there is no room for.", path, file.Format, file.Names(), file.LeftOut),
+		return warn(check, fmt.Sprintf("%s (%s): names read: %d; lines that make no sense, or that there is no room for: %d.", path, file.Format, file.Names(), file.LeftOut),
 			"Look at the file; the rest of it is used.")
 	case file.Format == "":
 		return ok(check, fmt.Sprintf("%s is empty so far.", path))
 	}
-	return ok(check, fmt.Sprintf("%s (%s) has %d names.", path, file.Format, file.Names()))
+	return ok(check, fmt.Sprintf("%s (%s): names read: %d.", path, file.Format, file.Names()))
 }

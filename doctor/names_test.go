@@ -17,13 +17,13 @@ func TestCheckNames(t *testing.T) {
 		level      Level
 		want       string
 	}{
-		{"lease file", lease, false, OK, "(dnsmasq) has 1 names"},
+		{"lease file", lease, false, OK, "(dnsmasq): names read: 1."},
 		{"missing", "", false, Warn, "waited for"},
 		{"missing hosts file", "", true, Warn, "PORCHLIGHT_HOSTS_FILES"},
-		{"some nonsense", lease + "what?\n", false, Warn, "and 1 lines"},
+		{"some nonsense", lease + "what?\n", false, Warn, "no room for: 1."},
 		{"all nonsense", "what?\n", false, Warn, "PORCHLIGHT_LEASE_FILES"},
 		{"no leases yet", "\n", false, OK, "empty"},
-		{"hosts file", "192.168.1.9 printer\n", true, OK, "(hosts) has 1 names"},
+		{"hosts file", "192.168.1.9 printer\n", true, OK, "(hosts): names read: 1."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "file")

@@ -16,7 +16,7 @@ import (
 )
 
 // Gateway is the LAN's router, with a real dnsmasq that serves DHCP. It does
-// not route, and answers ARP and DHCP only.
+// not route, and answers ARP and DHCP only, and DNS with Options.DNS.
 type Gateway struct {
 	*Host
 	leases *memFile // used unless Options.LeaseFile is set
@@ -63,10 +63,13 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 	first, last := g.lab.pool()
 	mask := net.CIDRMask(g.lab.opts.Prefix.Bits(), 32)
 	size := 1 << (32 - g.lab.opts.Prefix.Bits())
-	cmd := g.ns.daemon(dnsmasq,
+	dns := []string{"--port=0"}
+	if g.lab.opts.DNS {
+		dns = []string{"--no-resolv", "--no-hosts"}
+	}
+	cmd := g.ns.daemon(dnsmasq, append(dns,
 		"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--log-facility=-",
 		"--user=root", "--group=root", // a change of either would clear PDEATHSIG
-		"--port=0", // no DNS
 		"--interface="+g.iface, "--bind-interfaces", "--except-interface=lo",
 		fmt.Sprintf("--dhcp-range=%s,%s,%s,%d", first, last, net.IP(mask), int(g.lab.opts.LeaseTime.Seconds())),
 		"--dhcp-lease-max="+strconv.Itoa(size), "--dhcp-leasefile="+g.LeaseFile(),
@@ -76,7 +79,7 @@ func (g *Gateway) serve(ctx context.Context, dnsmasq string) error {
 		fmt.Sprintf("--dhcp-mac=set:stranger,%02x:%02x:*:*:*:*", strangerPrivate[0], strangerPrivate[1]),
 		fmt.Sprintf("--dhcp-mac=set:stranger,%02x:%02x:*:*:*:*", strangerVendor[0], strangerVendor[1]),
 		"--dhcp-ignore=tag:stranger",
-	)
+	)...)
 	logs, err := cmd.StderrPipe()
 	if err != nil {
 		return fmt.Errorf("starting dnsmasq: %w", err)

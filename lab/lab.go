@@ -26,6 +26,8 @@ type Options struct {
 	// LeaseFile is where the DHCP server keeps its leases; by default in
 	// memory, where it can be read (Gateway.LeaseFile) but not watched.
 	LeaseFile string
+	// DNS has the gateway answer DNS too, for the names of its leases.
+	DNS bool
 	// NoGateway leaves out the gateway and its DHCP server.
 	NoGateway bool
 	// IPv6 lets the kernels of hosts speak IPv6. Without it they are silent.

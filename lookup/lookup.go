@@ -12,9 +12,9 @@ import (
 
 const (
 	// gap is the time between two questions.
-	gap = 3 * time.Second
+	gap = 2 * time.Second
 	// scanEvery is how often it is looked up who has no name.
-	scanEvery = 30 * time.Second
+	scanEvery = 5 * time.Second
 
 	// How long it is not asked again.
 	afterName   = 12 * time.Hour // a name may change

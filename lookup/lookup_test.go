@@ -107,7 +107,7 @@ func TestAskOrder(t *testing.T) {
 		mdns := &answers{house: h, from: presence.NameFromMDNS, names: map[netip.Addr]string{addr(1): "kettle"}, err: errors.New("silent")}
 		dns := &answers{house: h, from: presence.NameFromDNS, names: map[netip.Addr]string{addr(2): "nas"}}
 		h.run(t, 30*time.Minute, mdns, dns)
-		h.expect(t, "30s mdns 192.168.1.1", "33s mdns 192.168.1.2", "36s dns 192.168.1.2")
+		h.expect(t, "5s mdns 192.168.1.1", "7s mdns 192.168.1.2", "9s dns 192.168.1.2")
 		if a, b := h.devices[1], h.devices[0]; a.HostName != "kettle" || b.HostName != "nas" {
 			t.Errorf("%+v, %+v", a, b)
 		}
@@ -129,7 +129,7 @@ func TestAskAgain(t *testing.T) {
 				h.add(1, nil)
 				source := &answers{house: h, from: presence.NameFromMDNS, names: tc.names, err: tc.err}
 				h.run(t, tc.least, source)
-				h.expect(t, "30s mdns 192.168.1.1")
+				h.expect(t, "5s mdns 192.168.1.1")
 				h.asked = nil
 				h.run(t, tc.least+2*scanEvery, source)
 				if len(h.asked) != 2 {
@@ -148,9 +148,9 @@ func TestAskSlowly(t *testing.T) {
 			h.add(n+1, nil)
 		}
 		source := &answers{house: h, from: presence.NameFromDNS, err: errors.New("silent")}
-		h.run(t, time.Minute+time.Second, source)
-		if len(h.asked) != 11 { // at 30, 33, …, 60 s
-			t.Errorf("asked %d questions in 31 s", len(h.asked))
+		h.run(t, 26*time.Second, source)
+		if len(h.asked) != 11 { // at 5, 7, …, 25 s
+			t.Errorf("asked %d questions in 26 s", len(h.asked))
 		}
 		h.asked = nil
 		h.run(t, time.Hour, source)
@@ -168,7 +168,7 @@ func TestAskSlowly(t *testing.T) {
 			}
 		}
 		h.run(t, 20*time.Minute, source)
-		h.expect(t, "30s dns 192.168.1.1", "10m3s dns 192.168.1.9")
+		h.expect(t, "5s dns 192.168.1.1", "10m2s dns 192.168.1.9")
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,22 +103,21 @@ func responder(t *testing.T, reply func(question []byte) [][]byte) (port uint16)
 }
 
 func TestMDNS(t *testing.T) {
-	questions := 0
+	var questions atomic.Int32
 	port := responder(t, func(question []byte) [][]byte {
-		questions++
 		var m dnsmessage.Message
 		if err := m.Unpack(question); err != nil || len(m.Questions) != 1 || m.Questions[0].Name.String() != "1.0.0.127.in-addr.arpa." || m.Response {
 			t.Errorf("asked %+v, %v", m, err)
 		}
-		if questions == 1 {
+		if questions.Add(1) == 1 {
 			return [][]byte{[]byte("noise")} // and then silence
 		}
 		ok := dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true}
 		return [][]byte{answer(t, dnsmessage.Header{ID: m.ID + 1, Response: true}, reverse(loopback), dnsmessage.ClassINET, "evil.local."), answer(t, ok, reverse(loopback), dnsmessage.ClassINET, "kettle.local.")}
 	})
 	name, err := (&MDNS{port}).Ask(t.Context(), loopback)
-	if err != nil || name != "kettle" || questions != mdnsTries {
-		t.Errorf("%q, %v, after %d questions", name, err, questions)
+	if err != nil || name != "kettle" || questions.Load() != mdnsTries {
+		t.Errorf("%q, %v, after %d questions", name, err, questions.Load())
 	}
 }
 
