@@ -184,7 +184,7 @@ func nextLine(r *bufio.Reader) (line string, whole bool, err error) {
 	b, err := r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
 		for errors.Is(err, bufio.ErrBufferFull) {
-			b, err = r.ReadSlice('\n')
+			_, err = r.ReadSlice('\n')
 		}
 		if err == nil || errors.Is(err, io.EOF) {
 			return "", err == nil, errLineTooLong

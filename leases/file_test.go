@@ -157,12 +157,18 @@ func TestFormats(t *testing.T) {
 		"ISC dhcpd, torn off, and written on": {dhcpdText[:strings.Index(dhcpdText, "  uid")] + "\n" + openbsdText, File{Format: Dhcpd, Whole: true, LeftOut: 1, Told: []presence.Told{
 			of(mac(1), "192.168.1.50", "kettle"),
 		}}},
-		"noise within": {"1795190400 00:16:3e:00:00:01 192.168.1.50 kettle *\n\x00\xff nonsense\n" + strings.Repeat("x", 3*maxLine) + "\n1795190400 00:16:3e:00:00:02 192.168.1.51 nas *\n",
-			File{Format: Dnsmasq, Whole: true, LeftOut: 2, Told: []presence.Told{of(mac(1), "192.168.1.50", "kettle"), of(mac(2), "192.168.1.51", "nas")}}},
-		"hostile names": {"1 00:16:3e:00:00:01 192.168.1.50 \x1b[31m\xe2\x80\xaeE<v>e" + strings.Repeat("é", 500) + " *\n1 00:16:3e:00:00:02 192.168.1.51 \x01\x02 *\n",
-			File{Format: Dnsmasq, Whole: true, Told: []presence.Told{of(mac(1), "192.168.1.50", "[31m E<v>e"+strings.Repeat("é", 26)), of(mac(2), "192.168.1.51", "")}}},
-		"addresses of nobody": {"1 00:16:3e:00:00:01 192.168.1.50 a *\n1 01:16:3e:00:00:01 192.168.1.51 group *\n1 00:16:3e:00:00:02 224.0.0.1 multicast *\n1 00:00:00:00:00:00 192.168.1.52 zero *\n",
-			File{Format: Dnsmasq, Whole: true, LeftOut: 3, Told: []presence.Told{of(mac(1), "192.168.1.50", "a")}}},
+		"noise within": {
+			"1795190400 00:16:3e:00:00:01 192.168.1.50 kettle *\n\x00\xff nonsense\n" + strings.Repeat("x", 3*maxLine) + "\n1795190400 00:16:3e:00:00:02 192.168.1.51 nas *\n",
+			File{Format: Dnsmasq, Whole: true, LeftOut: 2, Told: []presence.Told{of(mac(1), "192.168.1.50", "kettle"), of(mac(2), "192.168.1.51", "nas")}},
+		},
+		"hostile names": {
+			"1 00:16:3e:00:00:01 192.168.1.50 \x1b[31m\xe2\x80\xaeE<v>e" + strings.Repeat("é", 500) + " *\n1 00:16:3e:00:00:02 192.168.1.51 \x01\x02 *\n",
+			File{Format: Dnsmasq, Whole: true, Told: []presence.Told{of(mac(1), "192.168.1.50", "[31m E<v>e"+strings.Repeat("é", 26)), of(mac(2), "192.168.1.51", "")}},
+		},
+		"addresses of nobody": {
+			"1 00:16:3e:00:00:01 192.168.1.50 a *\n1 01:16:3e:00:00:01 192.168.1.51 group *\n1 00:16:3e:00:00:02 224.0.0.1 multicast *\n1 00:00:00:00:00:00 192.168.1.52 zero *\n",
+			File{Format: Dnsmasq, Whole: true, LeftOut: 3, Told: []presence.Told{of(mac(1), "192.168.1.50", "a")}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "leases")

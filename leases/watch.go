@@ -104,7 +104,6 @@ func (w *Watcher) subscribe(notifier *fsnotify.Watcher) {
 func (w *Watcher) watch(ctx context.Context, events <-chan fsnotify.Event, errs <-chan error, subscribe func()) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	next := pollEvery
 	var polled time.Time
 	for {
 		select {
@@ -122,7 +121,8 @@ func (w *Watcher) watch(ctx context.Context, events <-chan fsnotify.Event, errs 
 			polled = now
 			subscribe()
 		}
-		if next = pollEvery; w.look(now) {
+		next := pollEvery
+		if w.look(now) {
 			next = quiet
 		}
 		timer.Reset(next)

@@ -2,6 +2,7 @@ package lookup
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -123,12 +124,12 @@ func TestMDNS(t *testing.T) {
 
 func TestMDNSNobody(t *testing.T) {
 	port := responder(t, func([]byte) [][]byte { return nil })
-	if name, err := (&MDNS{port}).Ask(t.Context(), loopback); err != errNoAnswer || name != "" {
+	if name, err := (&MDNS{port}).Ask(t.Context(), loopback); !errors.Is(err, errNoAnswer) || name != "" {
 		t.Errorf("silence: %q, %v", name, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := (&MDNS{port}).Ask(ctx, loopback); err == nil || err == errNoAnswer {
+	if _, err := (&MDNS{port}).Ask(ctx, loopback); err == nil || errors.Is(err, errNoAnswer) {
 		t.Errorf("cancelled: %v", err)
 	}
 
