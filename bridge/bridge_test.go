@@ -365,3 +365,19 @@ func TestInboxKeepsOrder(t *testing.T) {
 		t.Errorf("%d sightings, call after %d", len(s), c[0].after)
 	}
 }
+
+// What others tell of devices reaches those who show them and the log.
+func TestTell(t *testing.T) {
+	known := presence.Record{Device: presence.Device{ID: phone.ID(), MAC: phone, State: presence.NotHome}}
+	h := play(t, presence.Config{Track: presence.TrackAll, MaxTracked: 10}, []presence.Record{known}, func(h *house, b *Bridge) {
+		h.take()
+		b.Tell(presence.NameFromLease, []presence.Told{{MAC: phone, Name: "kettle"}, {MAC: presence.MAC{2, 0, 0, 0, 0, 9}, Name: "ghost"}})
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"publish " + string(phone.ID()) + " not_home"}, h.take()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	if r := h.saved[phone.ID()]; r.HostName != "kettle" || r.HostNameSource != presence.NameFromLease || len(h.saved) != 1 {
+		t.Errorf("saved %+v", h.saved)
+	}
+}

@@ -285,3 +285,20 @@ func TestTooMany(t *testing.T) {
 		}
 	}
 }
+
+// Files that real servers wrote.
+func TestRecorded(t *testing.T) {
+	first, second := presence.MAC{2, 0x16, 0x3e, 0, 0, 7}, presence.MAC{2, 0x16, 0x3e, 0, 0, 8}
+	for name, want := range map[string]File{
+		"isc-dhcp-4.4.3.leases": {Format: Dhcpd, Whole: true, Told: []presence.Told{of(first, "10.9.0.100", ""), of(first, "10.9.0.101", "phone")}},
+		"kea-2.2.0.csv":         {Format: Kea, Whole: true, Told: []presence.Told{of(first, "10.9.0.100", "ket"), of(second, "10.9.0.101", "phone")}},
+	} {
+		got, err := ReadLeases(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, told); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
