@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -65,21 +66,28 @@ type parser interface {
 }
 
 func read(path string, hosts bool) (File, error) {
-	r := reader{}
+	r, files, err := reader{}, []string{path}, error(nil)
 	if hosts {
 		r.file.Format, r.parser = Hosts, newHosts()
+	} else if r.file.Format, r.parser, err = recogniseFile(path); r.file.Format == Kea {
+		files = keaFiles(path)
 	}
-	err := r.take(path)
-	if err == nil && r.file.Format == Kea {
-		r, err = readKea(path)
+	for _, file := range files {
+		if err == nil {
+			err = r.take(file)
+		}
+		if errors.Is(err, fs.ErrNotExist) && file != path {
+			err = nil
+		}
+	}
+	switch {
+	case err == nil && r.parser == nil && r.file.LeftOut > 0:
+		err = errFormat
+	case err == nil && r.parser != nil:
+		r.file.Told = r.parser.told()
 	}
 	if err != nil {
 		return File{}, fmt.Errorf("reading %q: %w", path, err)
-	}
-	if r.parser != nil {
-		r.file.Told = r.parser.told()
-	} else if r.file.LeftOut > 0 {
-		return File{}, fmt.Errorf("reading %q: %w", path, errFormat)
 	}
 	return r.file, nil
 }
@@ -90,44 +98,54 @@ type reader struct {
 	parser parser // nil until the format is known
 }
 
+// take reads a file to its end.
 func (r *reader) take(path string) error {
-	f, err := openRegular(path)
+	r.file.Whole = false
+	return eachLine(path, func(line string, whole bool, err error) (more bool) {
+		r.file.Whole = whole
+		switch {
+		case err != nil:
+			r.file.LeftOut++
+		case blank(line):
+		case !whole && r.file.Format != Hosts: // people leave out the last line's end, programs do not
+		case r.parser == nil || !r.parser.line(line):
+			r.file.LeftOut++
+		}
+		return true
+	})
+}
+
+// recogniseFile tells the format by the first line that has one.
+func recogniseFile(path string) (format Format, p parser, err error) {
+	err = eachLine(path, func(line string, _ bool, _ error) (more bool) {
+		format, p = recognise(line)
+		return p == nil
+	})
+	return format, p, err
+}
+
+// eachLine calls f with each line of a file, without its end, until it has
+// enough. whole is whether the line has an end; err is errLineTooLong or nil.
+func eachLine(path string, f func(line string, whole bool, err error) (more bool)) error {
+	file, err := openRegular(path)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	r.file.Whole = false
-	limited := &io.LimitedReader{R: f, N: maxFile + 1}
+	defer func() { _ = file.Close() }()
+	limited := &io.LimitedReader{R: file, N: maxFile + 1}
 	lines := bufio.NewReaderSize(limited, maxLine)
 	for {
 		line, whole, err := nextLine(lines)
-		if limited.N <= 0 {
-			return errTooLarge
-		}
 		switch {
-		case errors.Is(err, errLineTooLong):
-			r.file.LeftOut++
+		case limited.N <= 0: // it has grown since it was opened
+			return errTooLarge
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil:
+		case err != nil && !errors.Is(err, errLineTooLong):
 			return err
-		case whole || r.file.Format == Hosts: // people leave out the last line's end, programs do not
-			r.line(line)
+		case !f(line, whole, err):
+			return nil
 		}
-		r.file.Whole = whole
-	}
-}
-
-// line hands a line to the parser, which the first line that makes sense chooses.
-func (r *reader) line(text string) {
-	if r.parser == nil {
-		r.file.Format, r.parser = recognise(text)
-	}
-	if blank(text) {
-		return
-	}
-	if r.parser == nil || !r.parser.line(text) {
-		r.file.LeftOut++
 	}
 }
 

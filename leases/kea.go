@@ -1,8 +1,7 @@
 package leases
 
 import (
-	"errors"
-	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 type kea struct {
 	book
 	columns []string
+	values  []string // of the line that is being read
 }
 
 func newKea() *kea { return &kea{book: newBook()} }
@@ -25,24 +25,12 @@ func newKea() *kea { return &kea{book: newBook()} }
 // the order in which Kea reads them: the result of the last clean-up, what is
 // being cleaned up, and what came since. A result that is not in its place yet
 // stands for both of the first two.
-func keaFiles(path string) (finished string, others []string) {
-	return path + ".completed", []string{path + ".2", path + ".1"}
-}
-
-func readKea(path string) (r reader, err error) {
-	r = reader{file: File{Format: Kea}, parser: newKea()}
-	finished, others := keaFiles(path)
-	err = r.take(finished)
-	if errors.Is(err, fs.ErrNotExist) {
-		for _, other := range others {
-			if err = r.take(other); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return r, err
-			}
-		}
-	} else if err != nil {
-		return r, err
+func keaFiles(path string) []string {
+	finished := path + ".completed"
+	if _, err := os.Stat(finished); err == nil {
+		return []string{finished, path}
 	}
-	return r, r.take(path)
+	return []string{path + ".2", path + ".1", path}
 }
 
 func isKea(line string) bool {
@@ -54,13 +42,8 @@ func (k *kea) line(text string) bool {
 		k.columns = strings.Split(text, ",")
 		return true
 	}
-	values := strings.Split(text, ",")
-	value := func(column string) string {
-		if i := slices.Index(k.columns, column); i >= 0 && i < len(values) {
-			return unescapeKea(values[i])
-		}
-		return ""
-	}
+	k.values = slices.AppendSeq(k.values[:0], strings.SplitSeq(text, ","))
+	value := k.value
 	a, ok := hostAddr(value("address"))
 	if !ok {
 		return false
@@ -82,10 +65,21 @@ func (k *kea) line(text string) bool {
 	return k.put(t)
 }
 
+// value returns what stands in a column of the line.
+func (k *kea) value(column string) string {
+	if i := slices.Index(k.columns, column); i >= 0 && i < len(k.values) {
+		return unescapeKea(k.values[i])
+	}
+	return ""
+}
+
 // unescapeKea puts the characters back that would end a value: a comma is
 // written as &#x2c.
 func unescapeKea(s string) string {
 	const tag = "&#x"
+	if !strings.Contains(s, tag) {
+		return s
+	}
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(s, tag)

@@ -11,10 +11,9 @@ type print string
 
 // printOf looks at a file without opening it.
 func printOf(path string) print {
-	finished, others := keaFiles(path)
 	var b strings.Builder
-	for _, p := range append([]string{path, finished}, others...) {
-		info, err := os.Stat(p)
+	for _, end := range []string{"", ".completed", ".2", ".1"} { // Kea's
+		info, err := os.Stat(path + end)
 		switch {
 		case err == nil:
 			fmt.Fprintf(&b, "%s %d %d;", identity(info), info.Size(), info.ModTime().UnixNano())
