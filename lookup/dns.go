@@ -34,7 +34,7 @@ func NewDNS(server netip.AddrPort) *DNS {
 func (*DNS) Name() presence.NameSource { return presence.NameFromDNS }
 
 // Ask implements Source.
-func (s *DNS) Ask(ctx context.Context, a netip.Addr) (string, error) {
+func (s *DNS) Ask(ctx context.Context, a netip.Addr, _ string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
 	names, err := s.resolver.LookupAddr(ctx, a.String())

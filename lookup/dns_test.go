@@ -44,7 +44,7 @@ func TestDNS(t *testing.T) {
 				}
 				return [][]byte{b}
 			})
-			got, err := NewDNS(netip.AddrPortFrom(loopback, port)).Ask(t.Context(), netip.MustParseAddr(tc.addr))
+			got, err := NewDNS(netip.AddrPortFrom(loopback, port)).Ask(t.Context(), netip.MustParseAddr(tc.addr), "eth0")
 			if got != tc.want || (err != nil) != tc.fails {
 				t.Errorf("%q, %v, want %q", got, err, tc.want)
 			}

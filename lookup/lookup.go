@@ -3,6 +3,7 @@ package lookup
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,9 +27,9 @@ const (
 type Source interface {
 	// Name says what its names are called by.
 	Name() presence.NameSource
-	// Ask returns the host name of who has the address a: cleaned, empty when
-	// there is none. It bounds its own time.
-	Ask(ctx context.Context, a netip.Addr) (string, error)
+	// Ask returns the host name of who has the address a, on the link of an
+	// interface: cleaned, empty when there is none. It bounds its own time.
+	Ask(ctx context.Context, a netip.Addr, ifname string) (string, error)
 }
 
 // Config is what a Namer needs.
@@ -89,13 +90,27 @@ func (n *Namer) Run(ctx context.Context) error {
 // trusted more has given a name, the newest first.
 func nameless(devices []presence.Device) (found []presence.Device) {
 	for _, d := range devices {
-		private := d.Addr.Is4() && (d.Addr.IsPrivate() || d.Addr.IsLinkLocalUnicast())
-		if d.State == presence.Home && private && d.Name == "" && mayName(presence.NameFromMDNS, &d) {
+		if d.State == presence.Home && d.Name == "" && mayName(presence.NameFromMDNS, &d) {
 			found = append(found, d)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b presence.Device) int { return b.FirstSeen.Compare(a.FirstSeen) })
 	return found
+}
+
+// about returns the address by which a source is asked about d; invalid when it
+// has none of the kind. Only private ones are asked about: the device itself at
+// one on the link, others about one that they can know.
+func about(d *presence.Device, from presence.NameSource) netip.Addr {
+	if d.Addr.IsPrivate() || d.Addr.IsLinkLocalUnicast() {
+		return d.Addr
+	}
+	for _, a := range d.IPv6 {
+		if from == presence.NameFromMDNS && a.IsLinkLocalUnicast() || from == presence.NameFromDNS && a.IsPrivate() {
+			return a
+		}
+	}
+	return netip.Addr{}
 }
 
 // mayName reports whether d would take a name from this source.
@@ -108,18 +123,18 @@ func mayName(from presence.NameSource, d *presence.Device) bool {
 // ctx has ended.
 func (n *Namer) name(ctx context.Context, d presence.Device) bool {
 	for _, source := range n.cfg.Sources {
-		q := question{d.MAC, d.Addr, source.Name()}
-		if !mayName(q.from, &d) || time.Now().Before(n.wait[q]) {
+		q := question{d.MAC, about(&d, source.Name()), source.Name()}
+		if !q.addr.IsValid() || !mayName(q.from, &d) || time.Now().Before(n.wait[q]) {
 			continue
 		}
-		name, err := source.Ask(ctx, d.Addr)
+		name, err := source.Ask(ctx, q.addr, d.Interface)
 		if ctx.Err() != nil {
 			return false
 		}
 		n.wait[q] = time.Now().Add(next(name, err))
-		n.log.Debug("asked for a name", "of", d.Addr, "by", string(q.from), "name", name, "err", err)
+		n.log.Debug("asked for a name", "of", q.addr, "by", string(q.from), "name", name, "err", err)
 		if name != "" {
-			n.cfg.Tell(q.from, []presence.Told{{MAC: d.MAC, Addr: d.Addr, Name: name}})
+			n.cfg.Tell(q.from, []presence.Told{{MAC: d.MAC, Addr: q.addr, Name: name}})
 		}
 		if !pause(ctx, gap) {
 			return false
@@ -145,15 +160,13 @@ func next(name string, err error) time.Duration {
 // forget drops what is known of questions about who is not there any more, or
 // not at that address.
 func (n *Namer) forget(devices []presence.Device) {
-	at := make(map[presence.MAC]netip.Addr, len(devices))
+	now := make(map[question]bool, len(devices))
 	for _, d := range devices {
-		at[d.MAC] = d.Addr
-	}
-	for q := range n.wait {
-		if at[q.mac] != q.addr {
-			delete(n.wait, q)
+		for _, source := range n.cfg.Sources {
+			now[question{d.MAC, about(&d, source.Name()), source.Name()}] = true
 		}
 	}
+	maps.DeleteFunc(n.wait, func(q question, _ time.Time) bool { return !now[q] })
 }
 
 // pause returns false when ctx has ended.

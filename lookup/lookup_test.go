@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,7 @@ func (h *house) add(n byte, change func(*presence.Device)) {
 // tell is an engine in small.
 func (h *house) tell(from presence.NameSource, told []presence.Told) {
 	for i, d := range h.devices {
-		if d.MAC == told[0].MAC && d.Addr == told[0].Addr {
+		if d.MAC == told[0].MAC && (d.Addr == told[0].Addr || slices.Contains(d.IPv6, told[0].Addr)) {
 			h.devices[i].HostName, h.devices[i].HostNameSource = told[0].Name, from
 		}
 	}
@@ -56,7 +57,7 @@ type answers struct {
 
 func (a *answers) Name() presence.NameSource { return a.from }
 
-func (a *answers) Ask(_ context.Context, addr netip.Addr) (string, error) {
+func (a *answers) Ask(_ context.Context, addr netip.Addr, _ string) (string, error) {
 	a.house.asked = append(a.house.asked, fmt.Sprintf("%v %s %v", time.Since(a.house.start), a.from, addr))
 	if name := a.names[addr]; name != "" {
 		return name, nil
@@ -178,5 +179,28 @@ func TestNothingToAsk(t *testing.T) {
 		h.add(1, nil)
 		h.run(t, time.Hour)
 		h.expect(t)
+	})
+}
+
+// Who has IPv6 only is asked at its link-local address, and others about its
+// unique local one.
+func TestAskByIPv6(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &house{}
+		h.add(1, func(d *presence.Device) {
+			d.Addr = netip.Addr{}
+			d.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fe80::1")}
+		})
+		h.add(2, func(d *presence.Device) {
+			d.Addr = netip.Addr{}
+			d.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::2")}
+		})
+		mdns := &answers{house: h, from: presence.NameFromMDNS, err: errors.New("silent")}
+		dns := &answers{house: h, from: presence.NameFromDNS, names: map[netip.Addr]string{netip.MustParseAddr("fd00::1"): "nas"}}
+		h.run(t, 30*time.Minute, mdns, dns)
+		h.expect(t, "5s mdns fe80::1", "7s dns fd00::1")
+		if h.devices[0].HostName != "nas" {
+			t.Errorf("%+v", h.devices[0])
+		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 
 	"porchlight/presence"
 )
@@ -40,9 +41,13 @@ func NewMDNS() *MDNS { return &MDNS{mdnsPort} }
 func (*MDNS) Name() presence.NameSource { return presence.NameFromMDNS }
 
 // Ask implements Source.
-func (s *MDNS) Ask(ctx context.Context, a netip.Addr) (string, error) {
+func (s *MDNS) Ask(ctx context.Context, a netip.Addr, ifname string) (string, error) {
+	to := a
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		to = a.WithZone(ifname)
+	}
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "udp4", netip.AddrPortFrom(a, s.port).String())
+	conn, err := d.DialContext(ctx, "udp", netip.AddrPortFrom(to, s.port).String())
 	if err != nil {
 		return "", err
 	}
@@ -50,7 +55,7 @@ func (s *MDNS) Ask(ctx context.Context, a netip.Addr) (string, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(0, 0)) })
 	defer stop()
 	// Whoever claims an address elsewhere is not asked there.
-	if err := ipv4.NewConn(conn).SetTTL(1); err != nil {
+	if err := stayOnLink(conn, a); err != nil {
 		return "", fmt.Errorf("asking %v by mDNS: %w", a, err)
 	}
 	id := uint16(rand.Uint32()) //nolint:gosec // no secret: the kernel takes only the device's own answers
@@ -96,10 +101,26 @@ func ask(ctx context.Context, conn net.Conn, question []byte, id uint16, a netip
 	}
 }
 
-// reverse is the domain name that stands for an IPv4 address (RFC 1035, section 3.5).
+func stayOnLink(conn net.Conn, a netip.Addr) error {
+	if a.Is4() {
+		return ipv4.NewConn(conn).SetTTL(1)
+	}
+	return ipv6.NewConn(conn).SetHopLimit(1)
+}
+
+// reverse is the domain name that stands for an address (RFC 1035, section 3.5,
+// and RFC 3596, section 2.5).
 func reverse(a netip.Addr) string {
-	b := a.As4()
-	return fmt.Sprintf("%d.%d.%d.%d.in-addr.arpa.", b[3], b[2], b[1], b[0])
+	if a.Is4() {
+		b := a.As4()
+		return fmt.Sprintf("%d.%d.%d.%d.in-addr.arpa.", b[3], b[2], b[1], b[0])
+	}
+	var name strings.Builder
+	b := a.As16()
+	for i := len(b) - 1; i >= 0; i-- {
+		fmt.Fprintf(&name, "%x.%x.", b[i]&0xf, b[i]>>4)
+	}
+	return name.String() + "ip6.arpa."
 }
 
 // askFor returns the question for the name of the address a.

@@ -116,7 +116,7 @@ func TestMDNS(t *testing.T) {
 		ok := dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true}
 		return [][]byte{answer(t, dnsmessage.Header{ID: m.ID + 1, Response: true}, reverse(loopback), dnsmessage.ClassINET, "evil.local."), answer(t, ok, reverse(loopback), dnsmessage.ClassINET, "kettle.local.")}
 	})
-	name, err := (&MDNS{port}).Ask(t.Context(), loopback)
+	name, err := (&MDNS{port}).Ask(t.Context(), loopback, "lo")
 	if err != nil || name != "kettle" || questions.Load() != mdnsTries {
 		t.Errorf("%q, %v, after %d questions", name, err, questions.Load())
 	}
@@ -124,12 +124,12 @@ func TestMDNS(t *testing.T) {
 
 func TestMDNSNobody(t *testing.T) {
 	port := responder(t, func([]byte) [][]byte { return nil })
-	if name, err := (&MDNS{port}).Ask(t.Context(), loopback); !errors.Is(err, errNoAnswer) || name != "" {
+	if name, err := (&MDNS{port}).Ask(t.Context(), loopback, "lo"); !errors.Is(err, errNoAnswer) || name != "" {
 		t.Errorf("silence: %q, %v", name, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := (&MDNS{port}).Ask(ctx, loopback); err == nil || errors.Is(err, errNoAnswer) {
+	if _, err := (&MDNS{port}).Ask(ctx, loopback, "lo"); err == nil || errors.Is(err, errNoAnswer) {
 		t.Errorf("cancelled: %v", err)
 	}
 
@@ -140,7 +140,22 @@ func TestMDNSNobody(t *testing.T) {
 	}
 	closed := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	_ = conn.Close()
-	if name, err := (&MDNS{closed}).Ask(t.Context(), loopback); err != nil || name != "" {
+	if name, err := (&MDNS{closed}).Ask(t.Context(), loopback, "lo"); err != nil || name != "" {
 		t.Errorf("closed: %q, %v", name, err)
+	}
+}
+
+func TestReverse(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.168.1.50":  "50.1.168.192.in-addr.arpa.",
+		"fe80::1:2:abc": "c.b.a.0.2.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.e.f.ip6.arpa.",
+	} {
+		a := netip.MustParseAddr(addr)
+		if got := reverse(a); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+		if _, err := askFor(1, a); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -204,6 +204,22 @@ func TestProperties(t *testing.T) {
 				w.take(w.e.Gap(w.now, "the machine slept"))
 			},
 			"mute": func(t *rapid.T) { w.mute = !w.mute },
+			"tell": func(t *rapid.T) {
+				var told []Told
+				for range rapid.IntRange(0, 4).Draw(t, "told") {
+					told = append(told, Told{
+						MAC:  rapid.SampledFrom([]MAC{{}, mac(device.Draw(t, "device"))}).Draw(t, "mac"),
+						Addr: rapid.SampledFrom([]netip.Addr{{}, addr(rapid.IntRange(0, 20).Draw(t, "addr")), addr6(0)}).Draw(t, "address"),
+						Name: rapid.SampledFrom([]string{"", "kettle", "nas"}).Draw(t, "name"),
+					})
+				}
+				before := len(w.e.devices)
+				out := w.e.Tell(w.now, rapid.SampledFrom(nameSources).Draw(t, "from"), told)
+				if len(out.Events)+len(out.Forgotten) > 0 || len(w.e.devices) != before {
+					t.Fatalf("what others tell brought about %+v", out)
+				}
+				w.take(out)
+			},
 			"set": func(t *rapid.T) {
 				name, track := rapid.SampledFrom([]string{"", "Kettle"}).Draw(t, "name"), rapid.Bool().Draw(t, "track")
 				after := rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Minute}).Draw(t, "after")

@@ -84,7 +84,7 @@ func (e *Engine) Tell(now time.Time, from NameSource, told []Told) Output {
 		}
 	default:
 		for _, t := range told {
-			if d := e.byMAC[t.MAC]; d != nil && d.Addr == t.Addr {
+			if d := e.byMAC[t.MAC]; d != nil && (d.Addr == t.Addr || slices.Contains(d.IPv6, t.Addr)) {
 				e.name(d, t.Name, from)
 			}
 		}

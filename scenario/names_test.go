@@ -28,7 +28,7 @@ func leased(t *testing.T, dns bool, leases ...lab.Identity) (h *house, file stri
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h = houseOn(t, lab.Options{Prefix: lan, LeaseFile: file, DNS: dns})
+	h = houseOn(t, lab.Options{Prefix: lan, LeaseFile: file, DNS: dns, IPv6: dns})
 	h.withBroker("")
 	return h, file
 }
@@ -139,13 +139,18 @@ func TestNameLookup(t *testing.T) {
 	speaker := h.lab.Client("speaker", lab.WithAddr(h.lab.Static(9)), lab.WithHostName(""))
 	h.join(speaker)
 	questions := respond(t, speaker, "kitchen-speaker.local.")
+	bulb := h.lab.Client("bulb", lab.IPv6Only) // as Matter's are
+	h.join(bulb)
+	respond(t, bulb, "bulb.local.")
 	h.env["NAME_LOOKUP"] = "mdns,dns:" + h.lab.Gateway().Addr().String()
 	h.begin()
-	h.sub.await("the speaker's name", func() bool {
-		return containsAll(h.sub.latest[topics.Attributes(macOf(speaker).ID())], []string{`"host_name":"kitchen-speaker"`})
-	})
+	for c, name := range map[*lab.Client]string{speaker: "kitchen-speaker", bulb: "bulb"} {
+		h.sub.await("the name "+name, func() bool {
+			return containsAll(h.sub.latest[topics.Attributes(macOf(c).ID())], []string{`"host_name":"` + name + `"`})
+		})
+	}
 	h.shows(d, "the camera's name", called("door-camera"))
-	for id, want := range map[presence.ID]string{macOf(speaker).ID(): "mdns", idOf(d): "dns"} {
+	for id, want := range map[presence.ID]string{macOf(speaker).ID(): "mdns", macOf(bulb).ID(): "mdns", idOf(d): "dns"} {
 		if got := h.source(id); got != want {
 			t.Errorf("the name of %s is from %q, want %q", id, got, want)
 		}
@@ -161,7 +166,7 @@ func respond(t *testing.T, c *lab.Client, name string) <-chan string {
 	t.Helper()
 	var conn *net.UDPConn
 	err := c.Do(func() (err error) {
-		conn, err = net.ListenUDP("udp4", &net.UDPAddr{IP: c.Addr().AsSlice(), Port: 5353})
+		conn, err = net.ListenUDP("udp", &net.UDPAddr{Port: 5353})
 		return err
 	})
 	if err != nil {
