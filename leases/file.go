@@ -102,12 +102,13 @@ type reader struct {
 func (r *reader) take(path string) error {
 	r.file.Whole = false
 	return eachLine(path, func(line string, whole bool, err error) (more bool) {
+		whole = whole || r.file.Format == Hosts // people leave out the last line's end, programs do not
 		r.file.Whole = whole
 		switch {
 		case err != nil:
 			r.file.LeftOut++
 		case blank(line):
-		case !whole && r.file.Format != Hosts: // people leave out the last line's end, programs do not
+		case !whole:
 		case r.parser == nil || !r.parser.line(line):
 			r.file.LeftOut++
 		}

@@ -191,7 +191,7 @@ func TestHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := File{Format: Hosts, Told: []presence.Told{
+	want := File{Format: Hosts, Whole: true, Told: []presence.Told{
 		of(presence.MAC{}, "192.168.1.9", "printer"), of(presence.MAC{}, "fd00::9", "printer"), of(presence.MAC{}, "192.168.1.10", "nas"),
 	}}
 	if diff := cmp.Diff(want, got, told); diff != "" {
