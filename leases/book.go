@@ -72,13 +72,14 @@ func hostAddr(s string) (a netip.Addr, ok bool) {
 	return a, a.IsGlobalUnicast() || a.IsLinkLocalUnicast()
 }
 
-// stationMAC reads the MAC of one station.
+// stationMAC reads the MAC of one station; zero when it is none.
 func stationMAC(s string) (m presence.MAC, ok bool) {
-	if len(s) != 17 {
+	const length = len("00:16:3e:00:00:01")
+	m, err := presence.ParseMAC(s)
+	if len(s) != length || err != nil || !m.Station() {
 		return presence.MAC{}, false
 	}
-	m, err := presence.ParseMAC(s)
-	return m, err == nil && m.Station()
+	return m, true
 }
 
 // duidMAC returns the MAC in a DUID of the types LLT and LL (RFC 8415, sections

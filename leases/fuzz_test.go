@@ -54,6 +54,7 @@ func FuzzKea(f *testing.F) {
 func FuzzDhcpd(f *testing.F) {
 	f.Add(dhcpdText)
 	f.Add(openbsdText)
+	f.Add("lease 10.0.0.1 { hardware ethernet 01:00:00:00:00:00; }\n")
 	f.Add("}}}{{{\"\\\"\nlease 10.0.0.1 {lease 10.0.0.2 {")
 	f.Fuzz(func(t *testing.T, text string) {
 		d := newDhcpd()
