@@ -44,6 +44,8 @@ func (e *Engine) whyLeft(d *device) string {
 		asked = "no answer to a probe"
 	case cfg.Passive:
 		asked = "nobody asked it"
+	case d.IgnoreARPReplies:
+		asked = "its answers do not count"
 	case !e.askAt(d, 0).IsValid():
 		asked = "it could not be asked, its address is not known"
 	default:
@@ -87,10 +89,19 @@ func (e *Engine) emitBaseline() {
 			break
 		}
 		d := e.devices[id]
+		if d.FirstSeen.IsZero() {
+			continue // only in the device file
+		}
 		ev.Devices = append(ev.Devices, Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()})
 	}
-	found := fmt.Sprintf("%d devices found", len(e.devices))
-	if len(e.devices) == 1 {
+	count := 0
+	for _, d := range e.devices {
+		if !d.FirstSeen.IsZero() {
+			count++
+		}
+	}
+	found := fmt.Sprintf("%d devices found", count)
+	if count == 1 {
 		found = "one device found"
 	}
 	ev.Why = "first run: " + found + "; from now on each new one is reported"
