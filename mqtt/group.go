@@ -100,7 +100,11 @@ func (l *link) announceGroup(g *presence.Group, now time.Time, next *time.Time) 
 		l.groups[g.Slug] = e
 	}
 	e.clearAt = time.Time{}
-	if l.s.cfg.Announce && e.announced != g.Name && !l.s.groupDeleted(g.Slug) {
+	deleted := l.s.groupDeleted(g.Slug)
+	if deleted {
+		e.announced = ""
+	}
+	if l.s.cfg.Announce && e.announced != g.Name && !deleted {
 		if at := e.configAt.Add(settle); now.Before(at) {
 			*next = earlier(*next, at)
 			return false
@@ -190,7 +194,12 @@ func (s *Session) deleteGroup(slug string) {
 	if known {
 		s.deletedGroups[slug] = true
 	}
+	l := s.link
+	if l != nil {
+		l.groupsStale = true
+	}
 	s.mu.Unlock()
+	l.poke()
 	if known {
 		s.log.Info("a group was deleted in Home Assistant: to have it back there, take it from all its devices and give it to them again", "group", slug)
 	}

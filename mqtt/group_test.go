@@ -154,8 +154,14 @@ func TestGroupDeletedInHomeAssistant(t *testing.T) {
 		if n := strings.Count(r.log.String(), "a group was deleted in Home Assistant"); n != 1 {
 			t.Errorf("said %d times:\n%s", n, r.log)
 		}
+		watch := b.peer(t, "watch", "homeassistant/#")
+		synctest.Wait()
+		watch.take()
 		r.SetGroups(nil)
 		settleDown()
+		if got := watch.take(); len(got) > 0 {
+			t.Error("cleared once more, of which Home Assistant warns:", got)
+		}
 		r.SetGroups([]presence.Group{kids(presence.Home)})
 		settleDown()
 		held = b.retained()
