@@ -217,9 +217,14 @@ func (w *Watcher) fault(text string) {
 	same := w.problem == text
 	w.problem = text
 	w.mu.Unlock()
-	if !same {
-		w.cfg.Log.Error("the device file does not count as it is: what it said before still does", "fault", text)
+	if same {
+		return
 	}
+	msg := "the device file does not count as it is"
+	if w.active != "" {
+		msg += ": what it said before still does"
+	}
+	w.cfg.Log.Error(msg, "fault", text)
 }
 
 // Read returns the content of a device file, of which Parse refuses more than
