@@ -77,7 +77,7 @@ func (h *house) with(f func()) {
 	f()
 }
 
-func (h *house) Remove(ids []presence.ID)      { h.note("remove %v", ids) }
+func (h *house) Remove(ids []presence.ID) { h.note("remove %v", ids) }
 func (h *house) SetGroups(groups []presence.Group) {
 	for _, g := range groups {
 		h.note("group %s %q %s", g.Slug, g.Name, g.State)

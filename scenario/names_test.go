@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"porchlight/devicefile"
 	"porchlight/discovery"
 	"porchlight/lab"
 	"porchlight/presence"
@@ -133,4 +134,40 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 	_, err := card.Announce()
 	h.lab.Must(err)
 	h.sub.await("it to be home by its own word", func() bool { return h.sub.latest[topics.State(idOf(card))] == "home" })
+}
+
+// A file of ten thousand devices, the most that it can have, is no burden: who
+// comes is told at once, and so is a change of the file.
+func TestLongDeviceFile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	file := filepath.Join(t.TempDir(), "devices.yaml")
+	h.env["DEVICES_FILE"] = file
+	write := func(name string) {
+		var b strings.Builder
+		b.WriteString("devices:\n")
+		for i := 1; i < devicefile.MaxDevices; i++ {
+			fmt.Fprintf(&b, "  - mac: 02:01:00:%02x:%02x:%02x\n    name: Device %d\n    groups: [Floor %d, All]\n    kind: iot\n", i>>16, i>>8&0xff, i&0xff, i, i%20)
+		}
+		fmt.Fprintf(&b, "  - {mac: %s, name: %s, groups: [All], important: true}\n", phone.mac, name)
+		h.lab.Must(os.WriteFile(file, []byte(b.String()), 0o644))
+	}
+	write("First")
+	client := h.lab.Client("phone", lab.WithMAC(phone.mac))
+	p := h.begin()
+	id := macOf(client).ID()
+	h.sub.awaitTopic(topics.Name(id), "First")
+	h.sub.awaitTopic(topics.GroupState("all"), "not_home")
+	h.join(client)
+	h.sub.awaitTopic(topics.GroupState("all"), "home")
+	if e := h.sub.awaitEvent(presence.Arrived, macOf(client)); e.Name != "First" {
+		t.Errorf("arrived as %q", e.Name)
+	}
+	began := time.Now()
+	write("Second")
+	h.sub.awaitTopic(topics.Name(id), "Second")
+	if took := time.Since(began); took > 2*time.Second && !raceEnabled {
+		t.Errorf("the change took %s", took)
+	}
+	p.stop()
 }
