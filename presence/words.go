@@ -84,20 +84,16 @@ func whySensingBack(l *link, blind time.Duration) string {
 // emitBaseline reports all devices that were found on the first run.
 func (e *Engine) emitBaseline() {
 	ev := Event{Type: Baseline, Time: e.now.Round(0).UTC()}
+	count, text := 0, 0
 	for _, id := range sortedIDs(e.devices) {
-		if len(ev.Devices) == MaxBaseline {
-			break
-		}
 		d := e.devices[id]
 		if d.FirstSeen.IsZero() {
 			continue // only in the device file
 		}
-		ev.Devices = append(ev.Devices, Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()})
-	}
-	count := 0
-	for _, d := range e.devices {
-		if !d.FirstSeen.IsZero() {
-			count++
+		count++
+		f := Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()}
+		if text += f.text(); text <= maxBaselineText && len(ev.Devices) < MaxBaseline {
+			ev.Devices = append(ev.Devices, f)
 		}
 	}
 	found := fmt.Sprintf("%d devices found", count)
