@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"porchlight/config"
+	"porchlight/discovery"
 	"porchlight/history"
 	"porchlight/presence"
 )
@@ -31,10 +32,20 @@ type deviceLine struct {
 	IPv6       []netip.Addr `json:"ipv6,omitempty"`
 	Vendor     string       `json:"vendor,omitempty"`
 	PrivateMAC bool         `json:"private_mac"`
-	FirstSeen  time.Time    `json:"first_seen"`
-	LastSeen   time.Time    `json:"last_seen"`
+	FirstSeen  time.Time    `json:"first_seen,omitzero"`
+	LastSeen   time.Time    `json:"last_seen,omitzero"`
 	AwayAfterS float64      `json:"away_after_s"`
 	Tracked    bool         `json:"tracked"`
+
+	Groups           []string            `json:"groups"`
+	Kind             presence.DeviceKind `json:"kind,omitempty"`
+	Icon             string              `json:"icon,omitempty"`
+	Important        bool                `json:"important"`
+	Track            *bool               `json:"track"`            // as set; null: the TRACK setting decides
+	SetAwayAfterS    float64             `json:"set_away_after_s"` // as set; 0: learned
+	IgnoreARPReplies bool                `json:"ignore_arp_replies"`
+	Notes            string              `json:"notes,omitempty"`
+	FromFile         []string            `json:"from_file"` // the settings that the device file decides
 }
 
 // Run lists the devices of the database.
@@ -52,7 +63,11 @@ func (c devicesCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	devices := asDecided(cfg, records)
+	declared, err := declaredNow(a.ctx, reader)
+	if err != nil {
+		return err
+	}
+	devices := asDecided(cfg, records, declared)
 	slices.SortStableFunc(devices, func(x, y presence.Device) int {
 		return strings.Compare(string(x.State), string(y.State)) // home before not_home
 	})
@@ -62,20 +77,46 @@ func (c devicesCmd) Run(a *app) error {
 				ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
 				HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
 				FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
+				Groups: listed(d.Groups), Kind: d.Kind, Icon: discovery.Icon(&d), Important: d.Important, Track: d.Track,
+				SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Notes: d.Notes, FromFile: listed(d.FromFile),
 			}
 		})
 	}
-	rows := [][]string{{"STATE", "SINCE", "NAME", "ADDRESS", "MAC", "VENDOR", "AWAY AFTER", "WHY"}}
-	for _, d := range devices {
-		rows = append(rows, []string{string(d.State), when(d.Since), d.DisplayName(), text(d.Address()), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why})
+	return table(a.stdout, deviceRows(devices))
+}
+
+// deviceRows is the table for people. Its column of groups is there when
+// somebody is in one.
+func deviceRows(devices []presence.Device) [][]string {
+	grouped := slices.ContainsFunc(devices, func(d presence.Device) bool { return len(d.Groups) > 0 })
+	row := func(groups string, cells ...string) []string {
+		if !grouped {
+			return cells
+		}
+		return slices.Insert(cells, 3, groups)
 	}
-	return table(a.stdout, rows)
+	rows := [][]string{row("GROUPS", "STATE", "SINCE", "NAME", "ADDRESS", "MAC", "VENDOR", "AWAY AFTER", "WHY")}
+	for _, d := range devices {
+		rows = append(rows, row(strings.Join(d.Groups, ", "), string(d.State), when(d.Since), d.DisplayName(),
+			text(d.Address()), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why))
+	}
+	return rows
+}
+
+// listed is names as a list of JSON, also when there is none.
+func listed(names []string) []string {
+	if names == nil {
+		return []string{}
+	}
+	return names
 }
 
 // asDecided returns the devices with what is not stored but follows from it:
 // their timeouts, and which of them are entities.
-func asDecided(cfg config.Config, records []presence.Record) []presence.Device {
-	e := presence.New(engineConfig(cfg))
+func asDecided(cfg config.Config, records []presence.Record, declared []presence.Declaration) []presence.Device {
+	engine := engineConfig(cfg)
+	engine.Declared = declared
+	e := presence.New(engine)
 	e.Restore(time.Now(), records)
 	return e.Devices()
 }

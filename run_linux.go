@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -126,7 +127,9 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if err != nil {
 		return err
 	}
+	file, declared := newDeviceFile(cfg, store, log)
 	engine := engineConfig(cfg)
+	engine.Declared = declared
 	engine.Self = ownMACs()
 	engine.Baseline = store.Meta(baselineDone) == ""
 	engine.BaselineAt, _ = time.Parse(time.RFC3339Nano, store.Meta(baselineDone))
@@ -139,7 +142,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
-		Problems:      func() []string { return append(appProblems(cfg), problems(store, session)...) },
+		Problems:      func() []string { return slices.Concat(appProblems(cfg), file.problems(), problems(store, session)) },
 		BaselineDone:  func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:        log,
 	})
@@ -158,6 +161,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return session.Run(inner) })
 	g.Go(func() error { return l.run(inner) })
 	g.Go(func() error { return runNames(inner, cfg, b, log) })
+	g.Go(func() error { return file.run(inner, b) })
 	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return service.Run(inner) })
 	g.Go(func() error { return hangups(inner, func() { reload(environ, session, log) }, service) })

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type Log interface {
 type Publisher interface {
 	Update([]presence.Device)
 	Remove([]presence.ID)
+	SetGroups([]presence.Group) // all of them
 	SetSummary(presence.Summary)
 }
 
@@ -104,6 +106,7 @@ type turn struct {
 	events    []presence.Event
 	changed   []presence.Device
 	forgotten []presence.ID
+	groups    bool // they are different
 	dirty     bool // the summary may be different
 }
 
@@ -164,6 +167,11 @@ func (b *Bridge) Scan() {
 // Set carries out a user's command.
 func (b *Bridge) Set(id presence.ID, c presence.Change) {
 	b.inbox.call(func() {
+		if names := b.cfg.Engine.Overruled(id, c); len(names) > 0 {
+			d, _ := b.cfg.Engine.Device(id)
+			b.log.Warn("the device file decides this: what was set otherwise is kept for when the file no longer says it",
+				"device", string(id), "name", d.DisplayName(), "settings", strings.Join(names, ", "))
+		}
 		out, ok := b.cfg.Engine.Set(time.Now(), id, c)
 		if !ok {
 			b.log.Warn("ignored a command for a device that is not known", "id", string(id))
@@ -177,6 +185,11 @@ func (b *Bridge) Set(id presence.ID, c presence.Change) {
 // waits.
 func (b *Bridge) Tell(from presence.NameSource, told []presence.Told) {
 	b.inbox.call(func() { b.take(b.cfg.Engine.Tell(time.Now(), from, told)) })
+}
+
+// Declare takes what the device file says now.
+func (b *Bridge) Declare(list []presence.Declaration) {
+	b.inbox.call(func() { b.take(b.cfg.Engine.Declare(time.Now(), list)) })
 }
 
 // ask has f called on the loop's goroutine, and returns what it returns.
@@ -228,6 +241,7 @@ func (b *Bridge) Run(ctx context.Context, records []presence.Record) error {
 	now := time.Now()
 	b.last, b.flushAt = now, now.Add(flushEvery)
 	b.take(b.cfg.Engine.Restore(now, records))
+	b.cfg.Publisher.SetGroups(b.cfg.Engine.Groups())
 	b.cfg.Publisher.Update(b.cfg.Engine.Devices()) // also when there is none: now all are known
 	b.turn.dirty = true
 	b.finish(now)
@@ -283,6 +297,7 @@ func (b *Bridge) take(out presence.Output) {
 	b.turn.events = append(b.turn.events, out.Events...)
 	b.turn.changed = append(b.turn.changed, out.Changed...)
 	b.turn.forgotten = append(b.turn.forgotten, out.Forgotten...)
+	b.turn.groups = b.turn.groups || out.GroupsChanged
 	for _, p := range out.Probes {
 		if err := b.cfg.LAN.Probe(p); err != nil {
 			b.failed.Add(1)
@@ -314,6 +329,9 @@ func (b *Bridge) finish(now time.Time) {
 	if len(t.changed) > 0 {
 		b.cfg.Publisher.Update(t.changed)
 	}
+	if t.groups {
+		b.cfg.Publisher.SetGroups(b.cfg.Engine.Groups())
+	}
 	if len(logged) > 0 {
 		b.announce()
 	}
@@ -334,6 +352,7 @@ func (b *Bridge) finish(now time.Time) {
 		b.cfg.Publisher.SetSummary(b.summary())
 	}
 	t.events, t.changed, t.forgotten, t.dirty = t.events[:0], t.changed[:0], t.forgotten[:0], false
+	t.groups = false
 }
 
 // save hands devices over to be stored as they are now.
@@ -357,9 +376,11 @@ func (b *Bridge) flush() {
 		return
 	}
 	b.cfg.Log.SaveDevices(touched)
-	devices := make([]presence.Device, len(touched))
+	devices := make([]presence.Device, 0, len(touched))
 	for i := range touched {
-		devices[i] = touched[i].Device
+		if d, ok := b.cfg.Engine.Device(touched[i].ID); ok { // with the device file's settings
+			devices = append(devices, d)
+		}
 	}
 	b.cfg.Publisher.Update(devices)
 	b.turn.dirty = true

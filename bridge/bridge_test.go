@@ -77,7 +77,12 @@ func (h *house) with(f func()) {
 	f()
 }
 
-func (h *house) Remove(ids []presence.ID)      { h.note("remove %v", ids) }
+func (h *house) Remove(ids []presence.ID) { h.note("remove %v", ids) }
+func (h *house) SetGroups(groups []presence.Group) {
+	for _, g := range groups {
+		h.note("group %s %q %s", g.Slug, g.Name, g.State)
+	}
+}
 func (h *house) SetSummary(s presence.Summary) { h.summary = s }
 func (h *house) Probe(p presence.Probe) error  { h.probes = append(h.probes, p); return h.probeErr }
 func (h *house) Sweep(ctx context.Context) (err error) {
@@ -322,6 +327,49 @@ func TestCommands(t *testing.T) {
 			t.Errorf("still tracked: %+v", devices)
 		}
 	})
+}
+
+// TestDeviceFile: what the file says is there before the first publish, wins
+// over commands, and goes with the file; groups follow their members.
+func TestDeviceFile(t *testing.T) {
+	name, groups, other := "Ann's phone", []string{"Parents"}, "other"
+	file := []presence.Declaration{{MAC: phone, Change: presence.Change{Name: &name, Groups: &groups}}}
+	h := play(t, presence.Config{AwayAfter: 20 * time.Second, Declared: file}, nil, func(h *house, b *Bridge) {
+		b.Sight(heard(phone, presence.DHCPRequest))
+		synctest.Wait()
+		want := []string{
+			`group parents "Parents" not_home`, "publish 020000000001 not_home", // at the start
+			"publish 020000000001 not_home", `group parents "Parents" not_home`, // it is stored
+			"log arrived 020000000001", "publish 020000000001 home", `group parents "Parents" home`,
+		}
+		if diff := cmp.Diff(want, h.take()); diff != "" {
+			t.Errorf("protocol (-want +got):\n%s", diff)
+		}
+		b.Set(phone.ID(), presence.Change{Name: &other})
+		synctest.Wait()
+		d, _, _ := b.Snapshot(context.Background())
+		if len(d) != 1 || d[0].Name != name {
+			t.Errorf("a command won over the file: %+v", d)
+		}
+		h.take()
+		time.Sleep(2 * time.Minute) // a flush
+		b.Sight(heard(phone, presence.DHCPRequest))
+		time.Sleep(2 * time.Minute)
+		h.with(func() {
+			if r := h.saved[phone.ID()]; r.Name != other || len(r.Groups) != 0 {
+				t.Errorf("stored: %+v, want the user's own settings", r.Settings)
+			}
+		})
+		b.Declare(nil)
+		synctest.Wait()
+		d, _, _ = b.Snapshot(context.Background())
+		if len(d) != 1 || d[0].Name != other || len(d[0].Groups) != 0 {
+			t.Errorf("after the file: %+v", d)
+		}
+	})
+	if len(h.saved) != 1 {
+		t.Errorf("%d devices saved", len(h.saved))
+	}
 }
 
 func TestScanOnDemand(t *testing.T) {

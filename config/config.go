@@ -55,6 +55,8 @@ type Config struct {
 	AwayMax     time.Duration `env:"AWAY_MAX" envDefault:"1h" meaning:"The longest learned away timeout."`
 	AwayAfter   time.Duration `env:"AWAY_AFTER" shown:"learned per device" meaning:"A fixed away timeout for all devices."`
 
+	DevicesFile string `env:"DEVICES_FILE" meaning:"A YAML file with what you call your devices, their groups, kinds and timeouts. It is read again when it changes."`
+
 	ProbeInterval time.Duration  `env:"PROBE_INTERVAL" envDefault:"30s" meaning:"How often a device that always answers is asked, at most."`
 	SweepInterval time.Duration  `env:"SWEEP_INTERVAL" envDefault:"10m" meaning:"How often the network is swept for silent devices."`
 	SweepRate     Rate           `env:"SWEEP_RATE" envDefault:"50/s" meaning:"How many addresses a sweep asks per second, 1 to 1000."`

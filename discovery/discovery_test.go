@@ -39,7 +39,7 @@ func pixel() presence.Device {
 		HostName: "Pixel-8", Vendor: "Google, Inc.",
 		State: presence.Home, Since: at, Why: "DHCP REQUEST", FirstSeen: at, LastSeen: at,
 		AwayAfter: 95 * time.Second, Tracked: true,
-		Settings: presence.Settings{Name: "Anna's phone", Groups: []string{"parents"}},
+		Settings: presence.Settings{Name: "Anna's phone", Groups: []string{"parents"}, Kind: presence.Phone, Important: true},
 	}
 }
 
@@ -50,6 +50,8 @@ func private() presence.Device {
 	d.State, d.Addr, d.IPv6, d.Why = presence.NotHome, netip.Addr{}, nil, "no answer to 6 probes in 74 s"
 	return d
 }
+
+var parents = presence.Group{Slug: "parents", Name: "Parents", State: presence.Home}
 
 func summaryOf() presence.Summary {
 	return presence.Summary{
@@ -76,6 +78,8 @@ func TestGolden(t *testing.T) {
 		"device":                  options.Device(&known),
 		"device-attributes-only":  attributesOnly.Device(&known),
 		"device-private":          options.Device(&stranger),
+		"group":                   options.Group(&parents),
+		"group-attributes-only":   attributesOnly.Group(&parents),
 		"bridge":                  options.Bridge([]string{"eth0", "wlan0.10"}, nil),
 		"bridge-interface-gone":   options.Bridge([]string{"eth0"}, options.Bridge([]string{"eth0", "wlan0"}, nil)),
 		"attributes-home":         options.Attributes(&known),
@@ -245,6 +249,7 @@ func TestSchema(t *testing.T) {
 	known, stranger := pixel(), private()
 	for _, payload := range [][]byte{
 		options.Device(&known), options.Device(&stranger), attributesOnly.Device(&known),
+		options.Group(&parents), attributesOnly.Group(&parents), options.Group(&presence.Group{Slug: "c0ffee00", Name: "\x00"}),
 		options.Bridge(nil, nil), options.Bridge([]string{"eth0", "eth0.1", "weird'}}name"}, options.Bridge([]string{"wlan0"}, nil)),
 	} {
 		checkMessage(t, payload)
@@ -266,6 +271,9 @@ func TestTopics(t *testing.T) {
 		{options.Topics.Summary(), "porchlight/home/summary"},
 		{options.Topics.Event(), "porchlight/home/event"},
 		{options.Scan(), "porchlight/home/scan/set"},
+		{options.GroupState("kids"), "porchlight/home/groups/kids/state"},
+		{options.AllGroupStates(), "porchlight/home/groups/+/state"},
+		{options.GroupConfig("kids"), "homeassistant/device/home/group_kids/config"},
 		{options.Config(id), "homeassistant/device/home/001b638445e6/config"},
 		{options.BridgeConfig(), "homeassistant/device/home/bridge/config"},
 	} {
@@ -289,6 +297,23 @@ func TestTopics(t *testing.T) {
 		_, config := options.ParseConfig(topic)
 		if set || config {
 			t.Errorf("%q was taken for a device's", topic)
+		}
+	}
+	for topic, parse := range map[string]func(string) (string, bool){
+		options.GroupState("kids_2"): options.ParseGroupState, options.GroupConfig("kids_2"): options.ParseGroupConfig,
+	} {
+		if got, ok := parse(topic); !ok || got != "kids_2" {
+			t.Errorf("%s: %q, %v", topic, got, ok)
+		}
+	}
+	for _, topic := range []string{
+		"", options.Config(id), options.Topics.State(id), options.BridgeConfig(), options.GroupState(""), options.GroupState("Kids"), options.GroupState("kids_"),
+		options.GroupState("a/b"), options.GroupState(strings.Repeat("x", 100)), options.GroupConfig(""), options.GroupConfig("#"),
+	} {
+		_, state := options.ParseGroupState(topic)
+		_, config := options.ParseGroupConfig(topic)
+		if state || config {
+			t.Errorf("%q was taken for a group's", topic)
 		}
 	}
 	for _, bad := range []Topics{
@@ -318,6 +343,11 @@ func FuzzHostile(f *testing.F) {
 		d.HostName, d.Vendor, d.Why = hostName, vendor, why
 		d.IPv6 = make([]netip.Addr, 50)
 		d.Groups = []string{hostName, vendor}
+		g := presence.Group{Slug: presence.GroupSlug(hostName), Name: hostName, State: presence.Home}
+		checkMessage(t, options.Group(&g))
+		if slug, ok := options.ParseGroupState(options.GroupState(g.Slug)); len(hostName) <= presence.MaxName && (!ok || slug != g.Slug) {
+			t.Errorf("the slug of %q is %q", hostName, g.Slug)
+		}
 		checkMessage(t, options.Device(&d))
 		if p := Name(&d); len(p) == 0 || len(p) > presence.MaxName || !utf8.Valid(p) {
 			t.Errorf("name %q", p)

@@ -36,6 +36,8 @@ type Attributes struct {
 	Vendor     string       `json:"vendor"`
 	PrivateMAC bool         `json:"private_mac"`
 	Groups     []string     `json:"groups"`
+	Kind       string       `json:"kind,omitempty"`
+	Important  bool         `json:"important,omitempty"`
 	Since      time.Time    `json:"since"` // of the state
 	Why        string       `json:"why"`   // of the state
 	AwayAfterS int          `json:"away_after_s"`
@@ -43,9 +45,8 @@ type Attributes struct {
 
 // Bounds of what a payload takes over from the LAN.
 const (
-	maxWhy    = 250
-	maxIPv6   = 8
-	maxGroups = 16
+	maxWhy  = 250
+	maxIPv6 = 8
 )
 
 // State returns the payload of a device's state topic. It is never empty, which
@@ -65,6 +66,8 @@ func (o *Options) Attributes(d *presence.Device) []byte {
 		Vendor:     presence.CleanText(d.Vendor, presence.MaxName),
 		PrivateMAC: d.MAC.Private(),
 		Groups:     make([]string, 0, len(d.Groups)),
+		Kind:       string(d.Kind),
+		Important:  d.Important,
 		Since:      d.Since.UTC().Truncate(time.Second),
 		Why:        presence.CleanText(d.Why, maxWhy),
 		AwayAfterS: int(d.AwayAfter / time.Second),
@@ -82,7 +85,7 @@ func (o *Options) Attributes(d *presence.Device) []byte {
 	if n := min(len(d.IPv6), maxIPv6); n > 0 && !o.HideAddresses {
 		a.IPv6 = d.IPv6[:n]
 	}
-	for _, g := range d.Groups[:min(len(d.Groups), maxGroups)] {
+	for _, g := range d.Groups[:min(len(d.Groups), presence.MaxDeviceGroups)] {
 		a.Groups = append(a.Groups, presence.CleanText(g, presence.MaxName))
 	}
 	return marshal(a)

@@ -15,9 +15,13 @@ type Topics struct {
 	HAPrefix string // Home Assistant's discovery prefix: "homeassistant"
 }
 
-// bridgeObject is the object id of the bridge's own device in config topics.
-// It cannot be a device's: those are twelve hex digits.
-const bridgeObject = "bridge"
+// bridgeObject is the object id of the bridge's own device in config topics,
+// groupObject the beginning of a group's. They cannot be a device's: those are
+// twelve hex digits.
+const (
+	bridgeObject = "bridge"
+	groupObject  = "group_"
+)
 
 // Check returns an error for each name that cannot be used in a topic.
 func (t Topics) Check() error {
@@ -91,6 +95,12 @@ func (t Topics) LastSeen(id presence.ID) string { return t.device(string(id), "l
 // Set is the command to change a device's settings.
 func (t Topics) Set(id presence.ID) string { return t.device(string(id), "set") }
 
+// GroupState is home or not_home, retained.
+func (t Topics) GroupState(slug string) string { return t.root() + "groups/" + slug + "/state" }
+
+// GroupConfig is the discovery topic of a group.
+func (t Topics) GroupConfig(slug string) string { return t.config(groupObject + slug) }
+
 // Config is the discovery topic of a device.
 func (t Topics) Config(id presence.ID) string { return t.config(string(id)) }
 
@@ -106,7 +116,10 @@ func (t Topics) config(object string) string {
 // AllSets matches every device's Set topic.
 func (t Topics) AllSets() string { return t.device("+", "set") }
 
-// AllConfigs matches every Config topic and BridgeConfig.
+// AllGroupStates matches every GroupState topic.
+func (t Topics) AllGroupStates() string { return t.GroupState("+") }
+
+// AllConfigs matches every Config and GroupConfig topic, and BridgeConfig.
 func (t Topics) AllConfigs() string { return t.config("+") }
 
 // AllStates matches every State topic.
@@ -140,13 +153,39 @@ func (t Topics) parse(topic, leaf string) (presence.ID, bool) {
 
 // ParseConfig returns the device that a Config topic is of.
 func (t Topics) ParseConfig(topic string) (presence.ID, bool) {
-	rest, ok := strings.CutPrefix(topic, t.HAPrefix+"/device/"+t.Node+"/")
+	id, ok := between(topic, t.config(""))
+	return presence.ID(id), ok && validID(id)
+}
+
+// ParseGroupState returns the slug of the group that a GroupState topic is of.
+func (t Topics) ParseGroupState(topic string) (string, bool) {
+	slug, ok := between(topic, t.GroupState(""))
+	return slug, ok && validSlug(slug)
+}
+
+// ParseGroupConfig returns the slug of the group that a GroupConfig topic is of.
+func (t Topics) ParseGroupConfig(topic string) (string, bool) {
+	slug, ok := between(topic, t.GroupConfig(""))
+	return slug, ok && validSlug(slug)
+}
+
+// between returns the level of topic that is missing, or missing a part, in
+// empty, which has one last level behind it.
+func between(topic, empty string) (string, bool) {
+	end := strings.LastIndexByte(empty, '/')
+	rest, ok := strings.CutPrefix(topic, empty[:end])
 	if !ok {
 		return "", false
 	}
-	id, ok := strings.CutSuffix(rest, "/config")
-	return presence.ID(id), ok && validID(id)
+	return strings.CutSuffix(rest, empty[end:])
 }
+
+// validSlug reports whether s can be what presence.GroupSlug makes of a name.
+func validSlug(s string) bool { return s != "" && len(s) <= maxSlug && slug(s) == s }
+
+// maxSlug is the longest that a presence.GroupSlug can be: every byte of a name
+// becomes one at most, but for ß and the like; and there is a number.
+const maxSlug = presence.MaxName + len("_01234567")
 
 // validID reports whether s is a device id: twelve lower-case hex digits.
 func validID(s string) bool {

@@ -55,6 +55,7 @@ func (o *Options) tracker(d *presence.Device, name string) component {
 		UniqueID:            o.deviceID(d.ID) + "_tracker",
 		DefaultEntityID:     entityID("device_tracker", orID(name, d.ID)),
 		QoS:                 qos,
+		Icon:                Icon(d),
 		SourceType:          "router",
 		JSONAttributesTopic: o.Topics.Attributes(d.ID),
 	}

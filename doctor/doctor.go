@@ -81,6 +81,7 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	tell(checkNames(cfg.LeaseFiles, cfg.HostsFiles)...)
 	held := lockHeld(cfg.DataDir)
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)
+	tell(checkDeviceFile(cfg.DevicesFile)...)
 	if cfg.MQTTURL == nil {
 		tell(checkEmbedded(cfg.BrokerListen, listenOn(ctx, cfg.BrokerListen), held))
 		if held {

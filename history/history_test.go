@@ -191,6 +191,7 @@ func TestDeviceRoundTrip(t *testing.T) {
 	full.Groups = []string{"children", "it's, \"quoted\""}
 	full.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("fe80::1")}
 	full.Model = learned(t)
+	full.FromFile = nil // is told anew at each start
 	off := false
 	for name, r := range map[string]presence.Record{
 		"every field": full,
@@ -220,7 +221,7 @@ func TestDeviceRoundTrip(t *testing.T) {
 }
 
 // Every change of a device but the two that come with each sighting is written
-// at once.
+// at once, and what is not stored at all.
 func TestSameRow(t *testing.T) {
 	base := presence.Device{}
 	v := reflect.ValueOf(&base).Elem()
@@ -236,7 +237,7 @@ func TestSameRow(t *testing.T) {
 			old.Set(v.Field(i))
 			before := base
 			fill(v.Field(i))
-			if got, want := sameRow(&before, &base), name == "LastSeen" || name == "AwayAfter"; got != want {
+			if got, want := sameRow(&before, &base), name == "LastSeen" || name == "AwayAfter" || name == "FromFile"; got != want {
 				t.Errorf("%s changed: same = %v, want %v", name, got, want)
 			}
 			v.Field(i).Set(old)
@@ -471,6 +472,47 @@ func TestNewerDatabase(t *testing.T) {
 	}
 	if _, err := OpenReader(dir); !errors.Is(err, errNewer) {
 		t.Errorf("reader: %v", err)
+	}
+}
+
+// A database of the first version opens, and its devices have what they had.
+func TestFirstVersion(t *testing.T) {
+	steps, err := schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	pool, err := sql.Open("sqlite", dsn(filepath.Join(dir, "porchlight.db"), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pool.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(t.Context(), conn, steps[:1]); err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.ExecContext(t.Context(), `INSERT INTO devices VALUES ('02005e100001', '02005e100001', 'eth0', '10.0.0.1', '', '', '', '', '',
+		'', 'home', 1, 'why', 1, 1, 'Ann''s phone', 1, '["Parents"]', 60000)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(conn.Close(), pool.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	got, err := s.Load(t.Context())
+	on := true
+	want := presence.Settings{Name: "Ann's phone", Track: &on, Groups: []string{"Parents"}, AwayAfter: time.Minute}
+	if err != nil || len(got) != 1 || got[0].State != presence.Home || !got[0].Settings.Equal(&want) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	got[0].Kind, got[0].Notes = presence.Phone, "blue"
+	s.SaveDevices(got)
+	closed(t, s)
+	if again, _ := open(t, dir).Load(t.Context()); len(again) != 1 || again[0].Kind != presence.Phone || again[0].Notes != "blue" {
+		t.Errorf("with new settings: %+v", again)
 	}
 }
 

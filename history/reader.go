@@ -125,3 +125,9 @@ func (r *Reader) Events(ctx context.Context, after int64, limit int) ([]presence
 func (r *Reader) Last(ctx context.Context, n int) ([]presence.Event, error) {
 	return lastEvents(ctx, r.pool, n)
 }
+
+// Meta returns a setting, empty when it was never set.
+func (r *Reader) Meta(ctx context.Context, key string) (string, error) {
+	all, err := loadMeta(ctx, r.pool)
+	return all[key], err
+}

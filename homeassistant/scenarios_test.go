@@ -22,6 +22,7 @@ var scenarios = []struct {
 	{"device deleted in Home Assistant", deviceDeleted},
 	{"device forgotten", deviceForgotten},
 	{"only named devices", trackNamed},
+	{"groups", groups},
 	{"hostile names", hostileNames},
 	{"250 devices", crowd},
 	{"another discovery prefix", otherPrefix},

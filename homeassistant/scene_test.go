@@ -83,7 +83,9 @@ func (s *scene) forget() {
 	for _, d := range all {
 		for _, id := range d.Identifiers {
 			if object, ok := strings.CutPrefix(id[1]+"_bridge", own+"_"); ok {
-				object, _, _ = strings.Cut(object, "_")
+				if object != "bridge" {
+					object = strings.TrimSuffix(object, "_bridge")
+				}
 				s.publish(s.topics.HAPrefix+"/device/"+s.node+"/"+object+"/config", "", true)
 			}
 		}

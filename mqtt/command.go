@@ -15,12 +15,8 @@ import (
 	"porchlight/presence"
 )
 
-// Bounds of a set command.
-const (
-	maxCommand   = 4 << 10
-	maxGroups    = 16
-	maxAwayAfter = 7 * 24 * time.Hour
-)
+// maxCommand is the longest set command, in bytes.
+const maxCommand = 4 << 10
 
 // obey carries one command out.
 func (s *Session) obey(c command) {
@@ -38,13 +34,13 @@ func (s *Session) obey(c command) {
 		return
 	}
 	if len(unknown) > 0 {
-		s.warnings.warn(s.log, c.topic, "a command has unknown fields: want name, track, groups or away_after",
+		s.warnings.warn(s.log, c.topic, "a command has unknown fields: want "+strings.Join(slices.Sorted(maps.Keys(fieldReaders)), ", "),
 			"topic", c.topic, "unknown", strings.Join(unknown, ", "))
 	}
 	if change == (presence.Change{}) {
 		return
 	}
-	if change.Track != nil && *change.Track {
+	if change.TrackByPolicy || change.Track != nil && *change.Track {
 		s.mu.Lock()
 		delete(s.deleted, id)
 		s.mu.Unlock()
@@ -53,10 +49,8 @@ func (s *Session) obey(c command) {
 }
 
 // parseChange reads the payload of a device's set topic: a JSON object with any
-// of name (text; empty or null takes it away), track (true or false), groups
-// (a list of texts; null: none) and away_after (seconds, or a duration such as
-// "10m"; 0 or null: learn it). unknown names the other fields, cleaned. One
-// wrong field makes the whole command an error.
+// of the fields of fieldReaders; null takes back what was set. unknown names the
+// other fields, cleaned. One wrong field makes the whole command an error.
 func parseChange(payload []byte) (c presence.Change, unknown []string, err error) {
 	if len(payload) > maxCommand {
 		return c, nil, fmt.Errorf("it has %d bytes, want at most %d", len(payload), maxCommand)
@@ -70,63 +64,106 @@ func parseChange(payload []byte) (c presence.Change, unknown []string, err error
 		return c, nil, errors.New("there is something after the JSON object")
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		value := fields[name]
-		switch name {
-		case "name":
-			err = readName(value, &c)
-		case "track":
-			if json.Unmarshal(value, &c.Track) != nil || c.Track == nil {
-				err = errors.New("track: want true or false")
-			}
-		case "groups":
-			err = readGroups(value, &c)
-		case "away_after":
-			err = readAwayAfter(value, &c)
-		default:
+		read := fieldReaders[name]
+		if read == nil {
 			if len(unknown) < 8 {
 				unknown = append(unknown, presence.CleanText(name, presence.MaxName))
 			}
+			continue
 		}
-		if err != nil {
-			return presence.Change{}, nil, err
+		if want := read(fields[name], &c); want != "" {
+			return presence.Change{}, nil, fmt.Errorf("%s: want %s", name, want)
 		}
 	}
 	return c, unknown, nil
 }
 
-func readName(value []byte, c *presence.Change) error {
-	var name string
-	if json.Unmarshal(value, &name) != nil {
-		return errors.New("name: want a text")
-	}
-	name = presence.CleanText(name, presence.MaxName)
-	c.Name = &name
-	return nil
+// fieldReaders read the fields of a set command. Each returns what would be
+// right, or nothing. Of what null leaves, zero is what takes a setting back.
+var fieldReaders = map[string]func([]byte, *presence.Change) (want string){
+	"name":               func(v []byte, c *presence.Change) string { return readText(v, &c.Name, presence.MaxName) },
+	"notes":              func(v []byte, c *presence.Change) string { return readText(v, &c.Notes, presence.MaxNotes) },
+	"important":          func(v []byte, c *presence.Change) string { return readFlag(v, &c.Important) },
+	"ignore_arp_replies": func(v []byte, c *presence.Change) string { return readFlag(v, &c.IgnoreARPReplies) },
+	"track":              readTrack,
+	"kind":               readKind,
+	"icon":               readIcon,
+	"groups":             readGroups,
+	"away_after":         readAwayAfter,
 }
 
-func readGroups(value []byte, c *presence.Change) error {
+// readText reads a text; one that is too long is cut.
+func readText(value []byte, to **string, limit int) string {
+	var s string
+	if json.Unmarshal(value, &s) != nil {
+		return "a text"
+	}
+	s = presence.CleanText(s, limit)
+	*to = &s
+	return ""
+}
+
+func readFlag(value []byte, to **bool) string {
+	var on bool
+	if json.Unmarshal(value, &on) != nil {
+		return "true or false"
+	}
+	*to = &on
+	return ""
+}
+
+// readTrack reads true, false or null: the TRACK setting decides again.
+func readTrack(value []byte, c *presence.Change) string {
+	if json.Unmarshal(value, &c.Track) != nil {
+		return "true, false or null"
+	}
+	c.TrackByPolicy = c.Track == nil
+	return ""
+}
+
+func readKind(value []byte, c *presence.Change) string {
+	var kind presence.DeviceKind
+	kinds := presence.DeviceKinds()
+	if json.Unmarshal(value, &kind) != nil || kind != "" && !slices.Contains(kinds, kind) {
+		return "one of " + strings.Trim(fmt.Sprint(kinds), "[]")
+	}
+	c.Kind = &kind
+	return ""
+}
+
+func readIcon(value []byte, c *presence.Change) string {
+	var icon string
+	if json.Unmarshal(value, &icon) != nil || icon != "" && !presence.ValidIcon(icon) {
+		return "an icon such as mdi:cellphone"
+	}
+	c.Icon = &icon
+	return ""
+}
+
+func readGroups(value []byte, c *presence.Change) string {
 	groups := []string{}
 	if json.Unmarshal(value, &groups) != nil {
-		return errors.New(`groups: want a list of texts such as ["parents"]`)
+		return `a list of texts such as ["parents"]`
 	}
-	if len(groups) > maxGroups {
-		return fmt.Errorf("groups: want at most %d", maxGroups)
+	if len(groups) > presence.MaxDeviceGroups {
+		return fmt.Sprintf("at most %d", presence.MaxDeviceGroups)
 	}
 	clean := make([]string, 0, len(groups))
 	for _, g := range groups {
 		if len(g) > presence.MaxName {
-			return fmt.Errorf("groups: want at most %d bytes each", presence.MaxName)
+			return fmt.Sprintf("at most %d bytes each", presence.MaxName)
 		}
 		if g = presence.CleanText(g, presence.MaxName); g != "" && !slices.Contains(clean, g) {
 			clean = append(clean, g)
 		}
 	}
 	c.Groups = &clean
-	return nil
+	return ""
 }
 
-func readAwayAfter(value []byte, c *presence.Change) error {
-	want := errors.New(`away_after: want seconds, or a duration such as "10m", from 1s to 168h, or 0 to learn it`)
+// readAwayAfter reads seconds, or a duration such as "10m"; 0 or null: learn it.
+func readAwayAfter(value []byte, c *presence.Change) string {
+	const want = `seconds, or a duration such as "10m", from 1s to 168h, or 0 to learn it`
 	var v any
 	if json.Unmarshal(value, &v) != nil {
 		return want
@@ -135,7 +172,7 @@ func readAwayAfter(value []byte, c *presence.Change) error {
 	switch v := v.(type) {
 	case nil:
 	case float64:
-		if math.IsNaN(v) || v < 0 || v > maxAwayAfter.Seconds() {
+		if math.IsNaN(v) || v < 0 || v > presence.MaxAwayAfter.Seconds() {
 			return want
 		}
 		d = time.Duration(v * float64(time.Second))
@@ -147,9 +184,9 @@ func readAwayAfter(value []byte, c *presence.Change) error {
 	default:
 		return want
 	}
-	if d != 0 && (d < time.Second || d > maxAwayAfter) {
+	if d != 0 && (d < presence.MinAwayAfter || d > presence.MaxAwayAfter) {
 		return want
 	}
 	c.AwayAfter = &d
-	return nil
+	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"porchlight/presence"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -137,7 +139,9 @@ func TestThrottle(t *testing.T) {
 func TestParseChangeFaults(t *testing.T) {
 	for payload, want := range map[string]string{
 		``: "JSON object", `null`: "JSON object", `[]`: "JSON object", `"x"`: "JSON object", `{"name":`: "JSON object",
-		`{} {}`: "after", `{"name":1}`: "name", `{"track":1}`: "track", `{"track":null}`: "track",
+		`{} {}`: "after", `{"name":1}`: "name", `{"track":1}`: "track",
+		`{"kind":"fridge"}`: "kind: want one of phone tablet", `{"kind":3}`: "kind", `{"icon":"cellphone"}`: "icon", `{"important":"x"}`: "important",
+		`{"ignore_arp_replies":1}`: "ignore_arp_replies", `{"notes":[]}`: "notes",
 		`{"groups":"a"}`: "groups", `{"groups":[1]}`: "groups",
 		`{"groups":["` + strings.Repeat("x", 64) + `"]}`:     "63 bytes",
 		`{"groups":[` + strings.Repeat(`"a",`, 16) + `"a"]}`: "at most 16",
@@ -149,7 +153,7 @@ func TestParseChangeFaults(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.40s: %v, want one line with %q", payload, err, want)
 		}
-		if change.Name != nil || change.Track != nil || change.Groups != nil || change.AwayAfter != nil {
+		if change != (presence.Change{}) {
 			t.Errorf("%.40s: half a change", payload)
 		}
 	}
@@ -157,15 +161,16 @@ func TestParseChangeFaults(t *testing.T) {
 
 func FuzzParseChange(f *testing.F) {
 	f.Add([]byte(`{"name":"x","track":true,"groups":["a"],"away_after":"1m","y":1}`))
+	f.Add([]byte(`{"kind":"phone","icon":"mdi:car","important":null,"ignore_arp_replies":true,"notes":"x"}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c, unknown, err := parseChange(payload)
 		if err != nil && strings.ContainsAny(err.Error(), "\n\r") {
 			t.Error(err)
 		}
-		if c.Name != nil && len(*c.Name) > 63 || c.Groups != nil && len(*c.Groups) > maxGroups || len(unknown) > 8 {
+		if c.Name != nil && len(*c.Name) > 63 || c.Groups != nil && len(*c.Groups) > presence.MaxDeviceGroups || len(unknown) > 8 {
 			t.Error("not bounded")
 		}
-		if c.AwayAfter != nil && (*c.AwayAfter < 0 || *c.AwayAfter > maxAwayAfter) {
+		if c.AwayAfter != nil && (*c.AwayAfter < 0 || *c.AwayAfter > presence.MaxAwayAfter) {
 			t.Error(*c.AwayAfter)
 		}
 	})

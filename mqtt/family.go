@@ -12,6 +12,7 @@ const (
 	familyAttributes
 	familyName
 	familyLastSeen
+	familyGroup
 	familySummary
 	familyStatus
 	familyEvent
@@ -37,6 +38,8 @@ func (f family) filter(t *discovery.Topics) string {
 		return t.AllNames()
 	case familyLastSeen:
 		return t.AllLastSeen()
+	case familyGroup:
+		return t.AllGroupStates()
 	case familySummary:
 		return t.Summary()
 	case familyStatus:
@@ -56,6 +59,8 @@ func (f family) loss() string {
 		return "nobody is told who is home"
 	case familyAttributes:
 		return "zones and addresses are not told"
+	case familyGroup:
+		return "nobody is told which groups are home"
 	case familySummary:
 		return "the household's summary is not told"
 	case familyStatus:

@@ -88,8 +88,26 @@ func (o *orders) Set(id presence.ID, c presence.Change) {
 	if c.Name != nil {
 		s += fmt.Sprintf(" name=%q", *c.Name)
 	}
+	if c.Kind != nil {
+		s += fmt.Sprintf(" kind=%q", *c.Kind)
+	}
+	if c.Icon != nil {
+		s += fmt.Sprintf(" icon=%q", *c.Icon)
+	}
 	if c.Track != nil {
 		s += fmt.Sprintf(" track=%v", *c.Track)
+	}
+	if c.TrackByPolicy {
+		s += " track=by policy"
+	}
+	if c.Important != nil {
+		s += fmt.Sprintf(" important=%v", *c.Important)
+	}
+	if c.IgnoreARPReplies != nil {
+		s += fmt.Sprintf(" ignore_arp_replies=%v", *c.IgnoreARPReplies)
+	}
+	if c.Notes != nil {
+		s += fmt.Sprintf(" notes=%q", *c.Notes)
 	}
 	if c.Groups != nil {
 		s += fmt.Sprintf(" groups=%q", *c.Groups)

@@ -30,12 +30,13 @@ const maxInbox = 64
 type inbound struct {
 	mu         sync.Mutex
 	collecting bool
-	heardAt    time.Time            // of the last retained message
-	configs    map[presence.ID]bool // has a retained discovery message
-	attributes map[presence.ID]bool // has retained attributes
-	ids        map[presence.ID]bool // has anything retained that is ours
-	bridge     []byte               // the bridge's retained discovery message
-	asked      []presence.ID        // by verify
+	heardAt    time.Time             // of the last retained message
+	configs    map[presence.ID]bool  // has a retained discovery message
+	attributes map[presence.ID]bool  // has retained attributes
+	ids        map[presence.ID]bool  // has anything retained that is ours
+	groups     map[string]foundGroup // by slug
+	bridge     []byte                // the bridge's retained discovery message
+	asked      []presence.ID         // by verify
 	echoes     map[presence.ID]time.Time
 	emptied    map[presence.ID]bool // somebody else has cleared its discovery message, and no other came since
 	birthAt    time.Time
@@ -54,6 +55,7 @@ func (in *inbound) init() {
 	in.configs = make(map[presence.ID]bool)
 	in.attributes = make(map[presence.ID]bool)
 	in.ids = make(map[presence.ID]bool)
+	in.groups = make(map[string]foundGroup)
 	in.echoes = make(map[presence.ID]time.Time)
 	in.emptied = make(map[presence.ID]bool)
 	in.inbox = make(chan command, maxInbox)
@@ -105,6 +107,18 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 	if id, ok := t.ParseConfig(topic); ok {
 		l.heard(familyConfig, m)
 		l.receiveConfig(id, m, now)
+		return
+	}
+	if slug, ok := t.ParseGroupConfig(topic); ok {
+		l.heard(familyConfig, m)
+		l.receiveGroupConfig(slug, payload, m.Retained(), now)
+		return
+	}
+	if slug, ok := t.ParseGroupState(topic); ok {
+		l.heard(familyGroup, m)
+		if m.Retained() && len(payload) > 0 {
+			l.inbound.collectGroup(slug, now, foundGroup{state: true})
+		}
 		return
 	}
 	if topic == t.Scan() {
@@ -303,6 +317,7 @@ func (in *inbound) stillMissing() (ids []presence.ID) {
 type found struct {
 	ids     map[presence.ID]bool
 	configs []presence.ID
+	groups  map[string]foundGroup
 	bridge  bool
 }
 
@@ -310,12 +325,12 @@ type found struct {
 func (in *inbound) endCollection() found {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	f := found{ids: in.ids, bridge: in.bridge != nil}
+	f := found{ids: in.ids, groups: in.groups, bridge: in.bridge != nil}
 	for id := range in.configs {
 		f.configs = append(f.configs, id)
 	}
 	in.collecting = false
-	in.ids, in.configs, in.attributes = nil, nil, nil
+	in.ids, in.configs, in.attributes, in.groups = nil, nil, nil, nil
 	return f
 }
 

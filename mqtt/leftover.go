@@ -21,19 +21,22 @@ func (l *link) missing() (ids []presence.ID) {
 	return l.inbound.missing(func(id presence.ID) bool { return l.s.devices[id] != nil })
 }
 
-// verify asks for the discovery message of each device by its own topic, since
+// verify asks for the discovery message of each device and group by its own topic, since
 // a broker may have dropped some of the many that the wildcard matched.
-func (l *link) verify(ctx context.Context, ids []presence.ID) {
-	filters := make(map[string]byte, len(ids))
+func (l *link) verify(ctx context.Context, ids []presence.ID, groups []string) {
+	filters := make(map[string]byte, len(ids)+len(groups))
 	for _, id := range ids {
 		filters[l.s.topics.Config(id)] = 1
+	}
+	for _, slug := range groups {
+		filters[l.s.topics.GroupConfig(slug)] = 1
 	}
 	if _, err := l.subscribeAll(ctx, filters); err != nil {
 		l.fail(err)
 		return
 	}
 	sleep(ctx, verifyFor/2)
-	topics := make([]string, 0, len(ids))
+	topics := make([]string, 0, len(filters))
 	for f := range filters {
 		topics = append(topics, f)
 	}
@@ -47,6 +50,7 @@ func (l *link) clearLeftovers(now time.Time) {
 	if l.s.rivals.any() {
 		return
 	}
+	l.clearLeftoverGroups(found.groups)
 	if !l.s.cfg.Announce {
 		l.retract(found)
 	}

@@ -28,31 +28,35 @@ type link struct {
 	states, details, seen []*tracked
 	clears                []presence.ID
 	summaryStale          bool
+	groupsStale           bool
 
 	inbound inbound
 	batches chan []presence.Event // from the event pump
 
 	// The writer's own.
-	inflight  window
-	sent      map[presence.ID]*sent
-	sentInfo  sentInfo
-	summaryAt time.Time // when a stale summary may go
-	stage     stage
-	stageAt   time.Time // when stage ends
-	leftovers time.Time // when to look for left-overs; zero: done
-	bulk      []item
-	deferred  []due
-	clearing  []due
-	batch     []presence.Event
-	unacked   int // events in flight
-	urgent    urgent
-	trials    [families]trial // watched: subscribe's
-	trying    atomic.Pointer[attempt]
-	unproven  atomic.Pointer[attempt] // acknowledged, and nothing after it
-	askAt     time.Time               // when to ask for other instances; zero: never asked
-	saidAt    time.Time               // when we last said that we are there
-	onlineAt  time.Time               // when online was last published
-	anew      bool                    // the connection is to be made again
+	inflight   window
+	sent       map[presence.ID]*sent
+	sentInfo   sentInfo
+	groups     map[string]*sentGroup // by slug
+	groupsAt   time.Time             // when there may be something to do for groups
+	groupsTurn bool                  // new groups may be announced
+	summaryAt  time.Time             // when a stale summary may go
+	stage      stage
+	stageAt    time.Time // when stage ends
+	leftovers  time.Time // when to look for left-overs; zero: done
+	bulk       []item
+	deferred   []due
+	clearing   []due
+	batch      []presence.Event
+	unacked    int // events in flight
+	urgent     urgent
+	trials     [families]trial // watched: subscribe's
+	trying     atomic.Pointer[attempt]
+	unproven   atomic.Pointer[attempt] // acknowledged, and nothing after it
+	askAt      time.Time               // when to ask for other instances; zero: never asked
+	saidAt     time.Time               // when we last said that we are there
+	onlineAt   time.Time               // when online was last published
+	anew       bool                    // the connection is to be made again
 }
 
 // runLink makes a connection and serves it until it ends. lasted is how long
@@ -65,6 +69,7 @@ func (s *Session) runLink(ctx context.Context, r *reporter) (lasted time.Duratio
 		wake:    make(chan struct{}, 1),
 		batches: make(chan []presence.Event),
 		sent:    make(map[presence.ID]*sent),
+		groups:  make(map[string]*sentGroup),
 	}
 	l.inbound.init()
 	l.client = paho.NewClient(l.options(ctx))

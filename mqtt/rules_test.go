@@ -136,6 +136,7 @@ func forbidToWrite(t *testing.T, how manner, f family) {
 	b := newPipeBrokerWith(t, g)
 	watch := b.peer(t, "watch", options.Event())
 	r := three(t, b)
+	r.SetGroups([]presence.Group{kids(presence.Home)})
 	r.events.append(presence.Event{Type: presence.Arrived, ID: id1, Time: epoch})
 	time.Sleep(5 * time.Minute)
 	r.Update([]presence.Device{phone(2, presence.Home)})
@@ -222,6 +223,7 @@ func wantRetained(t *testing.T, b *pipeBroker, without family) {
 		o.BridgeConfig(): familyConfig, o.Config(id1): familyConfig, o.State(id1): familyState,
 		o.Attributes(id1): familyAttributes, o.Name(id1): familyName, o.LastSeen(id1): familyLastSeen,
 		o.Summary(): familySummary, o.Status(): familyStatus,
+		o.GroupState("kids"): familyGroup, o.GroupConfig("kids"): familyConfig,
 	} {
 		if (held[topic] == "" || held[topic] == "offline") != (f == without) {
 			t.Errorf("%s holds %q", topic, held[topic])
@@ -248,6 +250,7 @@ func TestForbiddenToRead(t *testing.T) {
 					g.forbid(false, sub.filter)
 					b := newPipeBrokerWith(t, g)
 					r := three(t, b)
+					r.SetGroups([]presence.Group{kids(presence.Home)})
 					r.events.append(presence.Event{Type: presence.Arrived, ID: id1, Time: epoch})
 					r.Update([]presence.Device{phone(2, presence.Home)})
 					time.Sleep(10 * time.Minute)

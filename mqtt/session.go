@@ -33,19 +33,21 @@ type Session struct {
 	once     once
 	writers  sync.WaitGroup
 
-	mu         sync.Mutex
-	devices    map[presence.ID]*tracked // desired: those that have topics
-	gone       map[presence.ID]struct{} // to be cleared on the broker
-	deleted    map[presence.ID]struct{} // by the user in Home Assistant; until Commands has untracked it
-	summary    presence.Summary
-	updated    bool      // Update has been called
-	summarised bool      // SetSummary has been called
-	acked      int64     // the last event that a broker acknowledged
-	acks       []ack     // the latest
-	lostAt     time.Time // when a connection was last lost; zero: never
-	resumed    bool      // acked is known
-	link       *link     // nil: no connection
-	why        string
+	mu            sync.Mutex
+	devices       map[presence.ID]*tracked // desired: those that have topics
+	gone          map[presence.ID]struct{} // to be cleared on the broker
+	deleted       map[presence.ID]struct{} // by the user in Home Assistant; until Commands has untracked it
+	summary       presence.Summary
+	groups        []presence.Group // desired
+	deletedGroups map[string]bool  // by the user in Home Assistant, by slug
+	updated       bool             // Update has been called
+	summarised    bool             // SetSummary has been called
+	acked         int64            // the last event that a broker acknowledged
+	acks          []ack            // the latest
+	lostAt        time.Time        // when a connection was last lost; zero: never
+	resumed       bool             // acked is known
+	link          *link            // nil: no connection
+	why           string
 }
 
 // tracked is a device as it should be on the broker.
@@ -63,16 +65,17 @@ func New(cfg Config, events EventLog, commands Commands) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{
-		cfg:      cfg,
-		topics:   cfg.Discovery.Topics,
-		events:   events,
-		commands: commands,
-		log:      cfg.Log,
-		backoff:  cmp.Or(cfg.pauses, defaultBackoff),
-		devices:  make(map[presence.ID]*tracked),
-		gone:     make(map[presence.ID]struct{}),
-		deleted:  make(map[presence.ID]struct{}),
-		why:      "not connected yet",
+		cfg:           cfg,
+		topics:        cfg.Discovery.Topics,
+		events:        events,
+		commands:      commands,
+		log:           cfg.Log,
+		backoff:       cmp.Or(cfg.pauses, defaultBackoff),
+		devices:       make(map[presence.ID]*tracked),
+		gone:          make(map[presence.ID]struct{}),
+		deleted:       make(map[presence.ID]struct{}),
+		deletedGroups: make(map[string]bool),
+		why:           "not connected yet",
 	}
 	if cfg.Dial == nil {
 		s.addr, _ = parseAddress(&cfg) // checked above
@@ -146,6 +149,7 @@ func sameShown(a, b *presence.Device) bool {
 	return a.State == b.State && a.Since.Equal(b.Since) && a.Why == b.Why &&
 		a.Addr == b.Addr && a.MAC == b.MAC &&
 		a.HostName == b.HostName && a.Vendor == b.Vendor && a.Name == b.Name &&
+		a.Kind == b.Kind && a.Icon == b.Icon && a.Important == b.Important &&
 		a.Settings.AwayAfter == b.Settings.AwayAfter &&
 		slices.Equal(a.IPv6, b.IPv6) && slices.Equal(a.Groups, b.Groups)
 }

@@ -45,6 +45,7 @@ const (
 	deviceAttributes
 	deviceName
 	deviceLastSeen
+	groupTopics
 	summaryTopic
 	statusOnline
 )
@@ -75,6 +76,9 @@ func (l *link) stepStage(ctx context.Context, now time.Time) bool {
 		// Discovery that the broker drops is missing, too.
 		if l.trials[familyConfig].echoed.Load() {
 			l.s.confirmDeleted(l.inbound.stillMissing())
+			for _, slug := range l.missingGroups() {
+				l.s.deleteGroup(slug)
+			}
 		}
 		l.startPublishing()
 		return true
@@ -109,9 +113,9 @@ func (l *link) collect(ctx context.Context, now time.Time) bool {
 		l.stageAt = now.Add(time.Hour) // Update and SetSummary wake us
 		return false
 	}
-	missing := l.missing()
+	missing, groups := l.missing(), l.missingGroups()
 	switch {
-	case len(missing) == 0:
+	case len(missing)+len(groups) == 0:
 		l.startPublishing()
 	case len(missing) > maxMissing:
 		l.s.log.Info("the broker did not send many discovery messages back: publishing them again", "devices", len(missing))
@@ -119,7 +123,7 @@ func (l *link) collect(ctx context.Context, now time.Time) bool {
 	default:
 		l.stage, l.stageAt = verifying, now.Add(verifyFor)
 		l.publishBridge(now)
-		l.s.writers.Go(func() { l.verify(ctx, missing) })
+		l.s.writers.Go(func() { l.verify(ctx, missing, groups) })
 	}
 	return true
 }
@@ -130,6 +134,7 @@ func (l *link) forget() {
 	for _, e := range l.sent {
 		*e = sent{configAt: e.configAt}
 	}
+	l.forgetGroups()
 	l.sentInfo = sentInfo{bridgeAt: l.sentInfo.bridgeAt, summaryAt: l.sentInfo.summaryAt}
 }
 
@@ -143,14 +148,14 @@ func (l *link) startPublishing() {
 	}
 	l.s.mu.Unlock()
 	slices.Sort(ids)
-	l.bulk = make([]item, 0, 5*len(ids)+3)
+	l.bulk = make([]item, 0, 5*len(ids)+4)
 	l.bulk = append(l.bulk, item{kind: bridgeConfig})
 	for kind := deviceConfig; kind <= deviceLastSeen; kind++ {
 		for _, id := range ids {
 			l.bulk = append(l.bulk, item{kind, id})
 		}
 	}
-	l.bulk = append(l.bulk, item{kind: summaryTopic}, item{kind: statusOnline})
+	l.bulk = append(l.bulk, item{kind: groupTopics}, item{kind: summaryTopic}, item{kind: statusOnline})
 	if l.stage < publishing {
 		l.stage = publishing
 	}
@@ -166,6 +171,8 @@ func (l *link) stepBulk(now time.Time) bool {
 	switch next.kind {
 	case bridgeConfig:
 		l.publishBridge(now)
+	case groupTopics:
+		l.startGroups()
 	case summaryTopic:
 		l.publishSummary(now)
 	case statusOnline:
@@ -225,6 +232,7 @@ func (l *link) nextDue(now time.Time) time.Time {
 		return next
 	}
 	sooner(l.summaryDue(now))
+	sooner(l.groupsAt)
 	if len(l.deferred) > 0 {
 		sooner(l.deferred[0].at)
 	}

@@ -22,6 +22,7 @@ func (s *Session) subscriptions() []subscription {
 		{t.AllAttributes(), 0, stale},
 		{t.AllNames(), 0, stale},
 		{t.AllLastSeen(), 0, stale},
+		{t.AllGroupStates(), 0, stale},
 		{t.Summary(), 0, ""},
 		{t.Event(), 0, ""},
 		{t.Status(), 0, ""},

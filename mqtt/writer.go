@@ -31,8 +31,8 @@ type sent struct {
 // configKey is all that a device's discovery message depends on. The zero key
 // stands for none, or for an empty message.
 type configKey struct {
-	name, vendor string
-	mac          presence.MAC
+	name, vendor, icon string
+	mac                presence.MAC
 }
 
 // due is a device with something to do at a time.
@@ -96,7 +96,7 @@ func (l *link) maySend(now time.Time) bool {
 
 // step does the most urgent piece of work, and reports whether there was any.
 func (l *link) step(ctx context.Context, now time.Time) bool {
-	return l.stepState(now) || !l.urgent.waits(now) && (l.stepDetails(now) ||
+	return l.stepState(now) || !l.urgent.waits(now) && (l.stepGroups(now) || l.stepDetails(now) ||
 		l.stepInstance(now) ||
 		l.stepStage(ctx, now) ||
 		l.stage == serving && (l.stepEvent() || l.stepOnline(now)) ||
@@ -270,7 +270,7 @@ func (l *link) publishConfig(d *presence.Device, now time.Time) {
 	if !l.s.cfg.Announce {
 		return
 	}
-	e, key := l.sentOf(d.ID), configKey{d.DisplayName(), d.Vendor, d.MAC}
+	e, key := l.sentOf(d.ID), configKey{d.DisplayName(), d.Vendor, discovery.Icon(d), d.MAC}
 	if e.config == key {
 		return
 	}

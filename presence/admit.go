@@ -143,12 +143,14 @@ func (e *Engine) add(d *device) {
 	}
 	e.devices[d.ID] = d
 	e.byMAC[d.MAC] = d
+	e.decide(d)
 	e.tune(d)
 }
 
 // remove forgets d.
 func (e *Engine) remove(d *device) {
 	e.unschedule(d)
+	e.part(d)
 	for _, l := range e.links {
 		is := func(o *device) bool { return o == d }
 		l.checking = slices.DeleteFunc(l.checking, is)
@@ -169,10 +171,7 @@ func (e *Engine) remove(d *device) {
 
 // settled reports whether the user has decided anything about d: such a device
 // is never forgotten by itself.
-func (d *device) settled() bool {
-	s := d.Settings
-	return s.Name != "" || s.Track != nil || len(s.Groups) > 0 || s.AwayAfter > 0
-}
+func (d *device) settled() bool { return d.own.decided() || len(d.FromFile) > 0 }
 
 // forget removes the devices that nobody named and that were not heard for long.
 func (e *Engine) forget() {
@@ -242,7 +241,7 @@ func (e *Engine) trackNew(d *device) {
 }
 
 // retrack gives the entities out anew, as far as they are wanted: to those that
-// the user decided on, then to those that have one, then to the oldest.
+// are important, to those that the user decided on, then to those that have one, then to the oldest.
 func (e *Engine) retrack() {
 	var wanted []*device
 	for _, d := range e.devices {
@@ -254,6 +253,7 @@ func (e *Engine) retrack() {
 	}
 	slices.SortFunc(wanted, func(a, b *device) int {
 		return cmp.Or(
+			trueFirst(a.Important, b.Important),
 			trueFirst(a.settled(), b.settled()),
 			trueFirst(a.Tracked, b.Tracked),
 			a.FirstSeen.Compare(b.FirstSeen),

@@ -22,6 +22,9 @@ const (
 // askAt returns the address to ask d at, for the n-th time in this silence.
 // Every second time it may be another one than d was last known to use.
 func (e *Engine) askAt(d *device, n int) netip.Addr {
+	if d.IgnoreARPReplies {
+		return netip.Addr{} // the answer would not count
+	}
 	first, second, sure := e.addressesOf(d)
 	switch {
 	case n%2 == 0 && first.IsValid():

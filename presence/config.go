@@ -39,6 +39,8 @@ type Config struct {
 	BaselineAt time.Time
 	// Self are this machine's own MACs; they are not devices.
 	Self []MAC
+	// Declared is what the device file says at the start; see Declare.
+	Declared []Declaration
 	// Vendor names the vendor of a universally administered MAC; may be nil.
 	Vendor func(MAC) string
 }

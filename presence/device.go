@@ -42,19 +42,13 @@ type Device struct {
 	LastSeen  time.Time
 	AwayAfter time.Duration // the silence after which it is away, as learned or set
 
-	Tracked bool // it has topics and an entity
-	Settings
+	Tracked  bool     // it has topics and an entity
+	Settings          // what counts: the user's, and over them the device file's
+	FromFile []string // the names of those that the device file decides
 }
 
-// Settings is what the user has decided about a device.
-type Settings struct {
-	Name      string        // wins over HostName; empty: none given
-	Track     *bool         // nil: the TRACK setting decides
-	Groups    []string      // names, in the user's order
-	AwayAfter time.Duration // fixed timeout; 0: learned
-}
-
-// Record is a device as the database keeps it.
+// Record is a device as the database keeps it. Its Settings are the user's own,
+// without the device file's.
 type Record struct {
 	Device
 	Model Model
@@ -96,15 +90,6 @@ func (d *Device) Address() netip.Addr {
 		}
 	}
 	return d.IPv6[0]
-}
-
-// Change is a command from the user to change a device's Settings; nil leaves
-// a field as it is.
-type Change struct {
-	Name      *string
-	Track     *bool
-	Groups    *[]string
-	AwayAfter *time.Duration // 0: learn it again
 }
 
 // Summary is the household in one value.

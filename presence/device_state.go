@@ -23,7 +23,9 @@ const (
 // device is a Device with what only the Engine needs.
 type device struct {
 	Device
-	model Model
+	model  Model
+	own    Settings // by the user's commands
+	groups []*group // that it is counted in
 
 	heard   time.Time // the last evidence
 	quiet   time.Time // since when its silence counts: heard, or the end of a blindness
@@ -56,6 +58,7 @@ type addrInUse struct {
 
 func (d *device) record() Record {
 	r := Record{Device: d.Device, Model: d.model}
+	r.Settings, r.FromFile = d.own, nil
 	r.Model.slept = slices.Clone(d.model.slept)
 	r.Model.joined = slices.Clone(d.model.joined)
 	return r

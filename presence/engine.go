@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,19 +14,23 @@ type Output struct {
 	Probes    []Probe  // to be sent now
 	Changed   []Device // whose state, addresses, names or settings are different now
 	Forgotten []ID     // gone for good
+
+	GroupsChanged bool // Groups returns something else now
 }
 
 // Engine decides home or away for every device. Make one with New.
 type Engine struct {
-	cfg     Config
-	now     time.Time // never goes back
-	devices map[ID]*device
-	byMAC   map[MAC]*device
-	self    map[MAC]bool
-	due     queue
-	home    int // devices that are home
-	tracked int
-	lastNew *NewFound
+	cfg      Config
+	now      time.Time // never goes back
+	devices  map[ID]*device
+	byMAC    map[MAC]*device
+	self     map[MAC]bool
+	groups   map[string]*group   // by slug
+	declared map[ID]*Declaration // by the device file
+	due      queue
+	home     int // devices that are home
+	tracked  int
+	lastNew  *NewFound
 
 	told map[NameSource]directory // what lease files and hosts files say
 
@@ -52,6 +57,7 @@ func New(cfg Config) *Engine {
 		byMAC:    map[MAC]*device{},
 		self:     map[MAC]bool{},
 		told:     map[NameSource]directory{},
+		groups:   map[string]*group{},
 		links:    map[string]*link{},
 		touched:  map[ID]struct{}{},
 		changed:  map[ID]struct{}{},
@@ -60,6 +66,7 @@ func New(cfg Config) *Engine {
 	for _, m := range cfg.Self {
 		e.self[m] = true
 	}
+	e.setDeclared(cfg.Declared)
 	return e
 }
 
@@ -76,6 +83,7 @@ func (e *Engine) begin(now time.Time) {
 	e.out.Probes = e.out.Probes[:0]
 	e.out.Changed = e.out.Changed[:0]
 	e.out.Forgotten = e.out.Forgotten[:0]
+	e.out.GroupsChanged = false
 }
 
 // end finishes a call: who changed is reported once, as it is now.
@@ -99,14 +107,15 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 		if e.devices[r.ID] != nil || e.byMAC[r.MAC] != nil || !r.MAC.Station() || e.self[r.MAC] {
 			continue
 		}
-		d := &device{Device: r.Device, model: r.Model, heap: -1}
+		d := &device{Device: r.Device, model: r.Model, own: r.Settings, heap: -1}
+		d.Settings, d.FromFile = Settings{}, nil
 		d.IPv6 = d.IPv6[:min(len(d.IPv6), maxIPv6)]
 		if d.State != Home {
 			d.State = NotHome
 		}
 		d.quiet, d.tainted, d.heard = e.now, true, e.now
 		e.add(d)
-		if !e.baseline && d.FirstSeen.After(e.cfg.BaselineAt) && d.FirstSeen.After(e.newest()) {
+		if !e.baseline && len(d.FromFile) == 0 && d.FirstSeen.After(e.cfg.BaselineAt) && d.FirstSeen.After(e.newest()) {
 			e.noteNew(d)
 		}
 		if d.State == Home {
@@ -115,6 +124,7 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 		}
 		e.schedule(d, e.now)
 	}
+	e.matchDeclared()
 	e.retrack()
 	return e.end()
 }
@@ -138,6 +148,9 @@ func (e *Engine) Sight(s Sighting) Output {
 	e.begin(s.At)
 	ev := s.Evidence()
 	d := e.byMAC[s.MAC]
+	if d != nil && d.IgnoreARPReplies && s.answers() {
+		return e.end()
+	}
 	if d == nil {
 		if ev < Alive || !s.MAC.Station() || e.self[s.MAC] || !e.admit(s) {
 			return e.end()
@@ -187,16 +200,19 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 }
 
 func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {
-	known := !d.Since.IsZero()
-	if d.FirstSeen.IsZero() { // only named until now
+	known := !d.Since.IsZero() // also when it is in the device file
+	first := !known || d.FirstSeen.IsZero()
+	if d.FirstSeen.IsZero() {
 		d.FirstSeen = d.LastSeen
 	}
+	e.part(d)
 	d.State = Home
+	e.join(d)
 	d.Since = e.now.Round(0).UTC()
-	d.Why = whyArrived(s, lastSeen, known)
+	d.Why = whyArrived(s, lastSeen, !first)
 	e.home++
 	e.mark(d)
-	if e.baseline && !known {
+	if e.baseline && first {
 		return
 	}
 	if !known {
@@ -209,7 +225,9 @@ func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {
 // leave declares d away.
 func (e *Engine) leave(d *device) {
 	why := e.whyLeft(d)
+	e.part(d)
 	d.State = NotHome
+	e.join(d)
 	d.Since = e.now.Round(0).UTC()
 	d.Why = why
 	d.model.left()
@@ -269,30 +287,16 @@ func (e *Engine) AskedAddr(now time.Time, addr netip.Addr) {
 	}
 }
 
-// Set carries out a user's command. ok is false when the device is unknown.
+// Set carries out a user's command. ok is false when the device is unknown. What
+// the device file decides (see Overruled) is kept for when it does no more.
 func (e *Engine) Set(now time.Time, id ID, c Change) (out Output, ok bool) {
 	e.begin(now)
 	d := e.devices[id]
 	if d == nil {
 		return e.end(), false
 	}
-	if c.Name != nil {
-		d.Name = CleanText(*c.Name, MaxName)
-	}
-	if c.Track != nil {
-		on := *c.Track
-		d.Track = &on
-	}
-	if c.Groups != nil {
-		d.Groups = append([]string(nil), *c.Groups...)
-	}
-	if c.AwayAfter != nil {
-		d.Settings.AwayAfter = max(*c.AwayAfter, 0)
-		e.tune(d)
-		if d.State == Home {
-			e.schedule(d, e.now)
-		}
-	}
+	d.own = c.apply(d.own)
+	e.redecide(d)
 	e.mark(d)
 	e.retrack()
 	return e.end(), true
@@ -363,6 +367,9 @@ func (e *Engine) Summary() Summary {
 		if l.sensed {
 			s.Sensing = append(s.Sensing, Sensing{At: l.since.Round(0).UTC(), Interface: l.name, Blind: l.blind, Why: l.why})
 		}
+	}
+	if len(e.groups) >= MaxGroups {
+		s.Problems = append(s.Problems, fmt.Sprintf("there are %d groups, the most that there can be: others have no state", MaxGroups))
 	}
 	if e.doorman.flooded(e.now) {
 		s.Problems = append(s.Problems, e.doorman.words())

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -45,15 +46,27 @@ type Event struct {
 	PrivateMAC bool       `json:"private_mac"`
 	Interface  string     `json:"interface,omitempty"` // sensing events only
 	Why        string     `json:"why"`                 // in words that a person understands
-	Devices    []Found    `json:"devices,omitempty"`   // baseline only: who was found, at most MaxBaseline
+	Devices    []Found    `json:"devices,omitempty"`   // baseline only: who was found, as many as fit
 }
 
-// MaxBaseline is how many devices a baseline event lists; Why has the full count.
-const MaxBaseline = 250
+// A baseline event lists at most MaxBaseline devices, and no more than fit into
+// maxBaselineText bytes; Why has the full count. Home Assistant stores no more
+// than 16 KiB of an entity's attributes and warns about what is longer
+// (components/recorder/db_schema.py, MAX_STATE_ATTRS_BYTES).
+const (
+	MaxBaseline     = 250
+	maxBaselineText = 12 << 10
+)
 
 // Found is a device in a baseline event.
 type Found struct {
 	ID   ID         `json:"id"`
 	Addr netip.Addr `json:"ip,omitzero"`
 	Name string     `json:"name"`
+}
+
+// text is how many bytes f takes as JSON in Home Assistant's database.
+func (f Found) text() int {
+	escaped := strings.Count(f.Name, `"`) + strings.Count(f.Name, `\`)
+	return len(`{"id":"","ip":"","name":""},`) + len(f.ID) + len(f.Addr.String()) + len(f.Name) + escaped
 }

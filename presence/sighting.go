@@ -141,6 +141,12 @@ func (k Kind) again() bool {
 
 func (k Kind) dhcpv6() bool { return k >= DHCPv6Solicit && k <= DHCPv6Release }
 
+// answers reports whether s answers a question, so that a network card, an access
+// point or a sleep proxy may have sent it for a device that sleeps or is away.
+func (s Sighting) answers() bool {
+	return s.Kind == ARPReply || s.Kind == NDPAdvertisement && s.Unicast
+}
+
 // DHCP is what a DHCP message told about its client; every field is cleaned,
 // bounded, and empty where the message did not have it.
 type DHCP struct {

@@ -44,6 +44,8 @@ func (e *Engine) whyLeft(d *device) string {
 		asked = "no answer to a probe"
 	case cfg.Passive:
 		asked = "nobody asked it"
+	case d.IgnoreARPReplies:
+		asked = "its answers do not count"
 	case !e.askAt(d, 0).IsValid():
 		asked = "it could not be asked, its address is not known"
 	default:
@@ -82,15 +84,20 @@ func whySensingBack(l *link, blind time.Duration) string {
 // emitBaseline reports all devices that were found on the first run.
 func (e *Engine) emitBaseline() {
 	ev := Event{Type: Baseline, Time: e.now.Round(0).UTC()}
+	count, text := 0, 0
 	for _, id := range sortedIDs(e.devices) {
-		if len(ev.Devices) == MaxBaseline {
-			break
-		}
 		d := e.devices[id]
-		ev.Devices = append(ev.Devices, Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()})
+		if d.FirstSeen.IsZero() {
+			continue // only in the device file
+		}
+		count++
+		f := Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()}
+		if text += f.text(); text <= maxBaselineText && len(ev.Devices) < MaxBaseline {
+			ev.Devices = append(ev.Devices, f)
+		}
 	}
-	found := fmt.Sprintf("%d devices found", len(e.devices))
-	if len(e.devices) == 1 {
+	found := fmt.Sprintf("%d devices found", count)
+	if count == 1 {
 		found = "one device found"
 	}
 	ev.Why = "first run: " + found + "; from now on each new one is reported"

@@ -130,6 +130,9 @@ type device struct {
 	Tracked    bool
 	LastSeen   time.Time `json:"last_seen"`
 	AwayAfterS float64   `json:"away_after_s"`
+	Groups     []string
+	Notes      string
+	FromFile   []string `json:"from_file"`
 }
 
 // The commands read the database of a running Porchlight.
@@ -175,6 +178,7 @@ func TestDevicesAndEvents(t *testing.T) {
 	wantPhone := device{
 		ID: macOf(phone).ID(), MAC: macOf(phone), State: presence.NotHome, Name: "phone", HostName: "phone", IP: devices[1].IP,
 		PrivateMAC: true, Tracked: true, AwayAfterS: realTimeout.Seconds(), LastSeen: seen,
+		Groups: []string{}, FromFile: []string{},
 	}
 	if diff := cmp.Diff(wantPhone, devices[1]); diff != "" {
 		t.Errorf("the phone (-want +got):\n%s", diff)

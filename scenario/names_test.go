@@ -1,202 +1,173 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
+	"github.com/google/go-cmp/cmp"
 
+	"porchlight/devicefile"
 	"porchlight/discovery"
 	"porchlight/lab"
 	"porchlight/presence"
 )
 
-// leased raises a house whose DHCP server has a lease file with these leases in
-// it, which never end.
-func leased(t *testing.T, dns bool, leases ...lab.Identity) (h *house, file string) {
-	t.Helper()
-	dir := t.TempDir()
-	file = filepath.Join(dir, "dnsmasq.leases")
-	text := ""
-	for _, l := range leases {
-		text += fmt.Sprintf("0 %v %v %s *\n", presence.MAC(l.MAC), l.Addr, l.HostName)
+// The device file: what it says is on the broker within a second, a fault in it
+// changes nothing and is told in one line, and it wins over commands.
+func TestDeviceFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "devices.yaml")
+	h, devices, p := played(t, 2, map[string]string{"DEVICES_FILE": file})
+	p.says("there is no device file")
+	first, second := devices[0], devices[1]
+	entry := func(d *lab.Device, rest string) string {
+		return "  - mac: " + presence.MAC(d.MAC).String() + "\n" + rest
 	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	write := func(text string) {
+		h.lab.Must(os.WriteFile(file+".new", []byte(text), 0o644))
+		h.lab.Must(os.Rename(file+".new", file))
 	}
-	h = houseOn(t, lab.Options{Prefix: lan, LeaseFile: file, DNS: dns, IPv6: dns})
-	h.withBroker("")
-	return h, file
-}
-
-var (
-	doorCam = lab.Identity{MAC: lab.MAC{0x00, 0x16, 0x3e, 1, 2, 3}, Addr: netip.MustParseAddr("10.77.0.5"), HostName: "door-camera"}
-	ghost   = lab.Identity{MAC: lab.MAC{0x00, 0x16, 0x3e, 9, 9, 9}, Addr: netip.MustParseAddr("10.77.0.6"), HostName: "ghost"}
-)
-
-// nameless puts a device on the LAN that answers ARP and says nothing else.
-func (h *house) nameless(id lab.Identity) *lab.Device {
-	h.t.Helper()
-	pop, err := h.lab.Lab.Population()
-	h.lab.Must(err)
-	d, err := pop.Add(id, lab.Behaviour{})
-	h.lab.Must(err)
-	return d
-}
-
-func (h *house) source(id presence.ID) string {
-	h.t.Helper()
-	for _, d := range jsonLines[struct {
-		ID     presence.ID
-		Source string `json:"host_name_source"`
-	}](h.t, h.must("devices", "--json")) {
-		if d.ID == id {
-			return d.Source
+	within := func(what string, f func() bool) {
+		t.Helper()
+		began := time.Now()
+		h.sub.await(what, f)
+		if took := time.Since(began); took > time.Second && !raceEnabled {
+			t.Errorf("%s took %s", what, took)
 		}
 	}
-	return "not known"
-}
+	name := func(d *lab.Device) string { return h.sub.latest[topics.Name(idOf(d))] }
+	group := func(name string) string { return h.sub.latest[topics.GroupState(presence.GroupSlug(name))] }
 
-func called(name string) func(discovery.Attributes) bool {
-	return func(a discovery.Attributes) bool { return a.HostName == name }
-}
-
-// A lease file gives a name to who is heard by ARP only. It brings nobody home,
-// keeps nobody there, and makes no device of who was never heard.
-func TestLeaseFile(t *testing.T) {
-	t.Parallel()
-	h, file := leased(t, false, doorCam, ghost)
-	d := h.nameless(doorCam)
-	h.env["LEASE_FILES"] = file
-	p := h.begin()
-	h.shows(d, "its name", called("door-camera"))
-	if got := h.source(idOf(d)); got != "lease_file" {
-		t.Errorf("its name is from %q", got)
-	}
-	if got := h.source(presence.MAC(ghost.MAC).ID()); got != "not known" {
-		t.Errorf("the ghost is a device, with a name from %q", got)
-	}
-	if _, found := h.doctor(); found["names"].Level != "ok" {
-		t.Errorf("doctor: %+v", found["names"])
-	}
-	d.Sleep()
-	if e := h.sub.awaitEvent(presence.Left, presence.MAC(d.MAC)); e.Name != "door-camera" {
-		t.Errorf("%+v", e)
+	const absent = "  - mac: 02:00:5e:10:00:99\n    name: Never seen\n    groups: [Elsewhere]\n"
+	write("devices:\n" + entry(first, "    name: Ann's phone\n    kind: phone\n    groups: [Parents, All]\n") +
+		entry(second, "    name: Ben's phone\n    groups: [Kids, All]\n    away_after: 20m\n") + absent)
+	within("names and groups", func() bool {
+		return name(first) == "Ann's phone" && name(second) == "Ben's phone" &&
+			group("Parents") == "home" && group("Kids") == "home" && group("All") == "home" && group("Elsewhere") == "not_home"
+	})
+	h.announced(first, "Ann's phone", "mdi:cellphone")
+	h.sub.await("the groups' discovery", func() bool {
+		return containsAll(h.sub.latest[topics.GroupConfig("kids")], []string{`"name":"Kids"`, `"device_tracker"`, "in_zones"})
+	})
+	h.shows(second, "the groups and the timeout", func(a discovery.Attributes) bool {
+		return cmp.Equal(a.Groups, []string{"Kids", "All"}) && a.AwayAfterS == 1200
+	})
+	if state := h.sub.get(topics.State("02005e100099")); state != "not_home" {
+		t.Errorf("a device that was never heard is %q", state)
 	}
 
-	// Somebody joins while nothing can be heard; the server writes it down.
-	tablet := h.lab.Client("tablet")
-	h.lab.Must(h.obs.Unplug())
-	p.says("cannot hear")
-	h.join(tablet)
-	p.says("entries=3")
-	h.lab.Must(h.obs.Plug(t.Context()))
-	h.sub.awaitEvent(presence.SensingBack, presence.MAC{})
-	h.sub.publish(topics.Scan(), "", false)
-	if e := h.sub.awaitEvent(presence.NewDevice, macOf(tablet)); e.Name != "tablet" {
-		t.Errorf("%+v", e)
+	// A member leaves: its group is empty then, the other one is not.
+	first.Sleep()
+	h.sub.awaitEvent(presence.Left, presence.MAC(first.MAC))
+	h.sub.await("the groups without it", func() bool { return group("Parents") == "not_home" && group("All") == "home" })
+
+	// A fault: one line, and all stays.
+	before := strings.Count(p.stderr.String(), "\n")
+	write("devices:\n" + entry(first, "    name: Somebody else\n    away_after: soon\n"))
+	p.says("line 4: away_after: want a duration")
+	if lines := strings.Count(p.stderr.String(), "level=ERROR"); lines != 1 {
+		t.Errorf("%d lines about it:\n%s", lines, p.stderr.String()[before:])
 	}
-	if got := h.source(macOf(tablet).ID()); got != "lease_file" {
-		t.Errorf("its name is from %q", got)
+	h.sub.await("the problem in the summary", func() bool { return strings.Contains(h.sub.latest[topics.Summary()], "line 4: away_after") })
+	h.set(second, `{"name": "Benny", "notes": "blue"}`)
+	p.says("the device file decides this")
+	if names := []string{h.sub.get(topics.Name(idOf(first))), h.sub.get(topics.Name(idOf(second)))}; names[0] != "Ann's phone" || names[1] != "Ben's phone" {
+		t.Errorf("names %q", names)
 	}
 
-	// A lease does not keep its device from being away, and a restart changes nothing.
+	// After a restart what it said last still counts; the commands see it too.
 	p.stop()
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
 	p = h.start()
-	p.says("it is waited for")
-	h.sub.awaitTopic(topics.State(idOf(d)), "not_home")
-	h.shows(d, "its name, as before", called("door-camera"))
+	h.sub.awaitTopic(topics.Status(), "online")
+	var found device
+	for _, d := range jsonLines[device](t, h.must("devices", "--json")) {
+		if d.ID == idOf(second) {
+			found = d
+		}
+	}
+	if found.Name != "Ben's phone" || !cmp.Equal(found.Groups, []string{"Kids", "All"}) || found.Notes != "blue" ||
+		!cmp.Equal(found.FromFile, []string{"name", "groups", "away_after"}) {
+		t.Errorf("devices --json: %+v", found)
+	}
+	if out := h.must("devices"); !strings.Contains(out, "GROUPS") || !strings.Contains(out, "Kids, All") || !strings.Contains(out, "Never seen") {
+		t.Errorf("devices:\n%s", out)
+	}
+	if _, found := h.doctor(); !strings.Contains(found["devices"].Text, "line 4: away_after") {
+		t.Errorf("doctor: %+v", found["devices"])
+	}
+
+	// In order again, and less of it: what is not there any more goes.
+	write("devices:\n" + entry(first, "    name: Ann's phone\n    groups: [Parents]\n"))
+	h.sub.await("the name of the command", func() bool { return name(second) == "Benny" })
+	eventually(t, "the old groups and the device to be gone", func() error {
+		var wrong []error
+		for topic := range h.sub.retained() {
+			for _, gone := range []string{"kids", "all/", "elsewhere", "02005e100099"} {
+				if strings.Contains(topic, gone) {
+					wrong = append(wrong, fmt.Errorf("%s is there", topic))
+				}
+			}
+		}
+		return errors.Join(wrong...)
+	})
+	if h.sub.get(topics.GroupState("parents")) != "not_home" {
+		t.Error("the group that stays is gone")
+	}
+	p.stop()
 }
 
-// A hosts file names who has the address.
-func TestHostsFile(t *testing.T) {
+// A network card answers for a computer that is off.
+func TestAnswersThatDoNotCount(t *testing.T) {
+	t.Parallel()
+	h, devices, _ := played(t, 2, nil)
+	card, other := devices[0], devices[1]
+	h.set(card, `{"ignore_arp_replies": true}`)
+	h.sub.awaitEvent(presence.Left, presence.MAC(card.MAC))
+	if h.sub.get(topics.State(idOf(other))) != "home" {
+		t.Error("the other one left, too")
+	}
+	_, err := card.Announce()
+	h.lab.Must(err)
+	h.sub.await("it to be home by its own word", func() bool { return h.sub.latest[topics.State(idOf(card))] == "home" })
+}
+
+// A file of ten thousand devices, the most that it can have, is no burden: who
+// comes is told at once, and so is a change of the file.
+func TestLongDeviceFile(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	d := h.nameless(doorCam)
-	h.env["HOSTS_FILES"] = filepath.Join(t.TempDir(), "hosts")
-	if err := os.WriteFile(h.env["HOSTS_FILES"], []byte("127.0.0.1 localhost\n10.77.0.5 camera.lan camera\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h.begin()
-	h.shows(d, "its name", called("camera"))
-	if got := h.source(idOf(d)); got != "hosts_file" {
-		t.Errorf("its name is from %q", got)
-	}
-}
-
-// The device itself is asked for its name by mDNS, and else the DNS server.
-func TestNameLookup(t *testing.T) {
-	t.Parallel()
-	h, _ := leased(t, true, doorCam)
-	d := h.nameless(doorCam)
-	speaker := h.lab.Client("speaker", lab.WithAddr(h.lab.Static(9)), lab.WithHostName(""))
-	h.join(speaker)
-	questions := respond(t, speaker, "kitchen-speaker.local.")
-	bulb := h.lab.Client("bulb", lab.IPv6Only) // as Matter's are
-	h.join(bulb)
-	respond(t, bulb, "bulb.local.")
-	h.env["NAME_LOOKUP"] = "mdns,dns:" + h.lab.Gateway().Addr().String()
-	h.begin()
-	for c, name := range map[*lab.Client]string{speaker: "kitchen-speaker", bulb: "bulb"} {
-		h.sub.await("the name "+name, func() bool {
-			return containsAll(h.sub.latest[topics.Attributes(macOf(c).ID())], []string{`"host_name":"` + name + `"`})
-		})
-	}
-	h.shows(d, "the camera's name", called("door-camera"))
-	for id, want := range map[presence.ID]string{macOf(speaker).ID(): "mdns", macOf(bulb).ID(): "mdns", idOf(d): "dns"} {
-		if got := h.source(id); got != want {
-			t.Errorf("the name of %s is from %q, want %q", id, got, want)
+	file := filepath.Join(t.TempDir(), "devices.yaml")
+	h.env["DEVICES_FILE"] = file
+	write := func(name string) {
+		var b strings.Builder
+		b.WriteString("devices:\n")
+		for i := 1; i < devicefile.MaxDevices; i++ {
+			fmt.Fprintf(&b, "  - mac: 02:01:00:%02x:%02x:%02x\n    name: Device %d\n    groups: [Floor %d, All]\n    kind: iot\n", i>>16, i>>8&0xff, i&0xff, i, i%20)
 		}
+		fmt.Fprintf(&b, "  - {mac: %s, name: %s, groups: [All], important: true}\n", phone.mac, name)
+		h.lab.Must(os.WriteFile(file, []byte(b.String()), 0o644))
 	}
-	if n := len(questions); n == 0 || n > 2 { // the second time where the machine is slow
-		t.Errorf("the speaker was asked %d times", n)
+	write("First")
+	client := h.lab.Client("phone", lab.WithMAC(phone.mac))
+	p := h.begin()
+	id := macOf(client).ID()
+	h.sub.awaitTopic(topics.Name(id), "First")
+	h.sub.awaitTopic(topics.GroupState("all"), "not_home")
+	h.join(client)
+	h.sub.awaitTopic(topics.GroupState("all"), "home")
+	if e := h.sub.awaitEvent(presence.Arrived, macOf(client)); e.Name != "First" {
+		t.Errorf("arrived as %q", e.Name)
 	}
-}
-
-// respond has a host answer questions for its name by mDNS. Each of them is in
-// the channel that it returns.
-func respond(t *testing.T, c *lab.Client, name string) <-chan string {
-	t.Helper()
-	var conn *net.UDPConn
-	err := c.Do(func() (err error) {
-		conn, err = net.ListenUDP("udp", &net.UDPAddr{Port: 5353})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	began := time.Now()
+	write("Second")
+	h.sub.awaitTopic(topics.Name(id), "Second")
+	if took := time.Since(began); took > 2*time.Second && !raceEnabled {
+		t.Errorf("the change took %s", took)
 	}
-	asked, done := make(chan string, 100), make(chan struct{})
-	t.Cleanup(func() { _ = conn.Close(); <-done })
-	go func() {
-		defer close(done)
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFromUDPAddrPort(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
-				t.Errorf("asked %x", buf[:n])
-				continue
-			}
-			asked <- m.Questions[0].Name.String()
-			m.Response, m.Authoritative = true, true
-			m.Answers = []dnsmessage.Resource{{
-				Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: dnsmessage.TypePTR, Class: dnsmessage.ClassINET, TTL: 10},
-				Body:   &dnsmessage.PTRResource{PTR: dnsmessage.MustNewName(name)},
-			}}
-			if b, err := m.Pack(); err == nil {
-				_, _ = conn.WriteToUDPAddrPort(b, from)
-			}
-		}
-	}()
-	return asked
+	p.stop()
 }

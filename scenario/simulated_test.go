@@ -318,6 +318,9 @@ func (w *simulation) Update(devices []presence.Device) {
 // Remove implements bridge.Publisher.
 func (w *simulation) Remove(ids []presence.ID) { w.t.Errorf("removed %v", ids) }
 
+// SetGroups implements bridge.Publisher.
+func (w *simulation) SetGroups([]presence.Group) {}
+
 // SetSummary implements bridge.Publisher.
 func (w *simulation) SetSummary(s presence.Summary) { w.with(func() { w.sum = discovery.Summary(&s) }) }
 

@@ -19,6 +19,7 @@ var notOptions = map[string]string{
 	"BROKER_LISTEN":   "Home Assistant's broker is an app of its own",
 	"BROKER_USERNAME": "as above",
 	"BROKER_PASSWORD": "as above",
+	"DEVICES_FILE":    "devices.yaml in the app's folder",
 	"LEASE_FILES":     "an app sees no files of other programs",
 	"HOSTS_FILES":     "as above",
 	"INGRESS_PORTS":   "the Supervisor gives them out",

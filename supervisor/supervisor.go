@@ -27,6 +27,10 @@ const (
 	// dataDir is an app's own directory, which survives updates and is in backups.
 	dataDir = "/data"
 
+	// deviceFile is where a user puts the device file: in the app's folder under
+	// /addon_configs. It is read as soon as it is there.
+	deviceFile = "/config/devices.yaml"
+
 	// patience is how long a Supervisor that is starting is waited for.
 	patience = 30 * time.Second
 
@@ -62,6 +66,9 @@ func Settings(ctx context.Context, environ []string, say func(line string)) ([]s
 	defer cancel()
 	c := newClient(vars[addressVar], vars[tokenVar], say)
 	found := []string{prefix + "DATA_DIR=" + dir}
+	if vars[prefix+"DEVICES_FILE"] == "" {
+		found = append(found, prefix+"DEVICES_FILE="+deviceFile)
+	}
 
 	broker, there, err := brokerSettings(ctx, c, chosen, say)
 	if err != nil {

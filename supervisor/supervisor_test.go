@@ -67,6 +67,11 @@ func start(t *testing.T, s *supervisortest.Supervisor, options string, environ .
 		}
 	}
 	a.settings = map[string]string{}
+	if all[prefix+"DEVICES_FILE"] == "/config/devices.yaml" { // in the app's folder, for everybody
+		delete(all, prefix+"DEVICES_FILE")
+	} else if len(settings) > 0 && !slices.Contains(environ, prefix+"DEVICES_FILE="+all[prefix+"DEVICES_FILE"]) {
+		t.Errorf("the device file is %q", all[prefix+"DEVICES_FILE"])
+	}
 	for name, value := range all {
 		if short, ours := strings.CutPrefix(name, prefix); ours && short != "DATA_DIR" {
 			a.settings[short] = value

@@ -1,0 +1,200 @@
+package devicefile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"porchlight/presence"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+var (
+	first  = presence.MAC{2, 0, 0x5e, 0x10, 0, 1}
+	second = presence.MAC{2, 0, 0x5e, 0x10, 0, 2}
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		name, yaml string
+		want       []presence.Declaration
+	}{
+		{"none", "devices: []", nil},
+		{"none, with a comment", "# mine\ndevices:\n", nil},
+		{"a name", "devices:\n  - mac: 02:00:5E:10:00:01\n    name: Anna's phone\n", []presence.Declaration{
+			{MAC: first, Change: presence.Change{Name: ptr("Anna's phone")}},
+		}},
+		{"everything, and a byte order mark", "\xef\xbb\xbf" + `devices:
+  - mac: "02005e100001"
+    name: "  Ännas\tPhone 📱 "
+    kind: phone
+    icon: mdi:cellphone-nfc
+    groups: [Parents, "Étage 1"]
+    track: no
+    important: true
+    away_after: 1d12h
+    ignore_arp_replies: yes
+    notes: |
+      Two
+      lines.
+`, []presence.Declaration{{MAC: first, Change: presence.Change{
+			Name: ptr("Ännas Phone 📱"), Kind: ptr(presence.Phone), Icon: ptr("mdi:cellphone-nfc"), Groups: ptr([]string{"Parents", "Étage 1"}),
+			Track: ptr(false), Important: ptr(true), AwayAfter: ptr(36 * time.Hour), IgnoreARPReplies: ptr(true), Notes: ptr("Two lines."),
+		}}}},
+		{"nothing said, and said to be nothing", "devices:\n- {mac: 02-00-5e-10-00-01, name: , groups: ~, kind: null}\n- {mac: 02:00:5e:10:00:02, name: '', groups: [], away_after: 0}", []presence.Declaration{
+			{MAC: first},
+			{MAC: second, Change: presence.Change{Name: ptr(""), Groups: ptr([]string{}), AwayAfter: ptr(time.Duration(0))}},
+		}},
+		{"a number of seconds, a single group", "devices: [{mac: 02:00:5e:10:00:01, away_after: 90, groups: Kids}]", []presence.Declaration{
+			{MAC: first, Change: presence.Change{AwayAfter: ptr(90 * time.Second), Groups: ptr([]string{"Kids"})}},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Parse([]byte(c.yaml))
+			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestParseFaults(t *testing.T) {
+	const mac = "devices:\n  - mac: 02:00:5e:10:00:01\n"
+	many := func(n int, entry func(int) string) string {
+		var b strings.Builder
+		b.WriteString("devices:\n")
+		for i := range n {
+			b.WriteString(entry(i))
+		}
+		return b.String()
+	}
+	numbered := func(i int) string {
+		return fmt.Sprintf("- {mac: 02:00:00:%02x:%02x:%02x}\n", i>>16, i>>8&0xff, i&0xff)
+	}
+	for _, c := range []struct{ name, yaml, want string }{
+		{"empty", "", `it is empty: to declare no devices, write "devices: []"`},
+		{"only a comment", "# nothing\n", `it is empty`},
+		{"not YAML", "devices: [", "line 1: did not find expected node content"},
+		{"tabs", "devices:\n\t- mac: x\n", "line 2: found character that cannot start any token"},
+		{"a list", "- mac: 02:00:5e:10:00:01\n", `line 1: want "devices:" with a list of devices`},
+		{"a text", "hello\n", `line 1: want "devices:" with a list of devices`},
+		{"another field beside", "devices: []\ngroups: []\n", `line 2: groups: no such field; want "devices:"`},
+		{"two documents", "devices: []\n---\ndevices: []\n", "more than one YAML document"},
+		{"not a list", "devices:\n  phone: x\n", `line 2: devices: want a list, each device after a "-"`},
+		{"no fields", "devices:\n  - 02:00:5e:10:00:01\n", `line 2: devices: want fields such as "mac:"`},
+		{"no MAC", "devices:\n  - name: x\n", "line 2: mac: is missing"},
+		{"a wrong MAC", "devices:\n  - mac: 02:00:5e:10:00\n", `line 2: mac: want an address such as 02:00:5e:10:00:01, not "02:00:5e:10:00"`},
+		{"a group's MAC", "devices:\n  - mac: ff:ff:ff:ff:ff:ff\n", "line 2: mac: ff:ff:ff:ff:ff:ff is an address of no single device"},
+		{"the same MAC twice", mac + "    name: a\n  - name: b\n    mac: 02-00-5E-10-00-01\n", "line 5: mac: 02:00:5e:10:00:01 has an entry in line 2 already"},
+		{"an unknown field", mac + "    nmae: Anna\n", "line 3: nmae: no such field; there are mac, away_after, groups, icon, ignore_arp_replies, important, kind, name, notes, track"},
+		{"a field twice", mac + "    name: a\n    name: b\n", "line 4: name: is given twice"},
+		{"an unknown kind", mac + "    kind: fridge\n", `line 3: kind: want one of phone, tablet`},
+		{"no icon", mac + "    icon: cellphone\n", `line 3: icon: want an icon such as mdi:cellphone, not "cellphone"`},
+		{"a wrong duration", mac + "    away_after: soon\n", `line 3: away_after: want a duration from 1s to 7d such as 20m, or 0 to have it learned, not "soon"`},
+		{"a long duration", mac + "    away_after: 8d\n", "line 3: away_after: want"},
+		{"a negative duration", mac + "    away_after: -5m\n", "line 3: away_after: want"},
+		{"a flag", mac + "    track: maybe\n", `line 3: track: want true or false, not "maybe"`},
+		{"a name of 10 kB", mac + "    name: " + strings.Repeat("x", 10<<10), "line 3: name: want at most 63 bytes, not 10240"},
+		{"a name with control characters", mac + `    name: "a\u0007b\e[31m"`, "line 3: name: want no control characters in it"},
+		{"a name that is a list", mac + "    name: [a]\n", "line 3: name: want a text, not a list or fields of its own"},
+		{"groups with fields", mac + "    groups: {a: b}\n", "line 3: groups: want names such as [Parents, Phones]"},
+		{"a group without a name", mac + "    groups: [a, ]\n    name: x\n    track: 1\n", `line 5: track: want true or false, not "1"`},
+		{"an empty group", mac + `    groups: [a, " "]`, "line 3: groups: want names"},
+		{"many groups", mac + "    groups: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]\n", "line 3: groups: want at most 16"},
+		{"too many groups in all", many(129, func(i int) string { return strings.TrimSuffix(numbered(i), "}\n") + fmt.Sprintf(", groups: g%d}\n", i) }), "line 130: groups: want at most 128 different groups in the file"},
+		{"an alias", "devices:\n  - &a {mac: 02:00:5e:10:00:01}\n  - *a\n", `line 3: devices: want fields`},
+		{"an alias as a value", mac + "    name: &n Anna\n    notes: *n\n", "line 4: notes: aliases are not supported"},
+		{"a merge", "devices:\n  - &a {mac: 02:00:5e:10:00:01}\n  - {<<: *a, name: x}\n", "line 3: <<: aliases are not supported"},
+		{"invalid UTF-8", mac + "    name: M\xfcller\n", "line 3: this is not UTF-8"},
+		{"UTF-16", "\xff\xfed\x00e\x00v\x00", "line 1: this is not UTF-8"},
+		{"a NUL", mac + "    name: a\x00b\n", "control characters are not allowed"},
+		{"too many devices", many(MaxDevices+1, numbered), "line 10002: devices: want at most 10000"},
+		{"too long", "devices: []\n#" + strings.Repeat("x", MaxSize), "it is longer than 2 MB"},
+		{"three faults", mac + "    name: [a]\n    kind: x\n    track: x\n", "line 3: name: want a text, not a list or fields of its own; line 4: kind:"},
+		{"many faults", many(100, func(int) string { return "- {}\n" }), "line 6: mac: is missing; and 95 more"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Parse([]byte(c.yaml))
+			var faults Faults
+			if got != nil || !errors.As(err, &faults) || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %d devices, error %v\nwant %s", len(got), err, c.want)
+			}
+			if text := err.Error(); len(text) > 2000 || strings.ContainsAny(text, "\n\r\x1b\x00") {
+				t.Errorf("the error is %q", text)
+			}
+		})
+	}
+}
+
+func TestManyDevices(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("devices:\n")
+	for i := range MaxDevices {
+		fmt.Fprintf(&b, "  - mac: 02:00:00:%02x:%02x:%02x\n    name: Device number %d\n    groups: [Floor %d, All]\n    kind: iot\n    away_after: 10m\n    notes: from a long list\n", i>>16, i>>8&0xff, i&0xff, i, i%20)
+	}
+	list, err := Parse([]byte(b.String()))
+	if err != nil || len(list) != MaxDevices || *list[MaxDevices-1].Name != "Device number 9999" {
+		t.Fatalf("%d devices of %d bytes, %v", len(list), b.Len(), err)
+	}
+}
+
+// The example of the README is this file, and has no fault.
+func TestExample(t *testing.T) {
+	content, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := Parse(content)
+	if err != nil || len(list) != 5 {
+		t.Fatalf("%d devices, %v", len(list), err)
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "```yaml\n"+string(content)+"```") {
+		t.Error("the README does not have devicefile/example.yaml as it is")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	example, err := os.ReadFile("example.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
+	f.Add([]byte("devices: [{mac: 02:00:5e:10:00:01, away_after: 90, groups: Kids}]"))
+	f.Add([]byte("devices:\n- &a {mac: 02:00:5e:10:00:01, name: \"\\u0007\"}\n- {<<: *a}\n"))
+	f.Add([]byte("a: &a [*a, *a]"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		list, err := Parse(content)
+		if err != nil {
+			if text := err.Error(); list != nil || text == "" || strings.Contains(text, "\n") || len(text) > 5000 {
+				t.Errorf("%d devices, error %q", len(list), text)
+			}
+			return
+		}
+		seen := map[presence.MAC]bool{}
+		for _, d := range list {
+			if !d.MAC.Station() || seen[d.MAC] {
+				t.Errorf("device %s", d.MAC)
+			}
+			seen[d.MAC] = true
+			if d.Name != nil && *d.Name != presence.CleanText(*d.Name, presence.MaxName) {
+				t.Errorf("name %q", *d.Name)
+			}
+			if d.AwayAfter != nil && *d.AwayAfter != 0 && (*d.AwayAfter < presence.MinAwayAfter || *d.AwayAfter > presence.MaxAwayAfter) {
+				t.Errorf("away after %s", *d.AwayAfter)
+			}
+			if d.Groups != nil && len(*d.Groups) > presence.MaxDeviceGroups {
+				t.Errorf("groups %q", *d.Groups)
+			}
+		}
+	})
+}
