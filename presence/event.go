@@ -70,5 +70,3 @@ func (f Found) text() int {
 	escaped := strings.Count(f.Name, `"`) + strings.Count(f.Name, `\`)
 	return len(`{"id":"","ip":"","name":""},`) + len(f.ID) + len(f.Addr.String()) + len(f.Name) + escaped
 }
-	return len(`{"id":"","ip":"","name":""},`) + 12 + len(f.Addr.String()) + len(f.Name)
-}
