@@ -416,7 +416,7 @@ func TestInboxKeepsOrder(t *testing.T) {
 
 // What others tell of devices reaches those who show them and the log.
 func TestTell(t *testing.T) {
-	known := presence.Record{Device: presence.Device{ID: phone.ID(), MAC: phone, State: presence.NotHome}}
+	known := presence.Record{Device: presence.Device{ID: phone.ID(), MAC: phone, State: presence.NotHome, FirstSeen: time.Unix(1, 0)}}
 	h := play(t, presence.Config{Track: presence.TrackAll, MaxTracked: 10}, []presence.Record{known}, func(h *house, b *Bridge) {
 		h.take()
 		b.Tell(presence.NameFromLease, []presence.Told{{MAC: phone, Name: "kettle"}, {MAC: presence.MAC{2, 0, 0, 0, 0, 9}, Name: "ghost"}})
