@@ -53,7 +53,7 @@ func (healthCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("asking for the health at %s: %w", cfg.WebListen, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: &http.Transport{}}).Do(req) // no proxy
 	if err != nil {
 		var outer *url.Error // says the method and the address once more
 		if errors.As(err, &outer) {

@@ -38,6 +38,8 @@ func (runCmd) Run(a *app) error {
 			return nil // was stopped while it waited for the Supervisor, or just then
 		case !errors.Is(err, errOtherBroker):
 			return err
+		case err != errOtherBroker: //nolint:errorlint // there is more in it
+			cfg.Logger(a.stderr).Warn("beginning anew with another broker", "err", err)
 		}
 		a.environ = os.Environ() // so that the Supervisor is asked again
 	}

@@ -14,7 +14,7 @@ const envFileHead = `# Settings of the porchlight service, each with its default
 #
 #   [Service]
 #   LoadCredential=mqtt-password:/etc/porchlight/mqtt-password
-#   Environment=PORCHLIGHT_MQTT_PASSWORD_FILE=%d/mqtt-password
+#   Environment=PORCHLIGHT_MQTT_PASSWORD_FILE=/run/credentials/porchlight.service/mqtt-password
 #
 # The database is in /var/lib/porchlight; the service can write nowhere else.
 `
