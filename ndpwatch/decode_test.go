@@ -182,6 +182,9 @@ func hostile(t testing.TB) map[string]struct {
 		"UDP length below its header":   {changed(dhcp(), icmpAt+5, 7), errUDP},
 		"DHCPv6 cut short":              {frame{src: local, dst: servers}.udp(t, 547, []byte{1}), errDHCP},
 		"DHCPv6 of nobody":              {frame{src: nobody, dst: servers}.udp(t, 547, message6(1, duid)), errSource},
+		"DHCPv6 from behind a router":   {frame{from: router, src: global, dst: netip.MustParseAddr("2001:db8::2"), hops: 63}.udp(t, 547, message6(1, duid, fqdn("\x05phone"))), errFar},
+		"DHCPv6 from a global address":  {frame{src: global, dst: servers}.udp(t, 547, message6(1, duid)), errFar},
+		"DHCPv6 from a unique address":  {frame{src: netip.MustParseAddr("fd00::5b07"), dst: servers}.udp(t, 547, message6(3, duid)), errFar},
 		"DHCPv6 option past the end":    {dhcp(0, 1, 0, 9, 1, 2), errDHCP},
 		"DHCPv6 option cut short":       {dhcp(0, 1, 0), errDHCP},
 	}

@@ -37,6 +37,7 @@ const (
 var (
 	errUDP  = errors.New("bad UDP header")
 	errDHCP = errors.New("bad DHCPv6 message")
+	errFar  = errors.New("DHCPv6 message without a link-local source: it may have been routed")
 )
 
 // clientKinds are the messages that clients send, by type (RFC 8415, section
@@ -53,8 +54,11 @@ var clientKinds = [...]presence.Kind{
 }
 
 // readDHCP makes a sighting of a DHCPv6 client's message. ok is false for other
-// datagrams, those of servers and relays among them. The UDP checksum is not
-// checked: of some network cards the kernel hands it over before it is filled in.
+// datagrams, those of servers and relays among them. Clients send from their
+// link-local address (RFC 8415, section 17): a message from another one may
+// come from behind a router, and the MAC is the router's then. The UDP checksum
+// is not checked: of some network cards the kernel hands it over before it is
+// filled in.
 func readDHCP(f capture.Frame, p packet) (m message, ok bool, err error) {
 	b := p.payload
 	if len(b) < udpHeaderLen {
@@ -76,6 +80,9 @@ func readDHCP(f capture.Frame, p packet) (m message, ok bool, err error) {
 	}
 	if !host(p.src) {
 		return m, false, errSource
+	}
+	if !p.src.IsLinkLocalUnicast() {
+		return m, false, errFar
 	}
 	m = newMessage(f, clientKinds[b[0]])
 	m.own(p.src)

@@ -77,6 +77,9 @@ func checkDecode(t *testing.T, frame capture.Frame) {
 	if s.DHCP == nil {
 		return
 	}
+	if !s.Addr.IsLinkLocalUnicast() {
+		t.Errorf("DHCPv6 of %v, who may be behind a router", s.Addr)
+	}
 	for text, limit := range map[string]int{
 		s.DHCP.HostName:    presence.MaxName,
 		s.DHCP.VendorClass: maxVendorClass,
