@@ -41,6 +41,7 @@ type device struct {
 	step     int       // probes that were scheduled in this silence
 	early    bool      // ask ahead of the plan
 	waiting  time.Time // since when the decision waits for probes to go out
+	muted    bool      // it can be asked by IPv6 only, and the last such probe could not be sent
 
 	namedAt  time.Time           // when a name was last learned
 	expected netip.Addr          // the address that it may have by now; asked as well

@@ -188,7 +188,7 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	d.LastSeen = d.heard.Round(0).UTC()
 	d.tainted, d.early = false, false
 	d.asked, d.step, d.tried = 0, 0, 0
-	d.waiting = time.Time{}
+	d.waiting, d.muted = time.Time{}, false
 	d.Interface = s.Interface
 	e.touched[d.ID] = struct{}{}
 	e.answered(d)
@@ -259,6 +259,12 @@ func (e *Engine) Asked(now time.Time, p Probe) {
 	if d == nil {
 		return
 	}
+	if d.muted && p.Addr.Is6() {
+		d.muted = false
+		if d.State == Home && !d.waiting.IsZero() {
+			e.restart(d) // its timeout has passed, but it was not asked
+		}
+	}
 	d.asked++
 	if d.asked == 1 {
 		d.firstAsk = now
@@ -267,10 +273,17 @@ func (e *Engine) Asked(now time.Time, p Probe) {
 }
 
 // Unsent tells that a probe that the Engine asked for could not be sent. It is
-// how the Engine learns that nobody can be asked by IPv6 on an interface.
+// how the Engine learns that nobody can be asked by IPv6 on an interface. Who can
+// be asked in no other way is not declared away for the silence that follows
+// before it is as long as AwayMax; once it can be asked it has its timeout anew.
 func (e *Engine) Unsent(now time.Time, p Probe) {
-	if p.Addr.Is6() {
-		e.linkNamed(p.Interface).noIPv6 = now.Add(noIPv6For)
+	if !p.Addr.Is6() {
+		return
+	}
+	e.linkNamed(p.Interface).noIPv6 = now.Add(noIPv6For)
+	if d := e.byMAC[p.MAC]; d != nil {
+		first, _, _ := e.addressesOf(d)
+		d.muted = first.Is6()
 	}
 }
 

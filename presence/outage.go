@@ -164,18 +164,21 @@ func (e *Engine) taint(l *link) {
 
 // grace lets the silence of each device on l begin anew, and asks at once who is home.
 func (e *Engine) grace(l *link) {
-	e.on(l, func(d *device) {
-		if d.heard.Before(e.now) {
-			d.quiet, d.tainted = e.now, true
-		}
-		d.asked, d.step, d.tried = 0, 0, 0
-		d.waiting = time.Time{}
-		if d.State == Home {
-			e.askSoon(d)
-		} else {
-			e.schedule(d, e.now.Add(e.cfg.ProbeInterval))
-		}
-	})
+	e.on(l, e.restart)
+}
+
+// restart lets the silence of d begin anew.
+func (e *Engine) restart(d *device) {
+	if d.heard.Before(e.now) {
+		d.quiet, d.tainted = e.now, true
+	}
+	d.asked, d.step, d.tried = 0, 0, 0
+	d.waiting, d.muted = time.Time{}, false
+	if d.State == Home {
+		e.askSoon(d)
+	} else {
+		e.schedule(d, e.now.Add(e.cfg.ProbeInterval))
+	}
 }
 
 // askSoon asks d as soon as the pace allows, ahead of its plan.
@@ -187,7 +190,7 @@ func (e *Engine) askSoon(d *device) {
 // anchor reports whether d can be relied on to answer at once: it is
 // practically never away, nearly always answers, and is never silent for long.
 func (e *Engine) anchor(d *device) bool {
-	return d.State == Home && d.model.neverAway() && e.askAt(d, 0).IsValid() &&
+	return d.State == Home && d.model.neverAway() && e.askAt(d, 0).IsValid() && !d.muted &&
 		d.model.answers(max(e.cfg.ProbeInterval, anchorAnswers)*3/2) &&
 		e.learned(d) <= max(anchorTimeout, 2*e.cfg.ProbeInterval)
 }
@@ -217,7 +220,7 @@ func (e *Engine) check(l *link) {
 // watch carries a check or a hold on l on.
 func (e *Engine) watch(l *link) {
 	if len(l.checking) > 0 && !e.now.Before(l.nextAsk) {
-		silent := slices.DeleteFunc(slices.Clone(l.checking), func(d *device) bool { return d.heard.After(l.checkedAt) })
+		silent := slices.DeleteFunc(slices.Clone(l.checking), func(d *device) bool { return d.muted || d.heard.After(l.checkedAt) })
 		switch {
 		case len(silent) < l.enough:
 			l.checking = nil

@@ -25,6 +25,7 @@ type rig struct {
 	now     time.Time
 	answers map[MAC]bool // who answers
 	mute    bool         // probes cannot be sent
+	mute6   bool         // those by IPv6 cannot, and the Engine is told
 	replies []Sighting   // under way
 	events  []Event
 	probes  []sent
@@ -51,6 +52,10 @@ func (r *rig) take(out Output) {
 	for _, p := range slices.Clone(out.Probes) {
 		r.probes = append(r.probes, sent{p, r.now})
 		if r.mute {
+			continue
+		}
+		if r.mute6 && p.Addr.Is6() {
+			r.e.Unsent(r.now, p)
 			continue
 		}
 		r.e.Asked(r.now, p)

@@ -198,7 +198,11 @@ func (e *Engine) postponed(d *device) time.Time {
 		return earlier(l.holdUntil, e.now.Add(e.cfg.ProbeInterval/3))
 	case len(l.checking) > 0: // perhaps an outage
 		return e.now.Add(checkSpacing)
-	case e.cfg.Passive || !e.askAt(d, 0).IsValid() || e.now.Sub(d.waiting) > patience:
+	case e.cfg.Passive || !e.askAt(d, 0).IsValid():
+		return time.Time{}
+	case d.muted && e.now.Sub(d.quiet) < e.cfg.AwayMax: // not to be asked is not to be away
+		return e.now.Add(e.cfg.ProbeInterval / 3)
+	case e.now.Sub(d.waiting) > patience:
 		return time.Time{}
 	case d.asked < needed: // away is asked, not assumed
 		return e.now.Add(answerTime)
