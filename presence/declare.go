@@ -72,13 +72,8 @@ func (e *Engine) decide(d *device) bool {
 
 // redecide is decide for a device that is known already, with what follows.
 func (e *Engine) redecide(d *device) {
-	deaf := d.IgnoreARPReplies
 	if !e.decide(d) {
 		return
-	}
-	if d.IgnoreARPReplies != deaf {
-		// Its silences are others now.
-		d.model, d.ended, d.tainted = Model{}, 0, true
 	}
 	e.tune(d)
 	if d.State == Home {

@@ -156,6 +156,54 @@ func TestAnswersDoNotCount(t *testing.T) {
 	}
 }
 
+// TestAnswersDoNotCountFromTheStart: what was learned while answers counted is
+// worth nothing when the device file says at a start that they do not, and the
+// other way round; what was learned under the same word is kept.
+func TestAnswersDoNotCountFromTheStart(t *testing.T) {
+	cfg := Config{AwayInitial: 5 * time.Minute}
+	deaf := cfg
+	deaf.Declared = []Declaration{declare(1, Change{IgnoreARPReplies: ptr(true)})}
+	stored := func(r *rig) Record {
+		rec, _ := r.e.Record(mac(1).ID())
+		b, err := rec.Model.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Model = Model{}
+		if err := rec.Model.UnmarshalBinary(b); err != nil {
+			t.Fatal(err)
+		}
+		return rec
+	}
+
+	r := newRig(t, deaf, responsive(1))
+	if d := r.device(1); d.State != Home || d.AwayAfter != 5*time.Minute {
+		t.Fatalf("with the file: %s, away after %s", d.State, d.AwayAfter)
+	}
+	r.wait(4 * time.Minute)
+	if d := r.device(1); d.State != Home {
+		t.Errorf("away before its new timeout: %s", d.Why)
+	}
+	r.hear(sighting(1, ARPRequest))
+	for range 40 * 24 {
+		r.wait(2 * time.Minute)
+		r.hear(sighting(1, ARPRequest))
+	}
+	learned := r.device(1).AwayAfter
+	if learned == 5*time.Minute || learned < 2*time.Minute {
+		t.Fatalf("learned with the file: %s", learned)
+	}
+
+	r = newRig(t, deaf, stored(r))
+	if got := r.device(1).AwayAfter; (got - learned).Abs() > time.Second {
+		t.Errorf("after a restart with the same file: %s, want %s", got, learned)
+	}
+	r = newRig(t, cfg, stored(r))
+	if got := r.device(1).AwayAfter; got != 5*time.Minute {
+		t.Errorf("after a restart without the file: %s", got)
+	}
+}
+
 // TestSettingsAreCleaned: what does not fit is cut or left out, whoever sets it.
 func TestSettingsAreCleaned(t *testing.T) {
 	r := newRig(t, Config{})

@@ -36,8 +36,12 @@ func (e *Engine) settle(d *device) {
 	}
 }
 
-// tune sets the away timeout by what is known now.
+// tune sets the away timeout by what is known now. When answers count that did
+// not before, or the other way round, that is nothing: the silences are others.
 func (e *Engine) tune(d *device) {
+	if d.model.deaf != d.IgnoreARPReplies {
+		d.model, d.ended, d.tainted = Model{deaf: d.IgnoreARPReplies}, 0, true
+	}
 	d.Device.AwayAfter = e.timeout(d)
 }
 

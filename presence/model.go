@@ -53,6 +53,7 @@ type Model struct {
 	home   float64       // time at home, in weeks, faded like the silences
 	leaves float64       // departures, faded
 	fresh  time.Duration // time at home that is not in home yet
+	deaf   bool          // learned while the device's answers did not count, so of other silences
 }
 
 // histogram holds the faded weight of silences by the logarithm of their
@@ -214,14 +215,20 @@ func (m *Model) timeout(falseAways float64, initial, lo, hi time.Duration) time.
 	return min(max(t, lo), hi)
 }
 
-// modelVersion is the first byte of a stored model.
-const modelVersion = 1
+// The first byte of a stored model.
+const (
+	modelVersion     = 1
+	deafModelVersion = 2 // the same, learned while answers did not count
+)
 
 var errModel = errors.New("not a stored model of silences")
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (m *Model) MarshalBinary() ([]byte, error) {
 	b := []byte{modelVersion}
+	if m.deaf {
+		b[0] = deafModelVersion
+	}
 	for _, f := range []float64{m.home, m.leaves, m.fresh.Seconds()} {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(f)))
 	}
@@ -252,7 +259,7 @@ func (h histogram) append(b []byte) []byte {
 // UnmarshalBinary implements encoding.BinaryUnmarshaler. On an error m is
 // unchanged.
 func (m *Model) UnmarshalBinary(b []byte) error {
-	if len(b) < 13 || b[0] != modelVersion {
+	if len(b) < 13 || b[0] != modelVersion && b[0] != deafModelVersion {
 		return errModel
 	}
 	var f [3]float64
@@ -262,7 +269,7 @@ func (m *Model) UnmarshalBinary(b []byte) error {
 			return errModel
 		}
 	}
-	n := Model{home: f[0], leaves: f[1], fresh: time.Duration(f[2] * float64(time.Second))}
+	n := Model{home: f[0], leaves: f[1], fresh: time.Duration(f[2] * float64(time.Second)), deaf: b[0] == deafModelVersion}
 	var err error
 	b = b[13:]
 	for _, h := range []*histogram{&n.slept, &n.joined} {

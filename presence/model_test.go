@@ -175,7 +175,9 @@ func TestModelRoundTrip(t *testing.T) {
 	m.join(time.Hour)
 	m.left()
 	m.fresh = 90 * time.Minute
-	for _, m := range []Model{{}, m} {
+	deaf := m
+	deaf.deaf = true
+	for _, m := range []Model{{}, m, deaf} {
 		b, err := m.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
@@ -194,7 +196,7 @@ func TestModelOfNonsense(t *testing.T) {
 	head := "01" + "0000803f" + "00000000" + "00000000"
 	for name, s := range map[string]string{
 		"empty":              "",
-		"another version":    "02" + head[2:] + "00000000",
+		"another version":    "03" + head[2:] + "00000000",
 		"cut":                head,
 		"cut in the second":  head + "0000",
 		"more than one":      head + "00000000" + "00",
