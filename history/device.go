@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"porchlight/presence"
@@ -95,9 +96,41 @@ func (d *stored) rowArgs() ([]any, error) {
 	}, nil
 }
 
-// loadDevices returns all devices, by id. With an error come those that could
-// be read.
+// addedColumns are the device columns that migrations added, each with what
+// stands for it in a file that is not migrated: the DEFAULT of its migration.
+var addedColumns = map[string]string{
+	"set_kind": "''", "set_icon": "''", "set_important": "0", "set_ignore_arp": "0", "set_notes": "''",
+	"host_name_source": "''",
+}
+
+// readableColumns returns deviceColumns for a file of any version, with values
+// in place of the columns that it has not got. A file that cannot be written
+// cannot be migrated either, and is read as it is.
+func readableColumns(ctx context.Context, q querier) (string, error) {
+	there := make(map[string]bool)
+	err := eachRow(ctx, q, "reading the columns of devices", func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		there[name] = true
+		return err
+	}, "SELECT name FROM pragma_table_info('devices')")
+	columns := strings.Split(deviceColumns, ",")
+	for i, column := range columns {
+		name := strings.TrimSpace(column)
+		if value, added := addedColumns[name]; added && !there[name] {
+			columns[i] = value
+		}
+	}
+	return strings.Join(columns, ", "), err
+}
+
+// loadDevices returns all devices, by id, from a file of any version. With an
+// error come those that could be read.
 func loadDevices(ctx context.Context, q querier) (devices []stored, err error) {
+	columns, err := readableColumns(ctx, q)
+	if err != nil {
+		return nil, err
+	}
 	err = eachRow(ctx, q, "reading devices", func(rows *sql.Rows) error {
 		d, err := scanDevice(rows)
 		if err != nil {
@@ -105,7 +138,7 @@ func loadDevices(ctx context.Context, q querier) (devices []stored, err error) {
 		}
 		devices = append(devices, d)
 		return nil
-	}, "SELECT "+deviceColumns+`, last_seen, away_after, model FROM devices
+	}, "SELECT "+columns+`, last_seen, away_after, model FROM devices
 		LEFT JOIN seen ON seen.device = id LEFT JOIN models ON models.device = id ORDER BY id`)
 	return devices, err
 }

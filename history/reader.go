@@ -22,7 +22,8 @@ type Reader struct {
 }
 
 // OpenReader opens dir/porchlight.db for reading. It fails when there is none,
-// when this user may not read it, and when another version has written it.
+// when this user may not read it, when a newer Porchlight has written it, and
+// when its first start was not finished. It reads files of all older versions.
 func OpenReader(dir string) (*Reader, error) {
 	path := filepath.Join(dir, "porchlight.db")
 	if err := readable(path); err != nil {
@@ -93,7 +94,7 @@ func checkVersion(pool *sql.DB) error {
 		return err
 	case v > len(steps):
 		return errNewer
-	case v < len(steps):
+	case v == 0:
 		return errors.New("it was written by an older Porchlight: start this version once, it brings the file up to date")
 	}
 	return nil
