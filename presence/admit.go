@@ -169,9 +169,9 @@ func (e *Engine) remove(d *device) {
 	e.out.Forgotten = append(e.out.Forgotten, d.ID)
 }
 
-// settled reports whether the user has decided anything about d: such a device
-// is never forgotten by itself.
-func (d *device) settled() bool { return d.own.decided() || len(d.FromFile) > 0 }
+// settled reports whether the user has decided anything about d, if only that
+// it is known: such a device is never forgotten by itself.
+func (d *device) settled() bool { return d.own.decided() || d.inFile }
 
 // forget removes the devices that nobody named and that were not heard for long.
 func (e *Engine) forget() {

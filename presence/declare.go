@@ -54,7 +54,9 @@ func (e *Engine) matchDeclared() {
 func (e *Engine) decide(d *device) bool {
 	s := d.own
 	var from []string
-	if f := e.declared[d.ID]; f != nil {
+	f := e.declared[d.ID]
+	d.inFile = f != nil
+	if d.inFile {
 		s = f.apply(s)
 		from = f.Fields()
 	}

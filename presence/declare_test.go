@@ -95,6 +95,32 @@ func TestDeclaredIsNotNew(t *testing.T) {
 	}
 }
 
+// TestDeclaredByMACAlone: a MAC is enough to be known, as long as it is in the
+// file; also after a restart, and when it was heard long ago.
+func TestDeclaredByMACAlone(t *testing.T) {
+	file := []Declaration{declare(1, Change{}), declare(2, Change{})}
+	never := Record{Device: Device{ID: mac(1).ID(), MAC: mac(1), State: NotHome, Since: t0}}
+	for name, known := range map[string][]Record{"first start": nil, "restart": {never}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Config{MaxTracked: -1, Declared: file}, known...)
+			if d := r.device(1); d.State != NotHome || !d.Tracked || d.FromFile != nil || len(r.gone) > 0 {
+				t.Errorf("before it is heard: %+v, forgotten %v", d, r.gone)
+			}
+			r.take(r.e.Declare(r.now, file))
+			r.hear(sighting(1, ARPAnnouncement))
+			r.wait(100 * 24 * time.Hour)
+			r.hear(sighting(1, ARPAnnouncement))
+			if diff := cmp.Diff([]EventType{Arrived, Left, Arrived}, r.types()); diff != "" || len(r.gone) > 0 {
+				t.Errorf("%s, forgotten %v", diff, r.gone)
+			}
+			r.take(r.e.Declare(r.now, nil))
+			if diff := cmp.Diff([]ID{mac(2).ID()}, r.gone); diff != "" || !r.known(1) {
+				t.Errorf("forgotten with the file: %s", diff)
+			}
+		})
+	}
+}
+
 // TestDeclaredAtRestart: what the file says is there at once, and what it said
 // before the restart and says no more is gone.
 func TestDeclaredAtRestart(t *testing.T) {

@@ -25,6 +25,7 @@ type device struct {
 	Device
 	model  Model
 	own    Settings // by the user's commands
+	inFile bool     // the device file has it, if only its MAC
 	groups []*group // that it is counted in
 
 	heard   time.Time // the last evidence

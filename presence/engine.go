@@ -115,7 +115,7 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 		}
 		d.quiet, d.tainted, d.heard = e.now, true, e.now
 		e.add(d)
-		if !e.baseline && len(d.FromFile) == 0 && d.FirstSeen.After(e.cfg.BaselineAt) && d.FirstSeen.After(e.newest()) {
+		if !e.baseline && !d.inFile && d.FirstSeen.After(e.cfg.BaselineAt) && d.FirstSeen.After(e.newest()) {
 			e.noteNew(d)
 		}
 		if d.State == Home {
