@@ -1,6 +1,9 @@
 package presence
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // This file is what the Engine learns of a device from each of its sightings.
 
@@ -113,6 +116,9 @@ func (e *Engine) learnAddress(d *device, s Sighting) {
 		return
 	}
 	if s.Addr.Is6() {
+		if s.answers() && d.tried > 1 {
+			d.expected = netip.Addr{} // it was asked there too, in vain
+		}
 		if d.useIPv6(s.Addr, s.At) {
 			e.mark(d)
 			e.consult(d)

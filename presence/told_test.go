@@ -68,6 +68,43 @@ func TestLeaseTellsWhereToAsk(t *testing.T) {
 	}
 }
 
+// A lease says nothing new about where to ask a device that goes by IPv6: it is
+// asked where it answers, and not every second time where it never did.
+func TestLeaseOfIPv6Only(t *testing.T) {
+	lease := Told{MAC: mac(1), Addr: addr(1)}
+	for name, tell := range map[string]func(*rig){
+		"lease first": func(r *rig) {
+			r.tell(NameFromLease, lease)
+			r.hear(say6(NDPDad, local6))
+		},
+		"lease after it": func(r *rig) {
+			r.hear(say6(NDPDad, local6))
+			r.tell(NameFromLease, lease)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Config{})
+			tell(r)
+			r.wait(80 * time.Second) // the first probes are lost
+			answer := say6(NDPAdvertisement, local6)
+			answer.Unicast = true
+			r.hear(answer)
+			r.tell(NameFromLease, lease, Told{MAC: mac(2), Addr: addr(2)})
+			r.sends()
+			r.wait(9 * time.Minute)
+			probes := r.sends()
+			for _, p := range probes {
+				if p.Addr != local6 {
+					t.Fatalf("asked at %s", p.Addr)
+				}
+			}
+			if len(probes) < 4 {
+				t.Errorf("asked %d times", len(probes))
+			}
+		})
+	}
+}
+
 // The better source wins; the device itself is the best, the user better still.
 func TestNameSources(t *testing.T) {
 	r := newRig(t, Config{}, responsive(1))
