@@ -26,6 +26,7 @@ type Engine struct {
 	byMAC    map[MAC]*device
 	self     map[MAC]bool
 	groups   map[string]*group   // by slug
+	outside  map[ID]struct{}     // devices with a group that is one too many
 	declared map[ID]*Declaration // by the device file
 	due      queue
 	home     int // devices that are home
@@ -58,6 +59,7 @@ func New(cfg Config) *Engine {
 		self:     map[MAC]bool{},
 		told:     map[NameSource]directory{},
 		groups:   map[string]*group{},
+		outside:  map[ID]struct{}{},
 		links:    map[string]*link{},
 		touched:  map[ID]struct{}{},
 		changed:  map[ID]struct{}{},
@@ -88,6 +90,9 @@ func (e *Engine) begin(now time.Time) {
 
 // end finishes a call: who changed is reported once, as it is now.
 func (e *Engine) end() Output {
+	if e.out.GroupsChanged {
+		e.letIn()
+	}
 	if len(e.changed) > 0 {
 		for _, id := range sortedIDs(e.changed) {
 			if d := e.devices[id]; d != nil {
@@ -381,7 +386,7 @@ func (e *Engine) Summary() Summary {
 			s.Sensing = append(s.Sensing, Sensing{At: l.since.Round(0).UTC(), Interface: l.name, Blind: l.blind, Why: l.why})
 		}
 	}
-	if len(e.groups) >= MaxGroups {
+	if len(e.outside) > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("there are %d groups, the most that there can be: others have no state", MaxGroups))
 	}
 	if e.doorman.flooded(e.now) {

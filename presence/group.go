@@ -44,15 +44,19 @@ func (e *Engine) Groups() []Group {
 	return all
 }
 
-// join counts d into its groups. It is called after, and part before, its
-// groups or its state change.
+// join counts d into those of its groups that it is not counted in yet. It is
+// called after, and part before, its groups or its state change.
 func (e *Engine) join(d *device) {
-	d.groups = d.groups[:0]
+	delete(e.outside, d.ID)
 	for _, name := range d.Groups {
 		slug := GroupSlug(name)
 		g := e.groups[slug]
+		if g != nil && slices.Contains(d.groups, g) {
+			continue
+		}
 		if g == nil {
 			if len(e.groups) >= MaxGroups {
+				e.outside[d.ID] = struct{}{}
 				continue
 			}
 			g = &group{slug: slug, names: map[string]int{}}
@@ -68,8 +72,16 @@ func (e *Engine) join(d *device) {
 	}
 }
 
+// letIn counts those in for whose groups there is room by now.
+func (e *Engine) letIn() {
+	for _, id := range sortedIDs(e.outside) {
+		e.join(e.devices[id])
+	}
+}
+
 // part undoes join.
 func (e *Engine) part(d *device) {
+	delete(e.outside, d.ID)
 	for i, g := range d.groups {
 		name := d.Groups[slices.IndexFunc(d.Groups, func(name string) bool { return GroupSlug(name) == g.slug })]
 		if g.names[name]--; g.names[name] == 0 {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,46 @@ func TestGroupsAreBounded(t *testing.T) {
 	if got := e.Groups(); len(got) != 0 || len(e.Devices()) != 0 {
 		t.Errorf("left: %v, %d devices", got, len(e.Devices()))
 	}
+}
+
+// TestGroupsAtTheMost: as many groups as there can be are no problem, also while
+// all of them are renamed; one more is, until another one goes.
+func TestGroupsAtTheMost(t *testing.T) {
+	r := newRig(t, Config{})
+	file := func(prefix string, groups int) (list []Declaration) {
+		for n := range 2 * groups {
+			name := prefix + strconv.Itoa(n/2)
+			list = append(list, declare(n, Change{Groups: &[]string{name}}))
+		}
+		return list
+	}
+	for n := range MaxGroups {
+		r.hear(sighting(2*n, DHCPRequest)) // the first one of each group is home
+	}
+	check := func(groups int, problem bool) {
+		t.Helper()
+		got := r.e.Groups()
+		for _, g := range got {
+			if g.State != Home {
+				t.Errorf("%s is %s", g.Name, g.State)
+			}
+		}
+		if p := r.e.Summary().Problems; len(got) != groups || len(p) > 0 != problem {
+			t.Errorf("%d groups, problems %q", len(got), p)
+		}
+	}
+	for _, prefix := range []string{"old ", "new "} {
+		r.take(r.e.Declare(r.now, file(prefix, MaxGroups)))
+		check(MaxGroups, false)
+	}
+	late := MaxGroups * 2
+	r.hear(sighting(late, DHCPRequest))
+	r.set(late, Change{Groups: &[]string{"one more"}})
+	check(MaxGroups, true)
+	r.take(r.e.Declare(r.now, file("new ", MaxGroups)[2:]))
+	check(MaxGroups, false)
+	r.take(r.e.Declare(r.now, nil))
+	check(1, false)
 }
 
 // TestGroupWhileBlind: no group is away because nothing can be heard.
