@@ -45,6 +45,8 @@ type Listener struct {
 	link atomic.Pointer[Link]
 	deaf atomic.Bool
 
+	broken atomic.Pointer[string] // see Fault
+
 	frames, malformed, dropped, redials atomic.Uint64
 }
 
@@ -79,6 +81,16 @@ func (l *Listener) Link() (_ Link, ok bool) {
 		return *p, true
 	}
 	return Link{}, false
+}
+
+// Fault says why the socket does not work although the link is well; it is
+// empty when it works, or when the link is the reason. It may be called at any
+// time.
+func (l *Listener) Fault() string {
+	if why := l.broken.Load(); why != nil {
+		return *why
+	}
+	return ""
 }
 
 // Stats may be called at any time.
@@ -125,8 +137,10 @@ func (l *Listener) Run(ctx context.Context) error {
 			return err
 		}
 		// The kernel did not answer about the interface: nothing is known of it.
+		fault := err.Error()
+		l.broken.Store(&fault)
 		if l.cfg.State != nil {
-			l.cfg.State(presence.Sensing{At: time.Now(), Interface: l.cfg.Interface, Blind: true, Why: err.Error()})
+			l.cfg.State(presence.Sensing{At: time.Now(), Interface: l.cfg.Interface, Blind: true, Why: fault})
 		}
 		select {
 		case <-ctx.Done():

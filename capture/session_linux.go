@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"syscall"
 	"time"
@@ -25,6 +27,7 @@ type session struct {
 	fault   string        // why the socket failed while the link is well; empty: it works
 
 	told   bool
+	warned bool             // the last that was told is a warning in the log
 	sensed presence.Sensing // the last that was told
 }
 
@@ -162,12 +165,13 @@ func (s *session) end() {
 
 // tell reports whether the interface can hear, when that changed.
 func (s *session) tell() {
-	why := s.link.blind(s.cfg.Interface)
+	why, fault := s.link.blind(s.cfg.Interface), ""
 	if why == "" && s.reader == nil {
-		why = s.fault
+		why, fault = s.fault, s.fault
 	}
 	blind := why != ""
 	s.deaf.Store(blind)
+	s.broken.Store(&fault)
 	if !blind {
 		why = s.cfg.Interface + " hears"
 	}
@@ -176,14 +180,32 @@ func (s *session) tell() {
 	}
 	s.told = true
 	s.sensed = presence.Sensing{At: time.Now(), Interface: s.cfg.Interface, Blind: blind, Why: why}
-	if blind {
-		s.log.Debug("interface cannot hear", "interface", s.cfg.Interface, "why", why)
-	} else {
-		s.log.Debug("listening", "interface", s.cfg.Interface)
-	}
+	s.log.Log(context.Background(), s.level(fault != ""), words(blind), "interface", s.cfg.Interface, "why", why)
 	if s.cfg.State != nil {
 		s.cfg.State(s.sensed)
 	}
+}
+
+func words(blind bool) string {
+	if blind {
+		return "interface cannot hear"
+	}
+	return "listening"
+}
+
+// level is that of the line in the log about what is told. With State somebody
+// else says it; without, a fault of the socket would go unnoticed, and so would
+// its end. That a link is down is told by those who have State.
+func (s *session) level(fault bool) slog.Level {
+	warned := s.warned
+	s.warned = fault && s.cfg.State == nil
+	switch {
+	case s.warned:
+		return slog.LevelWarn
+	case warned:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
 }
 
 // linkChanged takes a message about any link. ok is false when the
