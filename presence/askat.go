@@ -19,11 +19,15 @@ const (
 	noIPv6For = 10 * time.Minute
 )
 
-// askAt returns the address to ask d at, for the n-th time in this silence.
-// Every second time it may be another one than d was last known to use.
+// askAt returns the address to ask d at, for the n-th time in this silence; it
+// is invalid when d cannot be asked. Every second time it may be another one
+// than d was last known to use.
 func (e *Engine) askAt(d *device, n int) netip.Addr {
-	if d.IgnoreARPReplies {
+	switch {
+	case d.IgnoreARPReplies:
 		return netip.Addr{} // the answer would not count
+	case d.Interface == "":
+		return netip.Addr{} // it was never heard, so nobody knows on which one to ask
 	}
 	first, second, sure := e.addressesOf(d)
 	switch {

@@ -45,7 +45,7 @@ func TestLeaseIsNoPresence(t *testing.T) {
 
 // An address in a lease is where to ask a device that was never heard with one.
 func TestLeaseTellsWhereToAsk(t *testing.T) {
-	r := newRig(t, Config{}, Record{Device: Device{ID: mac(1).ID(), MAC: mac(1), State: NotHome, Since: t0.Add(-time.Hour), FirstSeen: t0, LastSeen: t0}})
+	r := newRig(t, Config{}, Record{Device: Device{ID: mac(1).ID(), MAC: mac(1), Interface: "eth0", State: NotHome, Since: t0.Add(-time.Hour), FirstSeen: t0, LastSeen: t0}})
 	r.answers[mac(1)] = true
 	r.wait(time.Minute)
 	if len(r.probes) > 0 {
@@ -65,6 +65,24 @@ func TestLeaseTellsWhereToAsk(t *testing.T) {
 		if p.Addr != addr(1) {
 			t.Fatalf("asked at %v", p.Addr)
 		}
+	}
+}
+
+// Who was never heard is not asked, whatever a lease says: nobody knows on which
+// interface.
+func TestLeaseOfUnheard(t *testing.T) {
+	r := newRig(t, Config{Declared: []Declaration{declare(1, Change{Name: ptr("Anna")})}})
+	r.tell(NameFromLease, Told{MAC: mac(1), Addr: addr(1)})
+	r.wait(25 * time.Hour)
+	if len(r.probes) > 0 {
+		t.Errorf("asked %d times, first %+v", len(r.probes), r.probes[0])
+	}
+	s := sighting(1, DHCPRequest)
+	s.Addr = netip.Addr{}
+	r.hear(s)
+	r.wait(time.Minute)
+	if len(r.probes) == 0 || r.probes[0].Interface != "eth0" || r.probes[0].Addr != addr(1) {
+		t.Errorf("asked %+v once it was heard", r.probes)
 	}
 }
 

@@ -46,7 +46,7 @@ func (e *Engine) whyLeft(d *device) string {
 		asked = "nobody asked it"
 	case d.IgnoreARPReplies:
 		asked = "its answers do not count"
-	case !e.askAt(d, 0).IsValid():
+	case d.Interface != "" && !e.askAt(d, 0).IsValid():
 		asked = "it could not be asked, its address is not known"
 	default:
 		asked = "it could not be asked"
