@@ -121,6 +121,22 @@ func TestDeclaredByMACAlone(t *testing.T) {
 	}
 }
 
+// TestDeclaredAtKill: a device that is home by its last event, and whose row
+// does not know yet that it was ever heard, is one that was heard from then on.
+func TestDeclaredAtKill(t *testing.T) {
+	killed := Record{Device: Device{ID: mac(1).ID(), MAC: mac(1), State: Home, Since: t0}}
+	r := newRig(t, Config{Declared: []Declaration{declare(1, Change{Name: ptr("Anna")})}}, killed)
+	r.wait(time.Second)
+	r.hear(sighting(1, ARPRequest))
+	if d := r.device(1); !d.FirstSeen.Equal(r.now) || !d.LastSeen.Equal(r.now) || d.State != Home || len(r.events) > 0 {
+		t.Errorf("when it is heard: %+v, events %v", d, r.types())
+	}
+	r.take(r.e.Declare(r.now, nil))
+	if !r.known(1) || len(r.gone) > 0 {
+		t.Error("forgotten with the file, though it was heard")
+	}
+}
+
 // TestDeclaredAtRestart: what the file says is there at once, and what it said
 // before the restart and says no more is gone.
 func TestDeclaredAtRestart(t *testing.T) {

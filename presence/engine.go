@@ -197,8 +197,12 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	d.Interface = s.Interface
 	e.touched[d.ID] = struct{}{}
 	e.answered(d)
-	if d.State != Home {
+	switch {
+	case d.State != Home:
 		e.arrive(d, s, lastSeen)
+	case d.FirstSeen.IsZero(): // it came a moment before a kill
+		d.FirstSeen = d.LastSeen
+		e.mark(d)
 	}
 	ask, decide, _ := e.plan(d)
 	e.schedule(d, d.quiet.Add(min(ask, decide)))
