@@ -75,6 +75,17 @@ func (l *lan) run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// problems says where nothing is heard by IPv6; what is not heard at all the
+// ear is told.
+func (l *lan) problems() (all []string) {
+	for _, w := range l.ndp {
+		if p := w.Problem(); p != "" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // Probe sends p on its interface, or on the one that its VLAN comes through.
 func (l *lan) Probe(p presence.Probe) error {
 	for name := range presence.Trunks(p.Interface) {

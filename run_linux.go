@@ -144,9 +144,11 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
-		Problems:      func() []string { return slices.Concat(appProblems(cfg), file.problems(), problems(store, session)) },
-		BaselineDone:  func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
-		Logger:        log,
+		Problems: func() []string {
+			return slices.Concat(appProblems(cfg), l.problems(), file.problems(), problems(store, session))
+		},
+		BaselineDone: func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
+		Logger:       log,
 	})
 	events.bridge, cmds.bridge = b, b
 

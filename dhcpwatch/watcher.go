@@ -59,7 +59,7 @@ func New(cfg Config) (*Watcher, error) {
 		Interface: cfg.Interface,
 		Filter:    filter,
 		Handle:    w.handle,
-		Log:       w.log,
+		Log:       w.log.With("protocol", "DHCP"),
 	})
 	return w, nil
 }

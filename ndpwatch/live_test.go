@@ -188,6 +188,9 @@ func TestLiveWithoutIPv6(t *testing.T) {
 	if !errors.Is(err, ErrNoAddress) || l.w.Stats().Sent > 0 {
 		t.Errorf("asked, error %v", err)
 	}
+	if p := l.w.Problem(); p != "" {
+		t.Errorf("it hears, and told is %q", p)
+	}
 }
 
 // TestLiveSnooping: a switch that forwards groups to their members only keeps

@@ -52,6 +52,8 @@ type Watcher struct {
 	cfg  Config
 	log  *slog.Logger
 	wire wire
+	// fault says why nothing is heard although the link is well.
+	fault func() string
 
 	mu      sync.Mutex
 	lacking time.Time // since when there is no address to ask from; zero: there is one
@@ -75,13 +77,14 @@ func New(cfg Config) (*Watcher, error) {
 		return nil, err
 	}
 	w := newWatcher(cfg)
-	w.wire = capture.NewListener(capture.Config{
+	l := capture.NewListener(capture.Config{
 		Interface: cfg.Interface,
 		Filter:    filter,
 		Groups:    groups,
 		Handle:    w.hear,
-		Log:       w.log,
+		Log:       w.log.With("protocol", "IPv6"),
 	})
+	w.wire, w.fault = l, l.Fault
 	return w, nil
 }
 
@@ -96,6 +99,15 @@ func newWatcher(cfg Config) *Watcher {
 // Run listens until ctx ends, and returns nil then. Its errors are those of
 // capture.Listener.Run.
 func (w *Watcher) Run(ctx context.Context) error { return w.wire.Run(ctx) }
+
+// Problem says in words why nobody is heard or asked by IPv6 although the
+// interface is well; it is empty otherwise.
+func (w *Watcher) Problem() string {
+	if why := w.fault(); why != "" {
+		return "no IPv6 on " + w.cfg.Interface + ": devices that have nothing else are neither heard nor asked: " + why
+	}
+	return ""
+}
 
 // Stats may be called at any time.
 func (w *Watcher) Stats() Stats {

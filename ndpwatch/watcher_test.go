@@ -23,9 +23,10 @@ var selfLL = netip.MustParseAddr("fe80::ba27:ebff:fe00:1")
 
 // fakeWire takes what is sent.
 type fakeWire struct {
-	link capture.Link
-	err  error
-	sent [][]byte
+	link  capture.Link
+	err   error
+	fault string
+	sent  [][]byte
 }
 
 func (w *fakeWire) Run(ctx context.Context) error { <-ctx.Done(); return nil }
@@ -42,7 +43,7 @@ func newFake(log *slog.Logger) (*Watcher, *fakeWire, *[]presence.Sighting) {
 	var heard []presence.Sighting
 	w := newWatcher(Config{Interface: "eth0", Sight: func(s presence.Sighting) { heard = append(heard, s) }, Log: log})
 	wire := &fakeWire{link: capture.Link{Index: 2, MAC: self, LinkLocal: selfLL}}
-	w.wire = wire
+	w.wire, w.fault = wire, func() string { return wire.fault }
 	return w, wire, &heard
 }
 
@@ -201,6 +202,21 @@ func TestSaysOnce(t *testing.T) {
 			t.Errorf("said: %s", out.String())
 		}
 	})
+}
+
+// TestProblem: a socket that does not work is told in words.
+func TestProblem(t *testing.T) {
+	w, wire, _ := newFake(nil)
+	if got := w.Problem(); got != "" {
+		t.Errorf("all is well, and told is %q", got)
+	}
+	wire.fault = "attaching the filter: no buffer space"
+	got := w.Problem()
+	for _, want := range []string{"IPv6", "eth0", wire.fault} {
+		if !strings.Contains(got, want) {
+			t.Errorf("told is %q, want %q in it", got, want)
+		}
+	}
 }
 
 func TestHear(t *testing.T) {
