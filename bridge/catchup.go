@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/netip"
 	"time"
 
 	"porchlight/presence"
@@ -51,8 +52,12 @@ func CatchUp(records []presence.Record, events []presence.Event) []presence.Reco
 
 // newRecord is the device of a new_device event.
 func newRecord(e presence.Event) presence.Record {
-	return presence.Record{Device: presence.Device{
+	r := presence.Record{Device: presence.Device{
 		ID: e.ID, MAC: e.MAC, Addr: e.Addr, HostName: e.HostName, Vendor: e.Vendor,
 		State: presence.NotHome, Since: e.Time, Why: e.Why, FirstSeen: e.Time, LastSeen: e.Time,
 	}}
+	if e.Addr.Is6() {
+		r.Addr, r.IPv6 = netip.Addr{}, []netip.Addr{e.Addr}
+	}
+	return r
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -65,5 +66,16 @@ func TestCatchUpWithNewDevice(t *testing.T) {
 	if len(records) != 1 || records[0].ID != phone.ID() || records[0].State != presence.Home ||
 		records[0].HostName != "phone" || !records[0].FirstSeen.Equal(at) || records[0].Why != "told" {
 		t.Errorf("%+v", records)
+	}
+}
+
+// The address of a device that was new a moment before a kill is what it was.
+func TestCatchUpWithAddress(t *testing.T) {
+	four, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fe80::1")
+	for told, ipv4 := range map[netip.Addr]netip.Addr{four: four, six: {}, {}: {}} {
+		records := CatchUp(nil, []presence.Event{{Seq: 1, Type: presence.NewDevice, ID: phone.ID(), MAC: phone, Addr: told}})
+		if d := records[0]; d.Addr != ipv4 || d.Address() != told {
+			t.Errorf("%s: %s and %s", told, d.Addr, d.IPv6)
+		}
 	}
 }

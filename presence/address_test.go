@@ -189,3 +189,37 @@ func TestNames(t *testing.T) {
 		t.Errorf("device %+v, changed %d", d, len(r.changed))
 	}
 }
+
+// TestAddressOfIPv6Only: every event says where a device is, also when that is
+// by IPv6 alone.
+func TestAddressOfIPv6Only(t *testing.T) {
+	r := newRig(t, Config{Baseline: true})
+	r.hear(say6(NDPDad, local6))
+	r.take(r.e.EndBaseline(r.now))
+	if got := r.events[0].Devices; len(got) != 1 || got[0].Addr != local6 {
+		t.Errorf("found %+v", got)
+	}
+
+	r = newRig(t, Config{})
+	r.hear(say6(NDPDad, local6))
+	r.wait(time.Hour)
+	if got := r.e.Summary().LastNew; got == nil || got.Addr != local6 {
+		t.Errorf("the last new one: %+v", got)
+	}
+	for _, e := range r.events {
+		if e.Addr != local6 {
+			t.Errorf("%s: %s", e.Type, e.Addr)
+		}
+	}
+	rec, _ := r.e.Record(mac(1).ID())
+	if diff := cmp.Diff([]EventType{NewDevice, Arrived, Left}, r.types()); diff != "" {
+		t.Error(diff)
+	}
+	if got := newRig(t, Config{}, rec).e.Summary().LastNew; got == nil || got.Addr != local6 {
+		t.Errorf("the last new one after a restart: %+v", got)
+	}
+	r.hear(sighting(1, ARPAnnouncement))
+	if got := r.events[0]; got.Addr != addr(1) {
+		t.Errorf("with both: %s", got.Addr)
+	}
+}

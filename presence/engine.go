@@ -143,7 +143,7 @@ func (e *Engine) newest() time.Time {
 
 func (e *Engine) noteNew(d *device) {
 	e.lastNew = &NewFound{
-		Found: Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()},
+		Found: Found{ID: d.ID, Addr: d.Address(), Name: d.DisplayName()},
 		MAC:   d.MAC, Vendor: d.Vendor, Time: d.FirstSeen.Round(0).UTC(),
 	}
 }
@@ -249,7 +249,7 @@ func (e *Engine) leave(d *device) {
 // emit adds an event about d.
 func (e *Engine) emit(t EventType, d *device, why string) {
 	e.out.Events = append(e.out.Events, Event{
-		Type: t, Time: e.now.Round(0).UTC(), ID: d.ID, MAC: d.MAC, Addr: d.Addr,
+		Type: t, Time: e.now.Round(0).UTC(), ID: d.ID, MAC: d.MAC, Addr: d.Address(),
 		Name: d.DisplayName(), HostName: d.HostName, Vendor: d.Vendor,
 		PrivateMAC: d.MAC.Private(), Why: why,
 	})

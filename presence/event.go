@@ -39,7 +39,7 @@ type Event struct {
 	Time       time.Time  `json:"time"` // UTC
 	ID         ID         `json:"id,omitempty"`
 	MAC        MAC        `json:"mac,omitzero"`
-	Addr       netip.Addr `json:"ip,omitzero"`
+	Addr       netip.Addr `json:"ip,omitzero"`    // Device.Address: an IPv6 address where there is no other
 	Name       string     `json:"name,omitempty"` // what to call the device: Device.DisplayName
 	HostName   string     `json:"host_name,omitempty"`
 	Vendor     string     `json:"vendor,omitempty"`

@@ -91,7 +91,7 @@ func (e *Engine) emitBaseline() {
 			continue // only in the device file
 		}
 		count++
-		f := Found{ID: d.ID, Addr: d.Addr, Name: d.DisplayName()}
+		f := Found{ID: d.ID, Addr: d.Address(), Name: d.DisplayName()}
 		if text += f.text(); text <= maxBaselineText && len(ev.Devices) < MaxBaseline {
 			ev.Devices = append(ev.Devices, f)
 		}
