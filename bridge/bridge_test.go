@@ -84,7 +84,13 @@ func (h *house) SetGroups(groups []presence.Group) {
 	}
 }
 func (h *house) SetSummary(s presence.Summary) { h.summary = s }
-func (h *house) Probe(p presence.Probe) error  { h.probes = append(h.probes, p); return h.probeErr }
+func (h *house) Probe(p presence.Probe) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.probes = append(h.probes, p)
+	return h.probeErr
+}
+
 func (h *house) Sweep(ctx context.Context) (err error) {
 	select {
 	case err = <-h.sweeps:
@@ -191,6 +197,27 @@ func TestProbeThatIsNotSentIsNotCounted(t *testing.T) {
 		s, err := b.Stats(context.Background())
 		if err != nil || s.Probes != 0 || s.ProbesFailed == 0 || s.Sightings != 1 || s.Events[presence.Arrived] != 1 {
 			t.Errorf("stats %+v, %v", s, err)
+		}
+	})
+}
+
+// TestNobodyToAskByIPv6: the address to ask from is lost, and comes back.
+func TestNobodyToAskByIPv6(t *testing.T) {
+	play(t, presence.Config{AwayAfter: 20 * time.Second}, nil, func(h *house, b *Bridge) {
+		b.Sight(presence.Sighting{At: time.Now(), Interface: "lan0", MAC: phone, Addr: netip.MustParseAddr("fe80::1"), Kind: presence.NDPDad})
+		synctest.Wait()
+		h.with(func() { h.probeErr = errors.New("no IPv6 link-local address to ask from") })
+		h.take()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := h.take(); slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "log ") }) {
+			t.Errorf("while it cannot be asked: %q", got)
+		}
+		h.with(func() { h.probeErr = nil })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := h.take(); !slices.Contains(got, "log left 020000000001") {
+			t.Errorf("once it was asked, and did not answer: %q", got)
 		}
 	})
 }
