@@ -125,7 +125,8 @@ func TestDeclaredByMACAlone(t *testing.T) {
 // does not know yet that it was ever heard, is one that was heard from then on.
 func TestDeclaredAtKill(t *testing.T) {
 	killed := Record{Device: Device{ID: mac(1).ID(), MAC: mac(1), State: Home, Since: t0}}
-	r := newRig(t, Config{Declared: []Declaration{declare(1, Change{Name: ptr("Anna")})}}, killed)
+	cfg := Config{Declared: []Declaration{declare(1, Change{Name: ptr("Anna")})}}
+	r := newRig(t, cfg, killed)
 	r.wait(time.Second)
 	r.hear(sighting(1, ARPRequest))
 	if d := r.device(1); !d.FirstSeen.Equal(r.now) || !d.LastSeen.Equal(r.now) || d.State != Home || len(r.events) > 0 {
@@ -134,6 +135,13 @@ func TestDeclaredAtKill(t *testing.T) {
 	r.take(r.e.Declare(r.now, nil))
 	if !r.known(1) || len(r.gone) > 0 {
 		t.Error("forgotten with the file, though it was heard")
+	}
+
+	killed.Addr = addr(1)
+	r = newRig(t, cfg, killed)
+	r.wait(time.Hour)
+	if d := r.device(1); d.State != NotHome || !strings.HasPrefix(d.Why, "it could not be asked, nothing heard") || len(r.probes) > 0 {
+		t.Errorf("when it is not heard: %s, %s, %d probes", d.State, d.Why, len(r.probes))
 	}
 }
 
