@@ -77,7 +77,7 @@ func TestIPv6Shows(t *testing.T) {
 
 	sensor.Sleep()
 	left := h.sub.awaitEvent(presence.Left, presence.MAC(sensor.MAC))
-	if left.Addr.IsValid() || left.Name != "sensor" || !strings.HasPrefix(left.Why, "no answer to ") {
+	if left.Addr != own || left.Name != "sensor" || !strings.HasPrefix(left.Why, "no answer to ") {
 		t.Errorf("%+v", left)
 	}
 }
