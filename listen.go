@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -75,21 +73,10 @@ func (c listenCmd) settings(a *app) (config.Config, error) {
 	return with.config()
 }
 
-// brokerConfig is the broker that is set, else the embedded one of the
-// Porchlight that runs on this machine with the same settings.
 func brokerConfig(cfg config.Config) mqtt.Config {
-	if cfg.MQTTURL != nil {
-		return mqtt.Config{
-			URL: cfg.MQTTURL.String(), Username: cfg.MQTTUsername, Password: string(cfg.MQTTPassword),
-			CAFile: cfg.MQTTCAFile, CertFile: cfg.MQTTCertFile, KeyFile: cfg.MQTTKeyFile,
-		}
-	}
-	host, port, _ := net.SplitHostPort(cfg.BrokerListen) // checked
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
+	b := cfg.Broker()
 	return mqtt.Config{
-		URL:      "mqtt://" + net.JoinHostPort(host, port),
-		Username: cfg.BrokerUsername, Password: string(cfg.BrokerPassword),
+		URL: b.URL, Username: b.Username, Password: b.Password,
+		CAFile: b.CAFile, CertFile: b.CertFile, KeyFile: b.KeyFile,
 	}
 }

@@ -94,16 +94,11 @@ func checkOthers(there []mqtt.Instance, held bool, host, node string) (found []F
 }
 
 func brokerConfig(cfg config.Config) mqtt.Config {
-	c := mqtt.Config{
+	b := cfg.Broker()
+	return mqtt.Config{
+		URL: b.URL, Username: b.Username, Password: b.Password,
+		CAFile: b.CAFile, CertFile: b.CertFile, KeyFile: b.KeyFile,
 		Discovery: discovery.Options{Topics: discovery.Topics{Prefix: cfg.TopicPrefix, Node: cfg.Node, HAPrefix: cfg.HADiscoveryPrefix}},
 		Log:       slog.New(slog.DiscardHandler),
 	}
-	if cfg.MQTTURL == nil {
-		c.URL = "mqtt://" + reachable(cfg.BrokerListen)
-		c.Username, c.Password = cfg.BrokerUsername, string(cfg.BrokerPassword)
-		return c
-	}
-	c.URL, c.Username, c.Password = cfg.MQTTURL.String(), cfg.MQTTUsername, string(cfg.MQTTPassword)
-	c.CAFile, c.CertFile, c.KeyFile = cfg.MQTTCAFile, cfg.MQTTCertFile, cfg.MQTTKeyFile
-	return c
 }

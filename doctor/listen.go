@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"net"
 	"syscall"
+
+	"porchlight/config"
 )
 
 // listenOn tries to listen on a TCP address, and stops at once.
 func listenOn(ctx context.Context, address string) error {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", address)
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
@@ -23,7 +25,7 @@ func listenOn(ctx context.Context, address string) error {
 // whether a Porchlight runs on our database.
 func checkEmbedded(address string, err error, held bool) Finding {
 	return checkListen("broker", "the embedded broker", "PORCHLIGHT_BROKER_LISTEN", address, err, held,
-		"If another broker runs here, set PORCHLIGHT_MQTT_URL to it, such as mqtt://"+reachable(address)+"; else choose another PORCHLIGHT_BROKER_LISTEN.")
+		"If another broker runs here, set PORCHLIGHT_MQTT_URL to it, such as mqtt://"+config.Reachable(address)+"; else choose another PORCHLIGHT_BROKER_LISTEN.")
 }
 
 // checkWeb is about the page.
@@ -50,13 +52,4 @@ func checkListen(check, who, setting, address string, err error, held bool, take
 		return fail(check, fmt.Sprintf("This user may not listen on %s.", address), "Set "+setting+" to a port above 1023.")
 	}
 	return fail(check, fmt.Sprintf("%s cannot be listened on: %v.", address, err), "Correct "+setting+".")
-}
-
-// reachable is an address for those who connect from this machine.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return net.JoinHostPort("127.0.0.1", port)
-	}
-	return listen
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"porchlight/config"
 	"porchlight/presence"
 )
 
@@ -20,7 +21,7 @@ func checkRunning(ctx context.Context, listen, password string) []Finding {
 	const check = "running"
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(listen)+"/healthz", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+config.Reachable(listen)+"/healthz", http.NoBody)
 	if err != nil {
 		return nil
 	}
