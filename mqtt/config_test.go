@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"porchlight/presence"
-
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -134,44 +132,4 @@ func TestThrottle(t *testing.T) {
 	if len(th.last) > throttleKeys {
 		t.Error(len(th.last), "keys kept")
 	}
-}
-
-func TestParseChangeFaults(t *testing.T) {
-	for payload, want := range map[string]string{
-		``: "JSON object", `null`: "JSON object", `[]`: "JSON object", `"x"`: "JSON object", `{"name":`: "JSON object",
-		`{} {}`: "after", `{"name":1}`: "name", `{"track":1}`: "track",
-		`{"kind":"fridge"}`: "kind: want one of phone tablet", `{"kind":3}`: "kind", `{"icon":"cellphone"}`: "icon", `{"important":"x"}`: "important",
-		`{"ignore_arp_replies":1}`: "ignore_arp_replies", `{"notes":[]}`: "notes",
-		`{"groups":"a"}`: "groups", `{"groups":[1]}`: "groups",
-		`{"groups":["` + strings.Repeat("x", 64) + `"]}`:     "63 bytes",
-		`{"groups":[` + strings.Repeat(`"a",`, 16) + `"a"]}`: "at most 16",
-		`{"away_after":-1}`: "away_after", `{"away_after":"soon"}`: "away_after", `{"away_after":"500ms"}`: "away_after",
-		`{"away_after":1e300}`: "away_after", `{"away_after":"200h"}`: "away_after", `{"away_after":true}`: "away_after",
-		`{"name":"` + strings.Repeat("x", 5000) + `"}`: "4096",
-	} {
-		change, _, err := parseChange([]byte(payload))
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%.40s: %v, want one line with %q", payload, err, want)
-		}
-		if change != (presence.Change{}) {
-			t.Errorf("%.40s: half a change", payload)
-		}
-	}
-}
-
-func FuzzParseChange(f *testing.F) {
-	f.Add([]byte(`{"name":"x","track":true,"groups":["a"],"away_after":"1m","y":1}`))
-	f.Add([]byte(`{"kind":"phone","icon":"mdi:car","important":null,"ignore_arp_replies":true,"notes":"x"}`))
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		c, unknown, err := parseChange(payload)
-		if err != nil && strings.ContainsAny(err.Error(), "\n\r") {
-			t.Error(err)
-		}
-		if c.Name != nil && len(*c.Name) > 63 || c.Groups != nil && len(*c.Groups) > presence.MaxDeviceGroups || len(unknown) > 8 {
-			t.Error("not bounded")
-		}
-		if c.AwayAfter != nil && (*c.AwayAfter < 0 || *c.AwayAfter > presence.MaxAwayAfter) {
-			t.Error(*c.AwayAfter)
-		}
-	})
 }
