@@ -10,6 +10,10 @@
 //	10.77.0.1     lan0     "phone"    "tv"     10,000 devices
 //	 dnsmasq   Porchlight  udhcpc    udhcpc    from one veth
 //
+// One lab is one segment. For a network of several, raise several labs with
+// prefixes of their own, attach the observer to each (Attach), and have clients
+// move between them (Client.Move).
+//
 // The namespaces are anonymous. No interface of the lab is ever visible on the
 // host, no frame of it leaves the machine, and nothing needs to be cleaned up
 // after a crash: children die with the thread that started them (PDEATHSIG),

@@ -22,6 +22,8 @@ type Host struct {
 	mac   MAC
 	conn  *socket.Conn // sends raw frames
 
+	attached bool // by one more interface to the machine of another Host (Attach)
+
 	mu   sync.Mutex
 	port *port
 	addr netip.Prefix // invalid: none
@@ -254,12 +256,18 @@ func (h *Host) setAddr(a netip.Prefix) error {
 	return nil
 }
 
-// Close removes the host: its processes, its interface, its namespace. Lab.Close
-// does it too.
+// Close removes the host: its processes, its interface, its namespace; of one
+// that was attached only the interface. Lab.Close does it too.
 func (h *Host) Close() error {
 	if h.conn != nil {
 		_ = h.conn.Close()
 	}
-	h.ns.close()
+	if !h.attached {
+		h.ns.close()
+		return nil
+	}
+	if h.port != nil {
+		_ = h.Delete() // it may be gone with the machine
+	}
 	return nil
 }

@@ -66,6 +66,14 @@ func (l *Lab) Observer(iface string, opts ...lab.HostOption) *lab.Observer {
 	return o
 }
 
+// Attach connects a machine of another lab to this one by one more interface.
+func (l *Lab) Attach(h *lab.Host, iface string, opts ...lab.HostOption) *lab.Host {
+	l.tb.Helper()
+	a, err := l.Lab.Attach(h, iface, opts...)
+	l.Must(err)
+	return a
+}
+
 // Client makes a client, which is away until it joins.
 func (l *Lab) Client(name string, opts ...lab.HostOption) *lab.Client {
 	l.tb.Helper()
