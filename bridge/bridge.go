@@ -181,6 +181,17 @@ func (b *Bridge) Set(id presence.ID, c presence.Change) {
 	})
 }
 
+// Forget removes a device for good.
+func (b *Bridge) Forget(id presence.ID) {
+	b.inbox.call(func() {
+		out, ok := b.cfg.Engine.Forget(time.Now(), id)
+		if !ok {
+			b.log.Warn("nothing to forget: the device is not known, or the device file has it: remove it there", "id", string(id))
+		}
+		b.take(out)
+	})
+}
+
 // Tell hands over what others say of devices (presence.Engine.Tell). It never
 // waits.
 func (b *Bridge) Tell(from presence.NameSource, told []presence.Told) {

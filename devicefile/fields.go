@@ -20,6 +20,7 @@ import (
 var readers = map[string]func(*yaml.Node, *presence.Change) (want string){
 	"name":               func(n *yaml.Node, c *presence.Change) string { return text(n, &c.Name, presence.MaxName) },
 	"notes":              func(n *yaml.Node, c *presence.Change) string { return text(n, &c.Notes, presence.MaxNotes) },
+	"known":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Known) },
 	"important":          func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Important) },
 	"ignore_arp_replies": func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.IgnoreARPReplies) },
 	"track":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Track) },

@@ -56,9 +56,9 @@ func sameRow(a, b *presence.Device) bool {
 const (
 	deviceColumns = `id, mac, interface, ip, ipv6, host_name, host_name_source, vendor, vendor_class, client_id, fingerprint,
 		state, since, why, first_seen, tracked, set_name, set_track, set_groups, set_away,
-		set_kind, set_icon, set_important, set_ignore_arp, set_notes`
+		set_kind, set_icon, set_important, set_ignore_arp, set_notes, set_known`
 
-	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id) DO UPDATE SET mac = excluded.mac, interface = excluded.interface, ip = excluded.ip,
 		ipv6 = excluded.ipv6, host_name = excluded.host_name,
 		host_name_source = excluded.host_name_source, vendor = excluded.vendor,
@@ -67,7 +67,7 @@ const (
 		tracked = excluded.tracked, set_name = excluded.set_name, set_track = excluded.set_track,
 		set_groups = excluded.set_groups, set_away = excluded.set_away, set_kind = excluded.set_kind,
 		set_icon = excluded.set_icon, set_important = excluded.set_important,
-		set_ignore_arp = excluded.set_ignore_arp, set_notes = excluded.set_notes`
+		set_ignore_arp = excluded.set_ignore_arp, set_notes = excluded.set_notes, set_known = excluded.set_known`
 
 	upsertSeen = `INSERT INTO seen (device, last_seen) VALUES (?,?)
 		ON CONFLICT (device) DO UPDATE SET last_seen = excluded.last_seen`
@@ -92,7 +92,7 @@ func (d *stored) rowArgs() ([]any, error) {
 		string(d.ID), fromMAC(d.MAC), d.Interface, fromAddr(d.Addr), fromAddrs(d.IPv6), d.HostName, string(d.HostNameSource), d.Vendor,
 		d.VendorClass, d.ClientID, d.Fingerprint, string(d.State), fromTime(d.Since), d.Why,
 		fromTime(d.FirstSeen), d.Tracked, d.Name, track, groups, d.Settings.AwayAfter.Milliseconds(),
-		string(d.Kind), d.Icon, d.Important, d.IgnoreARPReplies, d.Notes,
+		string(d.Kind), d.Icon, d.Important, d.IgnoreARPReplies, d.Notes, d.Known,
 	}, nil
 }
 
@@ -100,7 +100,7 @@ func (d *stored) rowArgs() ([]any, error) {
 // stands for it in a file that is not migrated: the DEFAULT of its migration.
 var addedColumns = map[string]string{
 	"set_kind": "''", "set_icon": "''", "set_important": "0", "set_ignore_arp": "0", "set_notes": "''",
-	"host_name_source": "''",
+	"host_name_source": "''", "set_known": "0",
 }
 
 // readableColumns returns deviceColumns for a file of any version, with values
@@ -150,7 +150,7 @@ func scanDevice(rows *sql.Rows) (d stored, err error) {
 	var track sql.NullBool
 	err = rows.Scan(&d.ID, &mac, &d.Interface, &ip, &ipv6, &d.HostName, &d.HostNameSource, &d.Vendor, &d.VendorClass, &d.ClientID,
 		&d.Fingerprint, &d.State, &since, &d.Why, &first, &d.Tracked, &d.Name, &track, &groups, &setAway,
-		&d.Kind, &d.Icon, &d.Important, &d.IgnoreARPReplies, &d.Notes, &last, &away, &d.model)
+		&d.Kind, &d.Icon, &d.Important, &d.IgnoreARPReplies, &d.Notes, &d.Known, &last, &away, &d.model)
 	if err != nil {
 		return d, err
 	}

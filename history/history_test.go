@@ -508,10 +508,10 @@ func TestFirstVersion(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0].State != presence.Home || !got[0].Settings.Equal(&want) {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	got[0].Kind, got[0].Notes = presence.Phone, "blue"
+	got[0].Kind, got[0].Notes, got[0].Known = presence.Phone, "blue", true
 	s.SaveDevices(got)
 	closed(t, s)
-	if again, _ := open(t, dir).Load(t.Context()); len(again) != 1 || again[0].Kind != presence.Phone || again[0].Notes != "blue" {
+	if again, _ := open(t, dir).Load(t.Context()); len(again) != 1 || again[0].Kind != presence.Phone || again[0].Notes != "blue" || !again[0].Known {
 		t.Errorf("with new settings: %+v", again)
 	}
 }

@@ -3,6 +3,7 @@ package presence
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +164,24 @@ func TestForget(t *testing.T) {
 		t.Errorf("%d known", n)
 	}
 	// Who was forgotten is new when it comes again.
+	r.hear(sighting(1, ARPRequest))
+	if diff := cmp.Diff([]EventType{NewDevice, Arrived}, r.types()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestForgetByHand has the user forget devices, home or not.
+func TestForgetByHand(t *testing.T) {
+	r := newRig(t, Config{MaxTracked: -1, Declared: []Declaration{{MAC: mac(3)}}}, responsive(1), responsive(2))
+	for n, want := range map[int]bool{1: true, 3: false, 9: false} {
+		out, ok := r.e.Forget(r.now, mac(n).ID())
+		if ok != want || ok != slices.Equal(out.Forgotten, []ID{mac(n).ID()}) {
+			t.Errorf("device %d: %v, forgot %v", n, ok, out.Forgotten)
+		}
+	}
+	if s := r.e.Summary(); s.Home != 1 || s.Known != 2 {
+		t.Errorf("%d of %d home", s.Home, s.Known)
+	}
 	r.hear(sighting(1, ARPRequest))
 	if diff := cmp.Diff([]EventType{NewDevice, Arrived}, r.types()); diff != "" {
 		t.Error(diff)

@@ -97,6 +97,7 @@ type Summary struct {
 	Home, Known int
 	LastNew     *NewFound // nil: none but those of the first run
 	Sensing     []Sensing // one per interface, by name
+	BaselineAt  time.Time // when the first run's list was made; zero: it is not yet
 	Problems    []string  // what keeps Porchlight from working fully, in words; empty: nothing
 }
 

@@ -324,12 +324,27 @@ func (e *Engine) Set(now time.Time, id ID, c Change) (out Output, ok bool) {
 	return e.end(), true
 }
 
+// Forget removes a device with all that was learned and set, as if it had never
+// been heard: should it be heard again, it is new. ok is false when it is unknown,
+// or in the device file, where it must be removed first.
+func (e *Engine) Forget(now time.Time, id ID) (out Output, ok bool) {
+	e.begin(now)
+	d := e.devices[id]
+	if d == nil || d.inFile {
+		return e.end(), false
+	}
+	e.remove(d)
+	e.retrack()
+	return e.end(), true
+}
+
 // EndBaseline ends the first run's silence about new devices with one event
 // that lists them; it does nothing when there is no baseline under way.
 func (e *Engine) EndBaseline(now time.Time) Output {
 	e.begin(now)
 	if e.baseline {
 		e.baseline = false
+		e.cfg.BaselineAt = e.now.Round(0).UTC()
 		e.emitBaseline()
 	}
 	return e.end()
@@ -384,7 +399,7 @@ func (e *Engine) Refused() uint64 { return e.doorman.total }
 // Summary returns the household in one value; Problems is empty, the Engine
 // knows none but a flood.
 func (e *Engine) Summary() Summary {
-	s := Summary{Home: e.home, Known: len(e.devices), LastNew: e.lastNew}
+	s := Summary{Home: e.home, Known: len(e.devices), LastNew: e.lastNew, BaselineAt: e.cfg.BaselineAt}
 	for _, l := range e.order {
 		if l.sensed {
 			s.Sensing = append(s.Sensing, Sensing{At: l.since.Round(0).UTC(), Interface: l.name, Blind: l.blind, Why: l.why})

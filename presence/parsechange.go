@@ -54,6 +54,7 @@ func ChangeFields() []string { return slices.Sorted(maps.Keys(fieldReaders)) }
 var fieldReaders = map[string]func([]byte, *Change) (want string){
 	"name":               func(v []byte, c *Change) string { return readText(v, &c.Name, MaxName) },
 	"notes":              func(v []byte, c *Change) string { return readText(v, &c.Notes, MaxNotes) },
+	"known":              func(v []byte, c *Change) string { return readFlag(v, &c.Known) },
 	"important":          func(v []byte, c *Change) string { return readFlag(v, &c.Important) },
 	"ignore_arp_replies": func(v []byte, c *Change) string { return readFlag(v, &c.IgnoreARPReplies) },
 	"track":              readTrack,

@@ -63,6 +63,7 @@ type Settings struct {
 	Icon             string        // wins over the kind's; empty: none given
 	Groups           []string      // names, in the user's order
 	Track            *bool         // nil: the TRACK setting decides
+	Known            bool          // the user knows what it is: it needs no name to be so
 	Important        bool          // comes first where not all can
 	AwayAfter        time.Duration // fixed timeout; 0: learned
 	IgnoreARPReplies bool          // its answers to questions are no evidence: something else may give them
@@ -78,6 +79,7 @@ type Change struct {
 	Groups           *[]string
 	Track            *bool
 	TrackByPolicy    bool // the TRACK setting decides again; Track is nil then
+	Known            *bool
 	Important        *bool
 	AwayAfter        *time.Duration // 0: learn it again
 	IgnoreARPReplies *bool
@@ -103,6 +105,7 @@ func (c *Change) Fields() (names []string) {
 		{"icon", c.Icon != nil},
 		{"groups", c.Groups != nil},
 		{"track", c.Track != nil || c.TrackByPolicy},
+		{"known", c.Known != nil},
 		{"important", c.Important != nil},
 		{"away_after", c.AwayAfter != nil},
 		{"ignore_arp_replies", c.IgnoreARPReplies != nil},
@@ -135,6 +138,9 @@ func (c *Change) apply(s Settings) Settings {
 	case c.Track != nil:
 		on := *c.Track
 		s.Track = &on
+	}
+	if c.Known != nil {
+		s.Known = *c.Known
 	}
 	if c.Important != nil {
 		s.Important = *c.Important
@@ -171,7 +177,7 @@ func cleanGroups(names []string) (clean []string) {
 func (s *Settings) Equal(o *Settings) bool {
 	track := s.Track == o.Track || s.Track != nil && o.Track != nil && *s.Track == *o.Track
 	return track && s.Name == o.Name && s.Kind == o.Kind && s.Icon == o.Icon && slices.Equal(s.Groups, o.Groups) &&
-		s.Important == o.Important && s.AwayAfter == o.AwayAfter && s.IgnoreARPReplies == o.IgnoreARPReplies && s.Notes == o.Notes
+		s.Known == o.Known && s.Important == o.Important && s.AwayAfter == o.AwayAfter && s.IgnoreARPReplies == o.IgnoreARPReplies && s.Notes == o.Notes
 }
 
 // decided reports whether the user has decided anything.
