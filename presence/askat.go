@@ -45,7 +45,7 @@ func (e *Engine) askAt(d *device, n int) netip.Addr {
 // it does not answer; either may be invalid. IPv4 comes before IPv6, but what d
 // has used of late before what it has not. sure is set when it has used one.
 func (e *Engine) addressesOf(d *device) (first, second netip.Addr, sure bool) {
-	v4, v6 := d.Addr, d.addrIPv6()
+	v4, v6 := d.addrIPv4(), d.addrIPv6()
 	sure4, sure6 := d.usesLately(v4), d.usesLately(v6)
 	switch {
 	case !v4.IsValid() || sure6 && !sure4:
@@ -56,10 +56,25 @@ func (e *Engine) addressesOf(d *device) (first, second netip.Addr, sure bool) {
 	return v4, v6, sure4
 }
 
+// addrIPv4 is the IPv4 address to ask d at: the one that it goes by, or if that is
+// of another segment the one that it had on this one before.
+func (d *device) addrIPv4() netip.Addr {
+	if !d.foreign(d.Addr) {
+		return d.Addr
+	}
+	if a := d.place(d.Interface).addr; a.Is4() {
+		return a
+	}
+	return netip.Addr{}
+}
+
 // addrIPv6 is the IPv6 address to ask d at: one that it has used of late, the
 // link-local one rather than those that may be temporary.
 func (d *device) addrIPv6() (best netip.Addr) {
 	for _, a := range d.IPv6 {
+		if d.foreign(a) {
+			continue
+		}
 		better := d.usesLately(a) && !d.usesLately(best) ||
 			d.usesLately(a) == d.usesLately(best) && a.IsLinkLocalUnicast() && !best.IsLinkLocalUnicast()
 		if !best.IsValid() || better {

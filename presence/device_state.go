@@ -49,6 +49,9 @@ type device struct {
 	used     [maxAddrs]addrInUse // IPv4, in no order
 	usedIPv6 [maxIPv6]time.Time  // when each of IPv6 was last used, in its order
 
+	places []place   // that it was heard on, once there is more than one
+	moved  time.Time // when it came to the segment that it is on; zero: it was never on another
+
 	due  time.Time
 	heap int // place in the queue; -1: not in it
 }
@@ -68,7 +71,7 @@ func (d *device) record() Record {
 
 // expect notes an address that d may have soon, or not.
 func (d *device) expect(a netip.Addr) {
-	if a.Is4() && hostAddr(a) && a != d.Addr {
+	if a.Is4() && hostAddr(a) && a != d.Addr && !d.foreign(a) {
 		d.expected = a
 	}
 }
@@ -76,14 +79,16 @@ func (d *device) expect(a netip.Addr) {
 // use notes that d has used the IPv4 address a at t. It reports whether that
 // made a the address that d goes by.
 func (d *device) use(a netip.Addr, t time.Time) bool {
-	slot, oldest, current := -1, -1, -1
+	slot, oldest, current := -1, -1, -1 // current: of the address that it goes by, on this segment
 	for i, u := range d.used {
 		switch {
 		case u.addr == a:
 			slot = i
 		case u.addr == d.Addr && d.Addr.IsValid():
-			current = i // never makes room for another: one MAC may answer for a whole network
-			continue
+			if d.here(u.at) {
+				current = i
+			}
+			continue // never makes room for another: one MAC may answer for a whole network
 		}
 		if oldest < 0 || u.at.Before(d.used[oldest].at) {
 			oldest = i

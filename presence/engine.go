@@ -166,7 +166,9 @@ func (e *Engine) Sight(s Sighting) Output {
 	e.learnNames(d, s)
 	switch ev {
 	case None:
-		d.expect(s.Addr)
+		if d.Interface == s.Interface || d.Interface == "" {
+			d.expect(s.Addr)
+		}
 	case Hint:
 		// It says good-bye, or that its address is taken: ask, do not believe.
 		d.tainted = true
@@ -185,7 +187,10 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 		ev = Alive
 	}
 	e.learnSilence(d, max(s.At.Sub(d.heard), 0), ev, s.At)
-	e.learnAddress(d, s)
+	doubt := e.locate(d, s, ev)
+	if s.Interface == d.Interface {
+		e.learnAddress(d, s)
+	}
 	if s.At.After(d.heard) {
 		d.heard, d.quiet = s.At, s.At
 	}
@@ -194,7 +199,6 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	d.tainted, d.early = false, false
 	d.asked, d.step, d.tried = 0, 0, 0
 	d.waiting, d.muted = time.Time{}, false
-	d.Interface = s.Interface
 	e.touched[d.ID] = struct{}{}
 	e.answered(d)
 	switch {
@@ -206,6 +210,9 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	}
 	ask, decide, _ := e.plan(d)
 	e.schedule(d, d.quiet.Add(min(ask, decide)))
+	if doubt {
+		e.askSoon(d)
+	}
 }
 
 func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {

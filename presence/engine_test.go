@@ -70,7 +70,7 @@ func TestEvidenceOfSilence(t *testing.T) {
 	}{
 		{"join", sighting(1, DHCPRequest), 0, 1, true, false},
 		{"alive", sighting(1, ARPRequest), 1, 0, true, false},
-		{"renewal", Sighting{MAC: mac(1), Addr: addr(1), Kind: DHCPRequest, Unicast: true}, 1, 0, true, false},
+		{"renewal", Sighting{Interface: "eth0", MAC: mac(1), Addr: addr(1), Kind: DHCPRequest, Unicast: true}, 1, 0, true, false},
 		{"hint", sighting(1, DHCPRelease), 0, 0, false, true},
 		{"decline", sighting(1, DHCPDecline), 0, 0, false, true},
 		{"server", sighting(1, DHCPAck), 0, 0, false, false},

@@ -125,7 +125,7 @@ func (e *Engine) learnAddress(d *device, s Sighting) {
 		}
 		return
 	}
-	if s.Kind == ARPProbe || s.Kind == DHCPDiscover || s.Kind == DHCPRequest && d.Addr.IsValid() && d.State == Home {
+	if s.Kind == ARPProbe || s.Kind == DHCPDiscover || s.Kind == DHCPRequest && d.Addr.IsValid() && (d.State == Home || d.foreign(s.Addr)) {
 		// It asks for the address and may not get it.
 		d.expect(s.Addr)
 		return

@@ -23,10 +23,11 @@ type rig struct {
 	t       testing.TB
 	e       *Engine
 	now     time.Time
-	answers map[MAC]bool // who answers
-	mute    bool         // probes cannot be sent
-	mute6   bool         // those by IPv6 cannot, and the Engine is told
-	replies []Sighting   // under way
+	answers map[MAC]bool     // who answers
+	reached func(Probe) bool // whether whom a probe is for is where it goes; nil: always
+	mute    bool             // probes cannot be sent
+	mute6   bool             // those by IPv6 cannot, and the Engine is told
+	replies []Sighting       // under way
 	events  []Event
 	probes  []sent
 	changed []Device
@@ -59,7 +60,7 @@ func (r *rig) take(out Output) {
 			continue
 		}
 		r.e.Asked(r.now, p)
-		if r.answers[p.MAC] {
+		if r.answers[p.MAC] && (r.reached == nil || r.reached(p)) {
 			r.replies = append(r.replies, Sighting{
 				At: r.now.Add(2 * time.Millisecond), Interface: p.Interface, MAC: p.MAC, Addr: p.Addr, Kind: ARPReply,
 			})

@@ -149,7 +149,8 @@ func (e *Engine) Tick(now time.Time) Output {
 // attend does what is due for d: decide, or ask, and schedules what comes next.
 func (e *Engine) attend(d *device) {
 	if e.blind(d) {
-		e.unschedule(d) // until the link can hear again
+		e.probe(d, false) // perhaps it is on another link too
+		e.unschedule(d)   // until the link can hear again
 		return
 	}
 	if d.ended > 0 && e.now.Sub(d.endedAt) >= joinLag {
@@ -198,6 +199,8 @@ func (e *Engine) postponed(d *device) time.Time {
 		return earlier(l.holdUntil, e.now.Add(e.cfg.ProbeInterval/3))
 	case len(l.checking) > 0: // perhaps an outage
 		return e.now.Add(checkSpacing)
+	case !e.cfg.Passive && e.astray(d):
+		return e.now.Add(e.cfg.ProbeInterval / 3)
 	case e.cfg.Passive || !e.askAt(d, 0).IsValid():
 		return time.Time{}
 	case d.muted && e.now.Sub(d.quiet) < e.cfg.AwayMax: // not to be asked is not to be away
@@ -242,12 +245,15 @@ func (e *Engine) ask(d *device, place int) {
 // probe sends one probe to d now and closes the gate behind it. The place of
 // the address alternates, as d may have another one by now.
 func (e *Engine) probe(d *device, broadcast bool) {
-	addr := e.askAt(d, d.tried)
-	if !addr.IsValid() {
+	ifname, addr := d.Interface, e.askAt(d, d.tried)
+	if p := e.elsewhere(d, d.tried); p != nil {
+		ifname, addr = p.ifname, p.addr
+	}
+	if !addr.IsValid() || e.linkNamed(ifname).blind {
 		return
 	}
 	d.tried++
-	e.out.Probes = append(e.out.Probes, Probe{Interface: d.Interface, MAC: d.MAC, Addr: addr, Broadcast: broadcast})
+	e.out.Probes = append(e.out.Probes, Probe{Interface: ifname, MAC: d.MAC, Addr: addr, Broadcast: broadcast})
 	if ready := e.now.Add(-slack); e.gate.Before(ready) {
 		e.gate = ready
 	}

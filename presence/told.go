@@ -101,7 +101,7 @@ func (e *Engine) consult(d *device) {
 		if ok {
 			e.name(d, t.Name, from)
 		}
-		if ok && t.Addr.IsValid() && !d.Address().IsValid() {
+		if first, _, _ := e.addressesOf(d); ok && t.Addr.IsValid() && !first.IsValid() {
 			d.expect(t.Addr)
 			if d.heap < 0 && d.expected.IsValid() {
 				e.schedule(d, e.now)
