@@ -1,17 +1,26 @@
 package main
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"log/slog"
+	"os"
+	"slices"
+	"strings"
 
 	"porchlight/config"
+	"porchlight/history"
 	"porchlight/web"
 )
 
 // pages are the servers of the page: for this machine or its network, and for
 // Home Assistant's ingress. Porchlight does its work without those that cannot
 // listen.
-func pages(cfg config.Config, source web.Source, log *slog.Logger) (servers []*web.Server) {
-	c := web.Config{Listen: cfg.WebListen, Password: string(cfg.WebPassword), Version: version, Source: source, Log: log}
+func pages(cfg config.Config, source web.Source, commands web.Commands, secret []byte, log *slog.Logger) (servers []*web.Server) {
+	c := web.Config{
+		Listen: cfg.WebListen, Password: string(cfg.WebPassword), Hosts: slices.Concat(cfg.WebHosts, ownNames()), Secret: secret,
+		Version: version, Source: source, Commands: commands, Log: log,
+	}
 	page, err := web.New(c)
 	if err != nil {
 		log.Warn("there is no page, no health check and no metrics", "err", err)
@@ -27,4 +36,31 @@ func pages(cfg config.Config, source web.Source, log *slog.Logger) (servers []*w
 		servers = append(servers, page)
 	}
 	return servers
+}
+
+// pageSecret is what the page's sessions are signed with. It is kept, so that a
+// restart ends none.
+func pageSecret(store *history.Store) []byte {
+	const key = "page_secret"
+	secret, err := hex.DecodeString(store.Meta(key))
+	if err != nil || len(secret) != 32 {
+		secret = make([]byte, 32)
+		_, _ = rand.Read(secret) // never fails (crypto/rand)
+		store.SetMeta(key, hex.EncodeToString(secret))
+	}
+	return secret
+}
+
+// ownNames are those that this machine usually goes by in its own network.
+func ownNames() (names []string) {
+	full, err := os.Hostname()
+	if err != nil || full == "" {
+		return nil
+	}
+	name, _, _ := strings.Cut(full, ".")
+	names = append(names, full, name)
+	for _, domain := range []string{"local", "lan", "home", "home.arpa", "internal", "localdomain", "fritz.box"} {
+		names = append(names, name+"."+domain)
+	}
+	return names
 }

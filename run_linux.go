@@ -153,7 +153,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	events.bridge, cmds.bridge = b, b
 
 	all := &status{Bridge: b, store: store, session: session, lan: l}
-	served := pages(cfg, all, log)
+	served := pages(cfg, all, b, pageSecret(store), log)
 	service, err := systemd.New(systemd.Config{Ask: all.life, Log: log})
 	if err != nil {
 		return err

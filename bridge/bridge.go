@@ -229,6 +229,15 @@ func (b *Bridge) Snapshot(ctx context.Context) (devices []presence.Device, sum p
 	return s.devices, s.sum, err
 }
 
+// Silences returns what was learned of a device's silences; none of one that is
+// not known.
+func (b *Bridge) Silences(ctx context.Context, id presence.ID) (presence.Silences, error) {
+	return ask(ctx, b, func() presence.Silences {
+		s, _ := b.cfg.Engine.Silences(id)
+		return s
+	})
+}
+
 // Stats returns the counts so far.
 func (b *Bridge) Stats(ctx context.Context) (Stats, error) {
 	return ask(ctx, b, func() Stats {

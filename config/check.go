@@ -129,6 +129,9 @@ func (c *Config) takeUser(f *faults) {
 	c.MQTTUsername, c.MQTTPassword = user.Username(), Secret(password)
 }
 
+// hostName is a name such as a URL has (RFC 1123, section 2.1).
+var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,62}\.?)*$`)
+
 func (c *Config) checkListeners(f *faults) {
 	const want = "an address and a port such as 127.0.0.1:1883, or :1883 for all addresses"
 	port, loopback := listenAddress(c.BrokerListen)
@@ -142,6 +145,9 @@ func (c *Config) checkListeners(f *faults) {
 	f.expect("WEB_LISTEN", port, strings.ReplaceAll(want, "1883", "8580"))
 	f.expect("WEB_LISTEN", loopback || c.WebPassword != "" || !f.fine("WEB_PASSWORD_FILE"),
 		"PORCHLIGHT_WEB_PASSWORD beside it, or a loopback address")
+	for _, host := range c.WebHosts {
+		f.expect("WEB_HOSTS", hostName.MatchString(host) && len(c.WebHosts) <= 16, "at most 16 names without a port, such as porchlight.example.org")
+	}
 	for i, p := range c.IngressPorts {
 		f.expect("INGRESS_PORTS", p != 0 && !slices.Contains(c.IngressPorts[:i], p), "ports between 1 and 65535, each once")
 	}

@@ -70,6 +70,7 @@ type Config struct {
 
 	WebListen    string   `env:"WEB_LISTEN" envDefault:"127.0.0.1:8580" meaning:"Where the page, the health check and the metrics are served. Other than loopback needs the password below."`
 	WebPassword  Secret   `env:"WEB_PASSWORD" meaning:"The password of the page."`
+	WebHosts     []string `env:"WEB_HOSTS" shown:"this machine's name" meaning:"Names that the page may be asked for by, comma-separated, such as |porchlight.example.org| behind a proxy. Its addresses always work, once there is a password."`
 	IngressPorts []uint16 `env:"INGRESS_PORTS" meaning:"Ports of |172.30.32.1| where Home Assistant's Supervisor, and nobody else, gets the page without a password, comma-separated. The Home Assistant app sets it."`
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" meaning:"|debug|, |info|, |warn| or |error|."`

@@ -7,7 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,41 +19,73 @@ type guard struct {
 	password [sha256.Size]byte // hashed, to compare in constant time
 	open     bool              // there is no password
 	anyHost  bool              // whatever name it is asked for by
+	hosts    []string          // the names that it may be asked for by, besides addresses
+	sessions sessions
 	failures failures
 	log      *slog.Logger
 }
 
-func newGuard(password string, log *slog.Logger) *guard {
-	return &guard{password: sha256.Sum256([]byte(password)), open: password == "", anyHost: password != "", log: log}
+func newGuard(cfg Config) *guard {
+	sum := sha256.Sum256([]byte(cfg.Password))
+	return &guard{
+		password: sum, open: cfg.Password == "", hosts: cfg.Hosts,
+		sessions: newSessions(cfg.Secret, sum), log: cfg.Log,
+	}
 }
 
-// policy lets the page have its style and its icon, and nothing else.
-const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+// policy lets the page have its own style, script, pictures and live stream, send
+// its own forms, and nothing else.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 
-// admit refuses what is nobody's business: other methods than GET and HEAD, and
-// names of ours that others made up. A web site can make its own name point to
-// 127.0.0.1 and have its visitors' browsers read what is there (DNS rebinding);
-// where a password is asked for, it gets nothing by that.
+// admit refuses what is nobody's business: names of ours that others made up, and
+// changes that another web site asks for. A web site can make its own name point
+// to this machine and have its visitors' browsers read what is there (DNS
+// rebinding), so a name must be known; an address cannot be made up.
 func (g *guard) admit(next http.Handler) http.Handler {
+	sameOrigin := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		switch {
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			h.Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
-		case !g.anyHost && !loopback(hostOf(r)):
-			http.Error(w, "use http://localhost here, or set PORCHLIGHT_WEB_PASSWORD to use another name", http.StatusMisdirectedRequest)
 		case path.Clean(r.URL.Path) != r.URL.Path:
 			http.NotFound(w, r) // else ServeMux redirects, to a path that a proxy does not know
+		case !g.knows(hostOf(r)) && !forProbes(r.URL.Path):
+			http.Error(w, g.unknownHost(), http.StatusMisdirectedRequest)
 		default:
-			next.ServeHTTP(w, r)
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			sameOrigin.ServeHTTP(w, r)
 		}
 	})
+}
+
+// forProbes reports whether the page says nothing there but that it lives:
+// whoever asks from another container does so by any name.
+func forProbes(path string) bool { return path == "/healthz" || path == "/livez" || path == "/readyz" }
+
+// knows reports whether the page may be asked for by this name or address.
+func (g *guard) knows(host string) bool {
+	if g.anyHost || loopback(host) {
+		return true
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return !g.open
+	}
+	return !g.open && slices.ContainsFunc(g.hosts, func(known string) bool {
+		return strings.EqualFold(strings.TrimSuffix(host, "."), known)
+	})
+}
+
+func (g *guard) unknownHost() string {
+	if g.open {
+		return "use http://localhost here, or set PORCHLIGHT_WEB_PASSWORD to use another name"
+	}
+	return "this name is not known here: use the address, or add the name to PORCHLIGHT_WEB_HOSTS"
 }
 
 // hostOf returns the host that the client asked for, without its port.
@@ -65,20 +100,36 @@ func hostOf(r *http.Request) string {
 	return host
 }
 
-// protect asks for the password.
+// protect lets those in who have logged in, or who give the password with the
+// request, as programs do. A browser is sent to log in.
 func (g *guard) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch g.check(r) {
 		case allowed:
 			next.ServeHTTP(w, r)
 		case tooMany:
-			w.Header().Set("Retry-After", "60")
-			http.Error(w, "too many wrong passwords; try again in a minute", http.StatusTooManyRequests)
+			refuseMany(w)
 		default:
+			if wantsPage(r) {
+				w.Header().Set("Location", rootOf(r)+"login?"+url.Values{"next": {nextOf(r)}}.Encode())
+				w.WriteHeader(http.StatusSeeOther)
+				return
+			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="Porchlight", charset="UTF-8"`)
 			http.Error(w, "the password is PORCHLIGHT_WEB_PASSWORD; any user name will do", http.StatusUnauthorized)
 		}
 	})
+}
+
+func refuseMany(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "60")
+	http.Error(w, "too many wrong passwords; try again in a minute", http.StatusTooManyRequests)
+}
+
+// wantsPage reports whether a person in a browser asks for a page to look at.
+func wantsPage(r *http.Request) bool {
+	_, _, basic := r.BasicAuth()
+	return !basic && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 type verdict int
@@ -89,16 +140,21 @@ const (
 	tooMany
 )
 
-// check looks at the password of r (HTTP Basic, RFC 7617). Each attempt counts
-// as a failure until it is known to be right, so that many at once gain nothing.
+// check looks at the session of r, or else at its password (HTTP Basic, RFC 7617).
 func (g *guard) check(r *http.Request) verdict {
-	if g.open {
+	if g.open || g.sessions.valid(r, time.Now()) {
 		return allowed
 	}
 	_, password, given := r.BasicAuth()
 	if !given {
 		return refused
 	}
+	return g.try(r, password)
+}
+
+// try looks at a password. Each attempt counts as a failure until it is known to
+// be right, so that many at once gain nothing.
+func (g *guard) try(r *http.Request, password string) verdict {
 	from := clientOf(r)
 	nth, blocked := g.failures.attempt(from, time.Now())
 	if blocked {

@@ -36,12 +36,28 @@ func TestHosts(t *testing.T) {
 		{"127.0.0.1.evil.example", "", http.StatusMisdirectedRequest},
 		{"192.168.1.2", "", http.StatusMisdirectedRequest},
 		{"", "", http.StatusMisdirectedRequest},
-		{"porch.example:443", "secret", http.StatusOK}, // behind a proxy
+		{"192.168.1.2:8580", "secret", http.StatusOK}, // nobody can make an address point elsewhere
+		{"[fd00::2]", "secret", http.StatusOK},
+		{"porch.example:443", "secret", http.StatusOK},
+		{"Porch.Example.", "secret", http.StatusOK},
+		{"porch.example", "", http.StatusMisdirectedRequest},
+		{"evil.example", "secret", http.StatusMisdirectedRequest},
+		{"sub.porch.example", "secret", http.StatusMisdirectedRequest},
+		{"", "secret", http.StatusMisdirectedRequest},
 	} {
-		for _, path := range []string{"/", "/healthz", "/metrics", "/style.css"} {
-			w := get(t, Config{Source: family(time.Now()), Password: test.password}, path, as(test.host), with(test.password))
-			if w.Code != test.want {
-				t.Errorf("%q as host of %s: status %d, want %d", test.host, path, w.Code, test.want)
+		cfg := Config{Source: family(time.Now()), Password: test.password, Hosts: []string{"porch.example"}}
+		for _, path := range []string{"/", "/metrics", "/style.css", "/login"} {
+			want := test.want
+			if path == "/login" && test.password == "" && want == http.StatusOK {
+				want = http.StatusSeeOther
+			}
+			if w := get(t, cfg, path, as(test.host), with(test.password)); w.Code != want {
+				t.Errorf("%q as host of %s: status %d, want %d", test.host, path, w.Code, want)
+			}
+		}
+		for _, path := range []string{"/healthz", "/livez"} { // asked from other containers by any name
+			if w := get(t, cfg, path, as(test.host)); w.Code != http.StatusOK {
+				t.Errorf("%q as host of %s: status %d", test.host, path, w.Code)
 			}
 		}
 	}
@@ -51,7 +67,11 @@ func TestMethods(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace, "NONSENSE"} {
 		for _, path := range []string{"/", "/healthz", "/metrics", "/x"} {
 			w := get(t, Config{Source: family(time.Now())}, path, func(r *http.Request) { r.Method = method })
-			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+			want, allow := http.StatusMethodNotAllowed, "GET, HEAD"
+			if path == "/x" {
+				want, allow = http.StatusNotFound, ""
+			}
+			if w.Code != want || w.Header().Get("Allow") != allow {
 				t.Errorf("%s %s: status %d", method, path, w.Code)
 			}
 		}
@@ -66,7 +86,7 @@ func TestHeaders(t *testing.T) {
 		h := get(t, Config{Source: family(time.Now())}, path).Header()
 		for name, want := range map[string]string{
 			"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff",
-			"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
+			"Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
 		} {
 			if got := h.Get(name); got != want {
 				t.Errorf("%s: %s is %q", path, name, got)
@@ -80,7 +100,7 @@ func TestHeaders(t *testing.T) {
 
 func TestPassword(t *testing.T) {
 	cfg := Config{Source: family(time.Now()), Password: "let me in"}
-	for _, path := range []string{"/", "/style.css", "/icon.svg", "/metrics"} {
+	for _, path := range []string{"/", "/live", "/metrics"} {
 		w := get(t, cfg, path)
 		if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Basic ") {
 			t.Errorf("%s without a password: status %d", path, w.Code)
@@ -93,6 +113,9 @@ func TestPassword(t *testing.T) {
 				t.Errorf("%s with %q: status %d", path, wrong, w.Code)
 			}
 		}
+		if path == "/live" {
+			continue // it never ends
+		}
 		if w := get(t, cfg, path, with(cfg.Password)); w.Code != http.StatusOK {
 			t.Errorf("%s with the password: status %d", path, w.Code)
 		}
@@ -101,7 +124,7 @@ func TestPassword(t *testing.T) {
 
 func TestTooManyWrongPasswords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, err := newHandler(Config{Source: family(time.Now()), Log: discard}, newGuard("let me in", discard))
+		h, err := newHandler(Config{Source: family(time.Now()), Log: discard}, newGuard(Config{Password: "let me in", Log: discard}), make(stopper))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,8 @@ func NewIngress(cfg Config, port uint16) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	handler, err := newHandler(cfg, &guard{open: true, anyHost: true, log: cfg.Log})
+	ending := make(stopper)
+	handler, err := newHandler(cfg, &guard{open: true, anyHost: true, log: cfg.Log}, ending)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +33,7 @@ func NewIngress(cfg Config, port uint16) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the page for Home Assistant: %w", err)
 	}
-	return newServer(cfg, &only{l, ingressPeer, cfg.Log}, handler), nil
+	return newServer(cfg, &only{l, ingressPeer, cfg.Log}, handler, ending), nil
 }
 
 // only is a Listener for one peer. Connections of others are closed unread.

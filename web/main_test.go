@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,36 @@ type household struct {
 	stats   Stats
 	ill     error // of Health
 	gone    error // of the other two
+	news    atomic.Pointer[chan struct{}]
+	learned presence.Silences
+	done    []string // what was asked for, in order
+}
+
+func (h *household) Silences(context.Context, presence.ID) (presence.Silences, error) {
+	return h.learned, h.gone
+}
+
+// Changed is closed by the next change.
+func (h *household) Changed() <-chan struct{} {
+	if h.news.Load() == nil {
+		c := make(chan struct{})
+		h.news.CompareAndSwap(nil, &c)
+	}
+	return *h.news.Load()
+}
+
+func (h *household) change() {
+	c := make(chan struct{})
+	if old := h.news.Swap(&c); old != nil {
+		close(*old)
+	}
+}
+
+func (h *household) Scan()                 { h.done = append(h.done, "scan") }
+func (h *household) Forget(id presence.ID) { h.done = append(h.done, "forget "+string(id)) }
+
+func (h *household) Set(id presence.ID, c presence.Change) {
+	h.done = append(h.done, "set "+string(id)+" "+fmt.Sprint(c.Fields()))
 }
 
 func (h *household) Snapshot(context.Context) ([]presence.Device, presence.Summary, error) {

@@ -1,9 +1,11 @@
-// Package web serves a page that shows who is home, a health check and metrics.
+// Package web serves pages that show who is home and let people say who is who,
+// a health check and metrics.
 //
-// All of it only reads. What strangers on the LAN chose, such as host names, is
-// shown by html/template alone, under a Content-Security-Policy that allows no
-// script at all. URLs in the page are relative, so that it works below any path
-// of a proxy.
+// What strangers on the LAN chose, such as host names, is shown by html/template
+// alone, under a Content-Security-Policy that allows no script but our own. URLs
+// are relative, so that the pages work below any path of a proxy. All of them
+// work without script; with it they are live: a stream says that there is
+// something new, and the page fetches itself again (static/app.js).
 package web
 
 import (
@@ -28,30 +30,47 @@ import (
 type Source interface {
 	// Snapshot returns all devices and the household in one value.
 	Snapshot(ctx context.Context) (devices []presence.Device, summary presence.Summary, err error)
+	// Silences returns what was learned of a device's silences.
+	Silences(ctx context.Context, id presence.ID) (presence.Silences, error)
 	// Health returns nil, or in words what keeps Porchlight from its work.
 	Health(ctx context.Context) error
 	// Stats returns what /metrics shows besides the snapshot.
 	Stats(ctx context.Context) (Stats, error)
+	// Changed returns a channel that is closed when there is something new to show.
+	Changed() <-chan struct{}
+}
+
+// Commands carries out what people ask for on the pages. Its methods are called
+// from any goroutine, and do not wait: what they bring about is in the next
+// Snapshot.
+type Commands interface {
+	Set(id presence.ID, c presence.Change)
+	Forget(id presence.ID)
+	Scan()
 }
 
 // Config is what a Server needs.
 type Config struct {
-	Listen   string // host:port; other than loopback needs a Password
-	Password string // empty: none is asked for
+	Listen   string   // host:port; other than loopback needs a Password
+	Password string   // empty: none is asked for
+	Hosts    []string // names that it may be asked for by, besides addresses
+	Secret   []byte   // what sessions are signed with; empty: they end with the process
 	Version  string
 	Source   Source
+	Commands Commands
 	Log      *slog.Logger
 }
 
 // Limits of the server.
 const (
-	maxConnections = 256
+	maxConnections = 1024
+	maxBody        = 64 << 10
 	maxHeader      = 16 << 10
 	sourceTime     = 3 * time.Second // for the Source to answer
 	farewell       = time.Second     // for requests under way at the end
 )
 
-//go:embed page.html static
+//go:embed templates static
 var files embed.FS
 
 // Server serves over HTTP. Make one with New.
@@ -60,6 +79,9 @@ type Server struct {
 	listener net.Listener
 	server   *http.Server
 }
+
+// stopper tells long answers that the server ends.
+type stopper chan struct{}
 
 // New checks cfg and takes the port. What connects before Run waits.
 func New(cfg Config) (*Server, error) {
@@ -73,7 +95,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	handler, err := newHandler(cfg, newGuard(cfg.Password, cfg.Log))
+	ending := make(stopper)
+	handler, err := newHandler(cfg, newGuard(cfg), ending)
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +104,11 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, explainListen(cfg.Listen, err)
 	}
-	return newServer(cfg, l, handler), nil
+	return newServer(cfg, l, handler, ending), nil
 }
 
-func newServer(cfg Config, l net.Listener, handler http.Handler) *Server {
-	return &Server{
+func newServer(cfg Config, l net.Listener, handler http.Handler, ending stopper) *Server {
+	s := &Server{
 		cfg:      cfg,
 		listener: l,
 		server: &http.Server{
@@ -98,26 +121,40 @@ func newServer(cfg Config, l net.Listener, handler http.Handler) *Server {
 			ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		},
 	}
+	s.server.RegisterOnShutdown(func() { close(ending) })
+	return s
 }
 
 // newHandler returns all that is served, guarded by g.
-func newHandler(cfg Config, g *guard) (http.Handler, error) {
-	mux := http.NewServeMux()
-	page, err := newPage(cfg)
+func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
+	p, err := newPages(cfg)
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/{$}", g.protect(page))
-	for _, name := range []string{"style.css", "icon.svg"} {
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]http.Handler{
+		"GET /{$}":                  limit(p.now),
+		"GET /devices/{id}":         limit(p.devicePage),
+		"POST /devices/{id}":        limit(p.setDevice),
+		"POST /devices/{id}/forget": limit(p.forgetDevice),
+		"POST /scan":                limit(p.scan),
+		"POST /logout":              logout(g),
+		"GET /live":                 live(cfg.Source, ending),
+		"GET /metrics":              newMetrics(cfg),
+	} {
+		mux.Handle(pattern, g.protect(h))
+	}
+	mux.Handle("GET /login", p.loginPage(g))
+	mux.Handle("POST /login", p.loginPage(g))
+	for _, name := range []string{"style.css", "app.js", "icon.svg"} {
 		asset, err := newAsset(name)
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("/"+name, g.protect(asset))
+		mux.Handle("GET /"+name, asset)
 	}
-	mux.Handle("/metrics", g.protect(newMetrics(cfg)))
-	mux.Handle("/healthz", health(cfg.Source, g))
-	mux.Handle("/livez", alive(cfg.Source))
+	mux.Handle("GET /healthz", health(cfg.Source, g))
+	mux.Handle("GET /livez", alive(cfg.Source))
 	return g.admit(mux), nil
 }
 

@@ -1,0 +1,93 @@
+// Keeps the page as the server would show it now. A stream says that there is
+// something new; then the page is fetched again, and the parts with data-live
+// are put in the place of the old ones. Without script all works by reloading.
+"use strict";
+(() => {
+	const beat = 30000; // "for 5 min" grows old by itself
+	let url = location.href;
+	let stream, running, again;
+
+	// busy tells whether somebody is writing in a part, which must stay then.
+	const busy = (part) =>
+		[...part.querySelectorAll("input, textarea, select")].some(
+			(field) => field === document.activeElement || (field.value !== field.defaultValue && field.defaultValue !== undefined));
+
+	const replace = (old, fresh) => {
+		if (old.innerHTML === fresh.innerHTML || busy(old)) return;
+		const focus = old.contains(document.activeElement) && document.activeElement;
+		const key = focus && (focus.id ? "#" + CSS.escape(focus.id) : focus.href && `a[href="${CSS.escape(focus.getAttribute("href"))}"]`);
+		for (const open of old.querySelectorAll("details[open][id]")) {
+			fresh.querySelector("#" + CSS.escape(open.id))?.setAttribute("open", "");
+		}
+		old.replaceWith(fresh);
+		if (key) fresh.querySelector(key)?.focus();
+	};
+
+	const refresh = async () => {
+		if (running) { again = true; return; }
+		running = true;
+		try {
+			const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-store", credentials: "same-origin" });
+			if (response.redirected) { location.reload(); return; } // the session has ended
+			const page = new DOMParser().parseFromString(await response.text(), "text/html");
+			for (const old of document.querySelectorAll("[data-live][id]")) {
+				const fresh = page.getElementById(old.id);
+				if (fresh) replace(old, document.adoptNode(fresh));
+			}
+			document.title = page.title;
+			document.body.classList.remove("stale");
+		} catch {
+			document.body.classList.add("stale");
+		} finally {
+			running = false;
+			if (again) { again = false; refresh(); }
+		}
+	};
+
+	const listen = () => {
+		if (stream) return;
+		stream = new EventSource(document.body.dataset.live);
+		stream.onmessage = refresh;
+		stream.onopen = refresh; // what was missed meanwhile
+		stream.onerror = () => document.body.classList.add("stale");
+	};
+	const rest = () => { stream?.close(); stream = undefined; };
+
+	if (document.querySelector("[data-live][id]")) {
+		listen();
+		setInterval(() => document.hidden || refresh(), beat);
+		// A browser allows few streams; one that nobody looks at needs none.
+		document.addEventListener("visibilitychange", () => document.hidden ? rest() : listen());
+		addEventListener("pagehide", rest);
+		addEventListener("pageshow", () => document.hidden || listen());
+	}
+
+	// A filter shows what it finds while one types.
+	for (const form of document.querySelectorAll("form[data-filter]")) {
+		let timer;
+		form.classList.add("instant");
+		const look = () => {
+			const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+			url = new URL("?" + query, location.href).href;
+			history.replaceState(null, "", url);
+			refresh();
+		};
+		form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(look, 150); });
+		form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); look(); });
+	}
+
+	// What cannot be undone is asked about.
+	document.addEventListener("click", (event) => {
+		const question = event.target.closest("[data-ask]")?.dataset.ask;
+		if (question && !confirm(question)) event.preventDefault();
+	});
+
+	// A button that copies says so.
+	for (const button of document.querySelectorAll("[data-copy]")) {
+		button.hidden = !navigator.clipboard;
+		button.addEventListener("click", async () => {
+			await navigator.clipboard.writeText(button.dataset.copy);
+			button.textContent = "Copied";
+		});
+	}
+})();
