@@ -205,6 +205,7 @@ func engineConfig(cfg config.Config) presence.Config {
 		OutageHold:    cmp.Or(cfg.OutageHold, -1),
 		ForgetAfter:   cfg.ForgetAfter,
 		Track:         presence.TrackPolicy(cfg.Track),
+		NewGuests:     presence.GuestPolicy(cfg.NewGuests),
 		MaxTracked:    cfg.MaxTracked,
 		MaxDevices:    max(16384, 2*cfg.MaxTracked),
 		Vendor:        vendor,

@@ -148,7 +148,7 @@ func TestLogBeforeState(t *testing.T) {
 		changed := b.Changed()
 		b.Sight(heard(phone, presence.DHCPRequest))
 		synctest.Wait()
-		want := []string{"log new_device 020000000001", "log arrived 020000000001", "publish 020000000001 home"}
+		want := []string{"log new_device 020000000001", "log arrived 020000000001", "publish 020000000001 home", `group guests "Guests" home`}
 		if diff := cmp.Diff(want, h.take()); diff != "" {
 			t.Errorf("arrival (-want +got):\n%s", diff)
 		}
@@ -169,7 +169,7 @@ func TestLogBeforeState(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		want = []string{"log left 020000000001", "publish 020000000001 not_home"}
+		want = []string{"log left 020000000001", "publish 020000000001 not_home", `group guests "Guests" not_home`}
 		if diff := cmp.Diff(want, h.take()); diff != "" {
 			t.Errorf("departure (-want +got):\n%s", diff)
 		}
@@ -281,7 +281,8 @@ func TestRestartSaysNothing(t *testing.T) {
 		synctest.Wait()
 		got := h.take()
 		slices.Sort(got)
-		want := []string{"publish " + string(plug.ID()) + " home", "publish " + string(phone.ID()) + " home"}
+		guests := `group guests "Guests" home`
+		want := []string{"publish " + string(plug.ID()) + " home", "publish " + string(phone.ID()) + " home", guests, guests}
 		slices.Sort(want)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("after a restart (-want +got):\n%s", diff)

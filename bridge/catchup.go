@@ -22,19 +22,25 @@ func CatchUp(records []presence.Record, events []presence.Event) []presence.Reco
 		known[records[i].ID] = true
 	}
 	last := map[presence.ID]*presence.Event{}
+	told := map[presence.ID]bool{}
 	for i, e := range events {
 		switch e.Type {
 		case presence.Arrived, presence.Left:
 			last[e.ID] = &events[i]
-		case presence.NewDevice:
-			if !known[e.ID] && events[len(events)-1].Time.Sub(e.Time).Abs() < unsaved {
-				known[e.ID] = true
-				records = append(records, newRecord(e))
+		case presence.NewGuests:
+			for _, found := range e.Devices {
+				told[found.ID] = true
 			}
+		}
+		isNew := e.Type == presence.NewDevice || e.Type == presence.Arrived && e.PrivateMAC // of a guest there may be no more
+		if isNew && !known[e.ID] && events[len(events)-1].Time.Sub(e.Time).Abs() < unsaved {
+			known[e.ID] = true
+			records = append(records, newRecord(e))
 		}
 	}
 	for i := range records {
 		r := &records[i]
+		r.Untold = r.Untold && !told[r.ID]
 		e := last[r.ID]
 		if e == nil {
 			continue
@@ -50,11 +56,13 @@ func CatchUp(records []presence.Record, events []presence.Event) []presence.Reco
 	return records
 }
 
-// newRecord is the device of a new_device event.
+// newRecord is the device of an event that it is new, or, of a guest, that it
+// has arrived.
 func newRecord(e presence.Event) presence.Record {
 	r := presence.Record{Device: presence.Device{
 		ID: e.ID, MAC: e.MAC, Addr: e.Addr, HostName: e.HostName, Vendor: e.Vendor,
 		State: presence.NotHome, Since: e.Time, Why: e.Why, FirstSeen: e.Time, LastSeen: e.Time,
+		Untold: e.Type == presence.Arrived && e.PrivateMAC,
 	}}
 	if e.Addr.Is6() {
 		r.Addr, r.IPv6 = netip.Addr{}, []netip.Addr{e.Addr}

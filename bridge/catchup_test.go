@@ -69,6 +69,27 @@ func TestCatchUpWithNewDevice(t *testing.T) {
 	}
 }
 
+// A guest that came a moment before a kill, of whom there is no event yet that it
+// is new, is known and waits; who is in a digest waits no more, and is not told
+// again.
+func TestCatchUpWithGuests(t *testing.T) {
+	at := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	guest, late := presence.MAC{2, 0, 0, 0, 0, 8}, presence.MAC{2, 0, 0, 0, 0, 9}
+	waiting := func(m presence.MAC) presence.Record {
+		return presence.Record{Device: presence.Device{ID: m.ID(), MAC: m, State: presence.Home, FirstSeen: at, Untold: true}}
+	}
+	records := CatchUp([]presence.Record{waiting(guest), waiting(late)}, []presence.Event{
+		{Seq: 1, Type: presence.NewGuests, Time: at, Devices: []presence.Found{{ID: guest.ID()}}},
+		{Seq: 2, Type: presence.Arrived, ID: phone.ID(), MAC: phone, PrivateMAC: true, Time: at.Add(time.Second), Why: "told"},
+	})
+	if len(records) != 3 || records[0].Untold || !records[1].Untold {
+		t.Fatalf("%+v", records)
+	}
+	if d := records[2]; d.ID != phone.ID() || d.State != presence.Home || !d.Untold || !d.FirstSeen.Equal(at.Add(time.Second)) {
+		t.Errorf("%+v", d)
+	}
+}
+
 // The address of a device that was new a moment before a kill is what it was.
 func TestCatchUpWithAddress(t *testing.T) {
 	four, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fe80::1")

@@ -49,6 +49,8 @@ type Config struct {
 	Track      string `env:"TRACK" envDefault:"all" oneof:"all,named,none" meaning:"Which devices become entities: |all|, |named| (those that you gave a name) or |none|. A device's own switch wins."`
 	MaxTracked int    `env:"MAX_TRACKED" envDefault:"500" meaning:"The most devices that become entities, at most 10000."`
 
+	NewGuests string `env:"NEW_GUESTS" envDefault:"each" oneof:"each,daily" meaning:"How new devices in the group |Guests| are told: |each| by a |new_device| event of its own, or |daily| all of a day by one |new_guests| event."`
+
 	FalseAways  float64       `env:"FALSE_AWAYS" envDefault:"0.25" meaning:"How many times a week a device may be taken for away by mistake. Less makes departures known later."`
 	AwayInitial time.Duration `env:"AWAY_INITIAL" envDefault:"10m" meaning:"The away timeout of a device that is not known well yet."`
 	AwayMin     time.Duration `env:"AWAY_MIN" envDefault:"20s" meaning:"The shortest learned away timeout; it is never less than |PROBE_INTERVAL| and 8 s."`

@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 		HAExposeAddresses: true,
 		Track:             "all",
 		MaxTracked:        500,
+		NewGuests:         "each",
 		FalseAways:        0.25,
 		AwayInitial:       10 * time.Minute,
 		AwayMin:           20 * time.Second,
@@ -103,6 +104,7 @@ func TestLoad(t *testing.T) {
 		"PORCHLIGHT_INGRESS_PORTS=62341, 18580",
 		"PORCHLIGHT_LOG_LEVEL=debug",
 		"PORCHLIGHT_LOG_FORMAT=json",
+		"PORCHLIGHT_NEW_GUESTS=daily",
 	}, false)
 	if err != nil || warnings != nil {
 		t.Fatalf("warnings %q, error %v", warnings, err)
@@ -125,6 +127,7 @@ func TestLoad(t *testing.T) {
 		HAZone:            "zone.summer_house",
 		HATrackerMode:     "attributes_only",
 		Track:             "named",
+		NewGuests:         "daily",
 		FalseAways:        2,
 		AwayInitial:       10 * time.Minute,
 		AwayMin:           20 * time.Second,

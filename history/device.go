@@ -50,21 +50,21 @@ func sameRow(a, b *presence.Device) bool {
 		a.HostName == b.HostName && a.HostNameSource == b.HostNameSource && a.Vendor == b.Vendor && a.VendorClass == b.VendorClass &&
 		a.ClientID == b.ClientID && a.Fingerprint == b.Fingerprint &&
 		a.State == b.State && a.Since.Equal(b.Since) && a.Why == b.Why &&
-		a.FirstSeen.Equal(b.FirstSeen) && a.Tracked == b.Tracked && a.Settings.Equal(&b.Settings)
+		a.FirstSeen.Equal(b.FirstSeen) && a.Tracked == b.Tracked && a.Untold == b.Untold && a.Settings.Equal(&b.Settings)
 }
 
 const (
 	deviceColumns = `id, mac, interface, ip, ipv6, host_name, host_name_source, vendor, vendor_class, client_id, fingerprint,
-		state, since, why, first_seen, tracked, set_name, set_track, set_groups, set_away,
+		state, since, why, first_seen, tracked, untold, set_name, set_track, set_groups, set_away,
 		set_kind, set_icon, set_important, set_ignore_arp, set_notes, set_known`
 
-	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id) DO UPDATE SET mac = excluded.mac, interface = excluded.interface, ip = excluded.ip,
 		ipv6 = excluded.ipv6, host_name = excluded.host_name,
 		host_name_source = excluded.host_name_source, vendor = excluded.vendor,
 		vendor_class = excluded.vendor_class, client_id = excluded.client_id, fingerprint = excluded.fingerprint,
 		state = excluded.state, since = excluded.since, why = excluded.why, first_seen = excluded.first_seen,
-		tracked = excluded.tracked, set_name = excluded.set_name, set_track = excluded.set_track,
+		tracked = excluded.tracked, untold = excluded.untold, set_name = excluded.set_name, set_track = excluded.set_track,
 		set_groups = excluded.set_groups, set_away = excluded.set_away, set_kind = excluded.set_kind,
 		set_icon = excluded.set_icon, set_important = excluded.set_important,
 		set_ignore_arp = excluded.set_ignore_arp, set_notes = excluded.set_notes, set_known = excluded.set_known`
@@ -91,7 +91,7 @@ func (d *stored) rowArgs() ([]any, error) {
 	return []any{
 		string(d.ID), fromMAC(d.MAC), d.Interface, fromAddr(d.Addr), fromAddrs(d.IPv6), d.HostName, string(d.HostNameSource), d.Vendor,
 		d.VendorClass, d.ClientID, d.Fingerprint, string(d.State), fromTime(d.Since), d.Why,
-		fromTime(d.FirstSeen), d.Tracked, d.Name, track, groups, d.Settings.AwayAfter.Milliseconds(),
+		fromTime(d.FirstSeen), d.Tracked, d.Untold, d.Name, track, groups, d.Settings.AwayAfter.Milliseconds(),
 		string(d.Kind), d.Icon, d.Important, d.IgnoreARPReplies, d.Notes, d.Known,
 	}, nil
 }
@@ -101,6 +101,7 @@ func (d *stored) rowArgs() ([]any, error) {
 var addedColumns = map[string]string{
 	"set_kind": "''", "set_icon": "''", "set_important": "0", "set_ignore_arp": "0", "set_notes": "''",
 	"host_name_source": "''", "set_known": "0",
+	"untold": "0",
 }
 
 // readableColumns returns deviceColumns for a file of any version, with values
@@ -149,7 +150,7 @@ func scanDevice(rows *sql.Rows) (d stored, err error) {
 	var last, away sql.NullInt64
 	var track sql.NullBool
 	err = rows.Scan(&d.ID, &mac, &d.Interface, &ip, &ipv6, &d.HostName, &d.HostNameSource, &d.Vendor, &d.VendorClass, &d.ClientID,
-		&d.Fingerprint, &d.State, &since, &d.Why, &first, &d.Tracked, &d.Name, &track, &groups, &setAway,
+		&d.Fingerprint, &d.State, &since, &d.Why, &first, &d.Tracked, &d.Untold, &d.Name, &track, &groups, &setAway,
 		&d.Kind, &d.Icon, &d.Important, &d.IgnoreARPReplies, &d.Notes, &d.Known, &last, &away, &d.model)
 	if err != nil {
 		return d, err

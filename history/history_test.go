@@ -508,10 +508,10 @@ func TestFirstVersion(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0].State != presence.Home || !got[0].Settings.Equal(&want) {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	got[0].Kind, got[0].Notes, got[0].Known = presence.Phone, "blue", true
+	got[0].Kind, got[0].Notes, got[0].Known, got[0].Untold = presence.Phone, "blue", true, true
 	s.SaveDevices(got)
 	closed(t, s)
-	if again, _ := open(t, dir).Load(t.Context()); len(again) != 1 || again[0].Kind != presence.Phone || again[0].Notes != "blue" || !again[0].Known {
+	if again, _ := open(t, dir).Load(t.Context()); len(again) != 1 || again[0].Kind != presence.Phone || again[0].Notes != "blue" || !again[0].Known || !again[0].Untold {
 		t.Errorf("with new settings: %+v", again)
 	}
 }
@@ -624,7 +624,7 @@ func TestMigrationKeepsDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	devices, err := loadDevices(t.Context(), conn)
-	if err != nil || len(devices) != 1 || devices[0].HostName != "phone" || devices[0].Name != "Ann" || devices[0].HostNameSource != "" {
+	if err != nil || len(devices) != 1 || devices[0].HostName != "phone" || devices[0].Name != "Ann" || devices[0].HostNameSource != "" || devices[0].Untold {
 		t.Errorf("%+v, %v", devices, err)
 	}
 }

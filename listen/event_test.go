@@ -80,7 +80,7 @@ func TestOwnPayloads(t *testing.T) {
 	for _, e.Type = range presence.EventTypes() {
 		sent := e
 		if e.Type == presence.Baseline {
-			for range presence.MaxBaseline {
+			for range presence.MaxFound {
 				sent.Devices = append(sent.Devices, presence.Found{ID: e.ID, Addr: netip.MustParseAddr("192.168.100.100"), Name: strings.Repeat("<", presence.MaxName)})
 			}
 		}

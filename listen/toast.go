@@ -26,6 +26,9 @@ const (
 
 var errDesktopSilent = errors.New("the notification service does not answer")
 
+// newcomers are the types that are shown unless others are asked for.
+var newcomers = []presence.EventType{presence.NewDevice, presence.NewGuests}
+
 // toaster shows events as notifications.
 type toaster struct {
 	types []presence.EventType
@@ -45,7 +48,7 @@ type toast struct {
 func newToaster(cfg Config) *toaster {
 	t := &toaster{types: cfg.Types, show: cfg.show, log: cfg.Log, in: make(chan toast, 16)}
 	if len(t.types) == 0 {
-		t.types = []presence.EventType{presence.NewDevice}
+		t.types = slices.Clone(newcomers)
 	}
 	if t.show == nil {
 		t.show = newDesktop()
@@ -112,7 +115,7 @@ func (t *toaster) run(ctx context.Context) {
 // more tells of n events that are not shown one by one.
 func (t *toaster) more(n int) string {
 	what := "event"
-	if slices.Equal(t.types, []presence.EventType{presence.NewDevice}) {
+	if !slices.ContainsFunc(t.types, func(e presence.EventType) bool { return !slices.Contains(newcomers, e) }) {
 		what = "new device"
 	}
 	if n != 1 {

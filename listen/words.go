@@ -17,6 +17,7 @@ var titles = map[presence.EventType]string{
 	presence.SensingLost:     "Porchlight hears nothing",
 	presence.SensingBack:     "Porchlight hears again",
 	presence.Baseline:        "Porchlight has looked around",
+	presence.NewGuests:       "New guests",
 }
 
 // words returns what the notification of an event says. node is empty where it

@@ -177,7 +177,7 @@ func (d *device) settled() bool { return d.own.decided() || d.inFile }
 func (e *Engine) forget() {
 	for _, id := range sortedIDs(e.devices) {
 		d := e.devices[id]
-		if d.State == Home || d.settled() {
+		if d.State == Home || d.settled() || d.Untold {
 			continue
 		}
 		unheard := e.now.Sub(d.LastSeen)
@@ -204,6 +204,9 @@ func (e *Engine) evict() bool {
 	}
 	if out == nil {
 		return false
+	}
+	if out.Untold {
+		e.guests.gone++
 	}
 	e.remove(out)
 	return true

@@ -25,6 +25,7 @@ type Config struct {
 	OutageHold    time.Duration // negative: nobody is held
 	ForgetAfter   time.Duration // how long an unnamed device may be unheard before it is forgotten
 	Track         TrackPolicy
+	NewGuests     GuestPolicy
 	MaxTracked    int // 0: none; negative: the default
 	MaxDevices    int
 
@@ -67,6 +68,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Track == "" {
 		c.Track = TrackAll
+	}
+	if c.NewGuests == "" {
+		c.NewGuests = GuestsEach
 	}
 	if c.MaxTracked < 0 {
 		c.MaxTracked = 500

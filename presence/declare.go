@@ -60,9 +60,7 @@ func (e *Engine) decide(d *device) bool {
 		s = f.apply(s)
 		from = f.Fields()
 	}
-	if s.Kind == Guest && len(s.Groups) == 0 {
-		s.Groups = []string{GuestGroup}
-	}
+	d.guestGroups(&s)
 	if s.Equal(&d.Settings) && slices.Equal(from, d.FromFile) {
 		return false
 	}

@@ -42,6 +42,7 @@ type Device struct {
 	LastSeen  time.Time
 	AwayAfter time.Duration // the silence after which it is away, as learned or set
 
+	Untold   bool     // it is a new guest, and waits for the digest
 	Tracked  bool     // it has topics and an entity
 	Settings          // what counts: the user's, and over them the device file's
 	FromFile []string // the names of those that the device file decides

@@ -42,6 +42,7 @@ type Engine struct {
 	sweep time.Time        // when the table is next searched for devices to forget
 
 	baseline bool
+	guests   guestbook
 	doorman  doorman
 	touched  map[ID]struct{} // heard or learned since the last Touched
 
@@ -120,6 +121,7 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 		}
 		d.quiet, d.tainted, d.heard = e.now, true, e.now
 		e.add(d)
+		e.restoreGuest(d)
 		if !e.baseline && !d.inFile && d.FirstSeen.After(e.cfg.BaselineAt) && d.FirstSeen.After(e.newest()) {
 			e.noteNew(d)
 		}
@@ -232,8 +234,7 @@ func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {
 		return
 	}
 	if !known {
-		e.noteNew(d)
-		e.emit(NewDevice, d, d.Why)
+		e.announce(d)
 	}
 	e.emit(Arrived, d, d.Why)
 }

@@ -364,7 +364,7 @@ func TestNamedBeforeHeard(t *testing.T) {
 // Names that strangers choose make the list shorter, not longer.
 func TestBaselineOfLongNames(t *testing.T) {
 	r := newRig(t, Config{Baseline: true})
-	for i := 1; i <= MaxBaseline; i++ {
+	for i := 1; i <= MaxFound; i++ {
 		s := sighting(i, DHCPRequest)
 		s.DHCP = &DHCP{HostName: strings.Repeat(`"`, MaxName)}
 		r.hear(s)
@@ -379,7 +379,7 @@ func TestBaselineOfLongNames(t *testing.T) {
 
 func TestBaseline(t *testing.T) {
 	r := newRig(t, Config{Baseline: true})
-	for i := 1; i <= MaxBaseline+10; i++ {
+	for i := 1; i <= MaxFound+10; i++ {
 		r.hear(sighting(i, ARPReply))
 		r.wait(20 * time.Millisecond)
 	}

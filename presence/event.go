@@ -20,6 +20,7 @@ const (
 	SensingLost     EventType = "sensing_lost"
 	SensingBack     EventType = "sensing_back"
 	Baseline        EventType = "baseline"
+	NewGuests       EventType = "new_guests"
 )
 
 // EventTypes lists every type, in the order in which they are declared to
@@ -27,7 +28,7 @@ const (
 func EventTypes() []EventType {
 	return []EventType{
 		NewDevice, Arrived, Left, AddressChanged, AddressConflict,
-		MergeSuggested, SensingLost, SensingBack, Baseline,
+		MergeSuggested, SensingLost, SensingBack, Baseline, NewGuests,
 	}
 }
 
@@ -46,19 +47,19 @@ type Event struct {
 	PrivateMAC bool       `json:"private_mac"`
 	Interface  string     `json:"interface,omitempty"` // sensing events only
 	Why        string     `json:"why"`                 // in words that a person understands
-	Devices    []Found    `json:"devices,omitempty"`   // baseline only: who was found, as many as fit
+	Devices    []Found    `json:"devices,omitempty"`   // of a list: who was found, as many as fit
 }
 
-// A baseline event lists at most MaxBaseline devices, and no more than fit into
+// An event that lists devices (Baseline, NewGuests) has at most MaxFound of them, and no more than fit into
 // maxBaselineText bytes; Why has the full count. Home Assistant stores no more
 // than 16 KiB of an entity's attributes and warns about what is longer
 // (components/recorder/db_schema.py, MAX_STATE_ATTRS_BYTES).
 const (
-	MaxBaseline     = 250
-	maxBaselineText = 12 << 10
+	MaxFound     = 250
+	maxFoundText = 12 << 10
 )
 
-// Found is a device in a baseline event.
+// Found is a device in an event that lists several.
 type Found struct {
 	ID   ID         `json:"id"`
 	Addr netip.Addr `json:"ip,omitzero"`
@@ -69,4 +70,19 @@ type Found struct {
 func (f Found) text() int {
 	escaped := strings.Count(f.Name, `"`) + strings.Count(f.Name, `\`)
 	return len(`{"id":"","ip":"","name":""},`) + len(f.ID) + len(f.Addr.String()) + len(f.Name) + escaped
+}
+
+// foundList gathers the devices of an event, as many as fit.
+type foundList struct {
+	devices []Found
+	count   int // of all
+	text    int
+}
+
+func (l *foundList) add(d *device) {
+	l.count++
+	f := Found{ID: d.ID, Addr: d.Address(), Name: d.DisplayName()}
+	if l.text += f.text(); l.text <= maxFoundText && len(l.devices) < MaxFound {
+		l.devices = append(l.devices, f)
+	}
 }

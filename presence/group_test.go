@@ -65,7 +65,12 @@ func FuzzGroupSlug(f *testing.F) {
 func TestGroupsFollowMembers(t *testing.T) {
 	names := []string{"Kids", "kids", "Parents", "Guests", "A", "B", "Этаж 1"}
 	rapid.Check(t, func(rt *rapid.T) {
-		e := New(Config{AwayAfter: time.Minute, MaxDevices: 12, ForgetAfter: time.Hour})
+		e := New(Config{AwayAfter: time.Minute, MaxDevices: 12, ForgetAfter: time.Hour, NewGuests: rapid.SampledFrom([]GuestPolicy{GuestsEach, GuestsDaily}).Draw(rt, "guests")})
+		addr := func(n int) MAC { // some of them made up
+			m := mac(n)
+			m[0] |= byte(n%2) << 1
+			return m
+		}
 		now := t0
 		last := []Group{}
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
@@ -76,17 +81,19 @@ func TestGroupsFollowMembers(t *testing.T) {
 			switch rapid.IntRange(0, 4).Draw(rt, "what") {
 			case 0:
 				s := sighting(n, DHCPRequest)
+				s.MAC = addr(n)
 				s.At = now
 				out = e.Sight(s)
 			case 1:
 				now = now.Add(rapid.SampledFrom([]time.Duration{time.Second, 10 * time.Minute, 3 * time.Hour}).Draw(rt, "time"))
 				out = e.Tick(now)
 			case 2:
-				out, _ = e.Set(now, mac(n).ID(), Change{Groups: &groups, Kind: &kind})
+				out, _ = e.Set(now, addr(n).ID(), Change{Groups: &groups, Kind: &kind})
 			case 3:
-				out = e.Declare(now, []Declaration{{MAC: mac(n), Change: Change{Groups: &groups}}, {MAC: mac(n + 1)}})
+				out = e.Declare(now, []Declaration{{MAC: addr(n), Change: Change{Groups: &groups}}, {MAC: addr(n + 1)}})
 			case 4:
 				s := sighting(n, DHCPRelease)
+				s.MAC = addr(n)
 				s.At = now
 				out = e.Sight(s)
 			}

@@ -120,6 +120,9 @@ func (e *Engine) Next() time.Time {
 		}
 		next = earlier(next, t)
 	}
+	if !e.guests.at.IsZero() {
+		next = earlier(next, e.guests.at)
+	}
 	for _, l := range e.order {
 		if t, ok := l.next(); ok {
 			next = earlier(next, t)
@@ -139,6 +142,7 @@ func (e *Engine) Tick(now time.Time) Output {
 		e.late = e.now.Sub(e.due[0].due)
 		e.attend(e.due[0])
 	}
+	e.tellGuests()
 	if !e.now.Before(e.sweep) {
 		e.sweep = e.now.Add(forgetEvery)
 		e.forget()

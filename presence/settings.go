@@ -38,7 +38,9 @@ func DeviceKinds() []DeviceKind {
 	}
 }
 
-// GuestGroup is the group of guests.
+// GuestGroup is the group of guests: devices of the kind Guest without groups of
+// their own, and those with a private MAC of which the user has not said who they
+// are: by a name, a kind, a group, or that they are known.
 const GuestGroup = "Guests"
 
 // Bounds of what a user can set.

@@ -83,23 +83,18 @@ func whySensingBack(l *link, blind time.Duration) string {
 
 // emitBaseline reports all devices that were found on the first run.
 func (e *Engine) emitBaseline() {
-	ev := Event{Type: Baseline, Time: e.now.Round(0).UTC()}
-	count, text := 0, 0
+	var list foundList
 	for _, id := range sortedIDs(e.devices) {
-		d := e.devices[id]
-		if d.FirstSeen.IsZero() {
-			continue // only in the device file
-		}
-		count++
-		f := Found{ID: d.ID, Addr: d.Address(), Name: d.DisplayName()}
-		if text += f.text(); text <= maxBaselineText && len(ev.Devices) < MaxBaseline {
-			ev.Devices = append(ev.Devices, f)
+		if d := e.devices[id]; !d.FirstSeen.IsZero() { // not only in the device file
+			list.add(d)
 		}
 	}
-	found := fmt.Sprintf("%d devices found", count)
-	if count == 1 {
+	found := fmt.Sprintf("%d devices found", list.count)
+	if list.count == 1 {
 		found = "one device found"
 	}
-	ev.Why = "first run: " + found + "; from now on each new one is reported"
-	e.out.Events = append(e.out.Events, ev)
+	e.out.Events = append(e.out.Events, Event{
+		Type: Baseline, Time: e.now.Round(0).UTC(), Devices: list.devices,
+		Why: "first run: " + found + "; from now on each new one is reported",
+	})
 }
