@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -120,6 +121,16 @@ func newDeviceBlueprint(r *rig) {
 		want = append(want, notification{"porchlight_new_" + one.mac, "New device on the network", one.message})
 	}
 	r.notified(want...)
+
+	// A day's guests, for those who want to hear of private MACs.
+	p.store.Append([]presence.Event{{
+		Type: presence.NewGuests, Time: time.Now(), Why: "2 new guests in 24 h 00 min",
+		Devices: []presence.Found{{ID: "021600000001", Name: hostile}, {ID: "021600000002", Name: "007"}},
+	}})
+	r.notified(notification{
+		"porchlight_new_guests", "New guests on the network",
+		"2 new guests in 24 h 00 min: `" + strings.ReplaceAll(hostile, "`", "'") + ", 007`.",
+	})
 
 	// Nothing is new after a restart, or when the entity gets another name,
 	// although a new device was the last news.

@@ -69,7 +69,7 @@ func groups(s *scene) {
 	equal(s.t, "that the group is gone after a restart", gone(), true)
 
 	write(entry(phone, "name: "+phone.name))
-	s.until("the group's topic to be cleared", func() bool { return len(s.retained(s.topics.GroupState("+"))) == 0 })
+	s.until("the group's topic to be cleared", func() bool { return len(s.retained(s.topics.GroupState(s.node+"_anna"))) == 0 })
 	write(both)
 	s.await(group, "home")
 
@@ -77,6 +77,6 @@ func groups(s *scene) {
 	write("")
 	s.until("the group to be gone with its members", gone)
 	s.until("its topics to be cleared", func() bool {
-		return len(s.retained(s.topics.GroupState("+"), s.topics.GroupConfig(s.node+"_anna"))) == 0
+		return len(s.retained(s.topics.GroupState(s.node+"_anna"), s.topics.GroupConfig(s.node+"_anna"))) == 0
 	})
 }

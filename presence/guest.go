@@ -90,12 +90,11 @@ func (e *Engine) tellGuests() {
 	if count == 0 {
 		return // all have got a name by now
 	}
-	what := fmt.Sprintf("%d new guests", count)
+	why := fmt.Sprintf("%d new guests in %s, with private MACs and without names from you", count, Words(within))
 	if count == 1 {
-		what = "one new guest"
+		why = fmt.Sprintf("one new guest in %s, with a private MAC and without a name from you", Words(within))
 	}
 	e.out.Events = append(e.out.Events, Event{
-		Type: NewGuests, Time: e.now.Round(0).UTC(), Devices: list.devices,
-		Why: fmt.Sprintf("%s within %s: with a private MAC, and without a name from you", what, Words(within)),
+		Type: NewGuests, Time: e.now.Round(0).UTC(), Why: why, Devices: list.devices,
 	})
 }

@@ -159,7 +159,7 @@ func TestGuestsDaily(t *testing.T) {
 	}
 	r.wait(time.Second)
 	got := r.digests()
-	if len(got) != 1 || got[0].Why != "2 new guests within 24 h 00 min: with a private MAC, and without a name from you" ||
+	if len(got) != 1 || got[0].Why != "2 new guests in 24 h 00 min, with private MACs and without names from you" ||
 		len(got[0].Devices) != 2 || got[0].Devices[0].ID != privateMAC(1).ID() || got[0].Devices[1].Name != "Private device 00:02" {
 		t.Fatalf("after a day: %+v", got)
 	}
@@ -170,7 +170,7 @@ func TestGuestsDaily(t *testing.T) {
 		t.Errorf("twice within a day: %+v", got)
 	}
 	r.wait(10 * 24 * time.Hour)
-	if got := r.digests(); len(got) != 1 || !strings.HasPrefix(got[0].Why, "one new guest within") || !got[0].Time.Equal(at.Add(24*time.Hour)) {
+	if got := r.digests(); len(got) != 1 || !strings.HasPrefix(got[0].Why, "one new guest in 24 h 00 min, with a private MAC and") || !got[0].Time.Equal(at.Add(24*time.Hour)) {
 		t.Errorf("the next: %+v", got)
 	}
 	// Who is taken for a guest later is not new; neither is who has got a name before.
@@ -250,7 +250,7 @@ func TestGuestsDailyMany(t *testing.T) {
 	}
 	r.wait(24 * time.Hour)
 	got := r.digests()
-	if len(got) != 1 || len(got[0].Devices) < 100 || len(got[0].Devices) >= most || !strings.HasPrefix(got[0].Why, "307 new guests within 24 h 00 min:") {
+	if len(got) != 1 || len(got[0].Devices) < 100 || len(got[0].Devices) >= most || !strings.HasPrefix(got[0].Why, "307 new guests in 24 h 00 min,") {
 		t.Fatalf("%d digests: %.300s", len(got), fmt.Sprint(got))
 	}
 	if r.wait(2 * time.Hour); len(r.e.Devices()) != 0 {
