@@ -178,7 +178,7 @@ func TestDevicesAndEvents(t *testing.T) {
 	wantPhone := device{
 		ID: macOf(phone).ID(), MAC: macOf(phone), State: presence.NotHome, Name: "phone", HostName: "phone", IP: devices[1].IP,
 		PrivateMAC: true, Tracked: true, AwayAfterS: realTimeout.Seconds(), LastSeen: seen,
-		Groups: []string{}, FromFile: []string{},
+		Groups: []string{presence.GuestGroup}, FromFile: []string{},
 	}
 	if diff := cmp.Diff(wantPhone, devices[1]); diff != "" {
 		t.Errorf("the phone (-want +got):\n%s", diff)
