@@ -44,6 +44,7 @@ type deviceLine struct {
 	Track            *bool               `json:"track"`            // as set; null: the TRACK setting decides
 	SetAwayAfterS    float64             `json:"set_away_after_s"` // as set; 0: learned
 	IgnoreARPReplies bool                `json:"ignore_arp_replies"`
+	Nudge            *bool               `json:"nudge"` // as set; null: the NUDGE setting decides
 	Notes            string              `json:"notes,omitempty"`
 	FromFile         []string            `json:"from_file"` // the settings that the device file decides
 }
@@ -78,7 +79,7 @@ func (c devicesCmd) Run(a *app) error {
 				HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
 				FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
 				Groups: listed(d.Groups), Kind: d.Kind, Icon: discovery.Icon(&d), Important: d.Important, Track: d.Track,
-				SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Notes: d.Notes, FromFile: listed(d.FromFile),
+				SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Nudge: d.Nudge, Notes: d.Notes, FromFile: listed(d.FromFile),
 			}
 		})
 	}

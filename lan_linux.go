@@ -195,7 +195,12 @@ func vendor(m presence.MAC) string {
 
 // engineConfig is the part of the settings that the engine decides by.
 func engineConfig(cfg config.Config) presence.Config {
+	var nudge []presence.DeviceKind
+	for _, kind := range cfg.Nudge {
+		nudge = append(nudge, presence.DeviceKind(kind))
+	}
 	return presence.Config{
+		Nudge:         nudge,
 		FalseAways:    cfg.FalseAways,
 		AwayInitial:   cfg.AwayInitial,
 		AwayMin:       cfg.AwayMin,

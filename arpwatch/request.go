@@ -5,7 +5,6 @@ import (
 	"net/netip"
 
 	"github.com/mdlayher/arp"
-	"github.com/mdlayher/ethernet"
 
 	"porchlight/capture"
 	"porchlight/presence"
@@ -22,19 +21,7 @@ func request(from presence.MAC, sender netip.Addr, to net.HardwareAddr, target n
 	if err != nil {
 		return nil, err
 	}
-	f := ethernet.Frame{
-		Destination: to,
-		Source:      from[:],
-		EtherType:   ethernet.EtherTypeARP,
-		Payload:     payload,
-	}
-	if n := len(vids); n > 0 {
-		f.VLAN = &ethernet.VLAN{ID: vids[n-1]}
-		if n > 1 {
-			f.ServiceVLAN = &ethernet.VLAN{ID: vids[0]}
-		}
-	}
-	return f.MarshalBinary()
+	return capture.Build(presence.MAC(to), from, capture.EtherTypeARP, payload, vids)
 }
 
 // senderFor is the interface's own address that a request for target comes

@@ -13,6 +13,7 @@ import (
 	"github.com/mdlayher/ethernet"
 
 	"porchlight/capture"
+	"porchlight/nudge"
 	"porchlight/presence"
 )
 
@@ -39,6 +40,7 @@ type Stats struct {
 	Reflected uint64 // this machine's own frames come back
 	Sent      uint64 // requests, of probes and sweeps
 	Unsent    uint64 // requests that the kernel did not take
+	Nudges    uint64 // datagrams to wake a device
 	Heard     int    // addresses in the table of those heard
 }
 
@@ -59,7 +61,7 @@ type Watcher struct {
 	heard heard
 	sweep atomic.Pointer[sweep] // the one that runs
 
-	sightings, ignored, foreign, reflected, sent, unsent atomic.Uint64
+	sightings, ignored, foreign, reflected, sent, unsent, nudges atomic.Uint64
 }
 
 // New makes a Watcher; Run starts it.
@@ -100,6 +102,7 @@ func (w *Watcher) Stats() Stats {
 		Reflected: w.reflected.Load(),
 		Sent:      w.sent.Load(),
 		Unsent:    w.unsent.Load(),
+		Nudges:    w.nudges.Load(),
 		Heard:     w.heard.len(),
 	}
 }
@@ -135,8 +138,9 @@ func (w *Watcher) hear(f capture.Frame) {
 var errOwnAddress = errors.New("it is this machine's own address")
 
 // Probe asks one device for its address, by unicast to its MAC or by
-// broadcast. On "eth0.10" the request is tagged with VLAN 10. It does not wait;
-// an error means that nothing was sent. The answer comes as a sighting.
+// broadcast. On "eth0.10" the request is tagged with VLAN 10. A nudge goes ahead
+// of it, where the interface has an address to send that from. It does not wait;
+// an error means that the device was not asked. The answer comes as a sighting.
 func (w *Watcher) Probe(p presence.Probe) error {
 	if err := w.probe(p); err != nil {
 		return fmt.Errorf("probing %s at %s: %w", p.MAC, p.Addr, err)
@@ -159,7 +163,22 @@ func (w *Watcher) probe(p presence.Probe) error {
 		}
 		to = net.HardwareAddr(p.MAC[:])
 	}
+	if p.Nudge && len(vids) == 0 {
+		w.nudge(p)
+	}
 	return w.ask(p.Addr, to, vids)
+}
+
+// nudge wakes a device on a subnet of the interface.
+func (w *Watcher) nudge(p presence.Probe) {
+	link, ok := w.wire.Link()
+	sender := senderFor(link, p.Addr)
+	if !ok || sender.IsUnspecified() || own(link, p.Addr) {
+		return
+	}
+	if frame, err := nudge.Frame(link.MAC, sender, p.MAC, p.Addr, nil); err == nil && w.wire.Send(frame) == nil {
+		w.nudges.Add(1)
+	}
 }
 
 // ask sends one request.

@@ -60,6 +60,7 @@ type Config struct {
 	DevicesFile string `env:"DEVICES_FILE" meaning:"A YAML file with what you call your devices, their groups, kinds and timeouts. It is read again when it changes."`
 
 	ProbeInterval time.Duration  `env:"PROBE_INTERVAL" envDefault:"30s" meaning:"How often a device that always answers is asked, at most."`
+	Nudge         []string       `env:"NUDGE" shown:"none: nobody is woken" oneof:"phone,tablet,watch,laptop,computer,server,tv,speaker,console,camera,printer,appliance,iot,network,car,guest,other" meaning:"Kinds of devices to wake when they are silent for two minutes, comma-separated, such as |phone,watch|. A device's own switch wins."`
 	SweepInterval time.Duration  `env:"SWEEP_INTERVAL" envDefault:"10m" meaning:"How often the network is swept for silent devices."`
 	SweepRate     Rate           `env:"SWEEP_RATE" envDefault:"50/s" meaning:"How many addresses a sweep asks per second, 1 to 1000."`
 	SweepPrefixes []netip.Prefix `env:"SWEEP_PREFIXES" shown:"the interface's own, up to /16" meaning:"The networks to sweep, comma-separated, such as |192.168.1.0/24|. At most a /16 each."`

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -137,18 +138,22 @@ func parse(cfg *Config, settings []setting, vars map[string]string, f *faults) {
 			continue
 		}
 		if list := s.field.Tag.Get("oneof"); list != "" {
-			f.expect(s.name, oneOf(values.FieldByIndex(s.field.Index).String(), list), strings.ReplaceAll(list, ",", ", "))
+			f.expect(s.name, oneOf(values.FieldByIndex(s.field.Index), list), strings.ReplaceAll(list, ",", ", "))
 		}
 	}
 }
 
-func oneOf(value, list string) bool {
-	for item := range strings.SplitSeq(list, ",") {
-		if item == value {
-			return true
+// oneOf reports whether a text, or each of a list of them, is in list.
+func oneOf(value reflect.Value, list string) bool {
+	if value.Kind() == reflect.Slice {
+		for i := range value.Len() {
+			if !oneOf(value.Index(i), list) {
+				return false
+			}
 		}
+		return true
 	}
-	return false
+	return slices.Contains(strings.Split(list, ","), value.String())
 }
 
 // dataDir is where the database goes by default: for a user, where the XDG

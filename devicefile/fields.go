@@ -23,6 +23,7 @@ var readers = map[string]func(*yaml.Node, *presence.Change) (want string){
 	"known":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Known) },
 	"important":          func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Important) },
 	"ignore_arp_replies": func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.IgnoreARPReplies) },
+	"nudge":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Nudge) },
 	"track":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Track) },
 	"kind":               kind,
 	"icon":               icon,

@@ -41,12 +41,13 @@ func TestParse(t *testing.T) {
     important: true
     away_after: 1d12h
     ignore_arp_replies: yes
+    nudge: on
     notes: |
       Two
       lines.
 `, []presence.Declaration{{MAC: first, Change: presence.Change{
 			Name: ptr("Ännas Phone 📱"), Kind: ptr(presence.Phone), Icon: ptr("mdi:cellphone-nfc"), Groups: ptr([]string{"Parents", "Étage 1"}),
-			Track: ptr(false), Known: ptr(true), Important: ptr(true), AwayAfter: ptr(36 * time.Hour), IgnoreARPReplies: ptr(true), Notes: ptr("Two lines."),
+			Track: ptr(false), Known: ptr(true), Important: ptr(true), AwayAfter: ptr(36 * time.Hour), IgnoreARPReplies: ptr(true), Nudge: ptr(true), Notes: ptr("Two lines."),
 		}}}},
 		{"nothing said, and said to be nothing", "devices:\n- {mac: 02-00-5e-10-00-01, name: , groups: ~, kind: null}\n- {mac: 02:00:5e:10:00:02, name: '', groups: [], away_after: 0}", []presence.Declaration{
 			{MAC: first},
@@ -93,7 +94,7 @@ func TestParseFaults(t *testing.T) {
 		{"a wrong MAC", "devices:\n  - mac: 02:00:5e:10:00\n", `line 2: mac: want an address such as 02:00:5e:10:00:01, not "02:00:5e:10:00"`},
 		{"a group's MAC", "devices:\n  - mac: ff:ff:ff:ff:ff:ff\n", "line 2: mac: ff:ff:ff:ff:ff:ff is an address of no single device"},
 		{"the same MAC twice", mac + "    name: a\n  - name: b\n    mac: 02-00-5E-10-00-01\n", "line 5: mac: 02:00:5e:10:00:01 has an entry in line 2 already"},
-		{"an unknown field", mac + "    nmae: Anna\n", "line 3: nmae: no such field; there are mac, away_after, groups, icon, ignore_arp_replies, important, kind, known, name, notes, track"},
+		{"an unknown field", mac + "    nmae: Anna\n", "line 3: nmae: no such field; there are mac, away_after, groups, icon, ignore_arp_replies, important, kind, known, name, notes, nudge, track"},
 		{"a field twice", mac + "    name: a\n    name: b\n", "line 4: name: is given twice"},
 		{"an unknown kind", mac + "    kind: fridge\n", `line 3: kind: want one of phone, tablet`},
 		{"no icon", mac + "    icon: cellphone\n", `line 3: icon: want an icon such as mdi:cellphone, not "cellphone"`},

@@ -56,9 +56,9 @@ func sameRow(a, b *presence.Device) bool {
 const (
 	deviceColumns = `id, mac, interface, ip, ipv6, host_name, host_name_source, vendor, vendor_class, client_id, fingerprint,
 		state, since, why, first_seen, tracked, untold, set_name, set_track, set_groups, set_away,
-		set_kind, set_icon, set_important, set_ignore_arp, set_notes, set_known`
+		set_kind, set_icon, set_important, set_ignore_arp, set_notes, set_known, set_nudge`
 
-	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id) DO UPDATE SET mac = excluded.mac, interface = excluded.interface, ip = excluded.ip,
 		ipv6 = excluded.ipv6, host_name = excluded.host_name,
 		host_name_source = excluded.host_name_source, vendor = excluded.vendor,
@@ -67,7 +67,8 @@ const (
 		tracked = excluded.tracked, untold = excluded.untold, set_name = excluded.set_name, set_track = excluded.set_track,
 		set_groups = excluded.set_groups, set_away = excluded.set_away, set_kind = excluded.set_kind,
 		set_icon = excluded.set_icon, set_important = excluded.set_important,
-		set_ignore_arp = excluded.set_ignore_arp, set_notes = excluded.set_notes, set_known = excluded.set_known`
+		set_ignore_arp = excluded.set_ignore_arp, set_notes = excluded.set_notes, set_known = excluded.set_known,
+		set_nudge = excluded.set_nudge`
 
 	upsertSeen = `INSERT INTO seen (device, last_seen) VALUES (?,?)
 		ON CONFLICT (device) DO UPDATE SET last_seen = excluded.last_seen`
@@ -87,12 +88,11 @@ func (d *stored) rowArgs() ([]any, error) {
 		}
 		groups = string(b)
 	}
-	track := sql.NullBool{Valid: d.Track != nil, Bool: d.Track != nil && *d.Track}
 	return []any{
 		string(d.ID), fromMAC(d.MAC), d.Interface, fromAddr(d.Addr), fromAddrs(d.IPv6), d.HostName, string(d.HostNameSource), d.Vendor,
 		d.VendorClass, d.ClientID, d.Fingerprint, string(d.State), fromTime(d.Since), d.Why,
-		fromTime(d.FirstSeen), d.Tracked, d.Untold, d.Name, track, groups, d.Settings.AwayAfter.Milliseconds(),
-		string(d.Kind), d.Icon, d.Important, d.IgnoreARPReplies, d.Notes, d.Known,
+		fromTime(d.FirstSeen), d.Tracked, d.Untold, d.Name, d.Track, groups, d.Settings.AwayAfter.Milliseconds(),
+		string(d.Kind), d.Icon, d.Important, d.IgnoreARPReplies, d.Notes, d.Known, d.Nudge,
 	}, nil
 }
 
@@ -101,7 +101,7 @@ func (d *stored) rowArgs() ([]any, error) {
 var addedColumns = map[string]string{
 	"set_kind": "''", "set_icon": "''", "set_important": "0", "set_ignore_arp": "0", "set_notes": "''",
 	"host_name_source": "''", "set_known": "0",
-	"untold": "0",
+	"untold": "0", "set_nudge": "NULL",
 }
 
 // readableColumns returns deviceColumns for a file of any version, with values
@@ -148,10 +148,10 @@ func scanDevice(rows *sql.Rows) (d stored, err error) {
 	var mac, ip, ipv6, groups string
 	var since, first, setAway int64
 	var last, away sql.NullInt64
-	var track sql.NullBool
+	var track, nudge sql.NullBool
 	err = rows.Scan(&d.ID, &mac, &d.Interface, &ip, &ipv6, &d.HostName, &d.HostNameSource, &d.Vendor, &d.VendorClass, &d.ClientID,
 		&d.Fingerprint, &d.State, &since, &d.Why, &first, &d.Tracked, &d.Untold, &d.Name, &track, &groups, &setAway,
-		&d.Kind, &d.Icon, &d.Important, &d.IgnoreARPReplies, &d.Notes, &d.Known, &last, &away, &d.model)
+		&d.Kind, &d.Icon, &d.Important, &d.IgnoreARPReplies, &d.Notes, &d.Known, &nudge, &last, &away, &d.model)
 	if err != nil {
 		return d, err
 	}
@@ -161,6 +161,9 @@ func scanDevice(rows *sql.Rows) (d stored, err error) {
 	d.Settings.AwayAfter = time.Duration(setAway) * time.Millisecond
 	if track.Valid {
 		d.Track = &track.Bool
+	}
+	if nudge.Valid {
+		d.Nudge = &nudge.Bool
 	}
 	if groups != "" {
 		_ = json.Unmarshal([]byte(groups), &d.Groups) // the rest of the device still counts

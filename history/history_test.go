@@ -192,11 +192,11 @@ func TestDeviceRoundTrip(t *testing.T) {
 	full.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("fe80::1")}
 	full.Model = learned(t)
 	full.FromFile = nil // is told anew at each start
-	off := false
+	off, on := false, true
 	for name, r := range map[string]presence.Record{
 		"every field": full,
 		"few":         {Device: presence.Device{ID: "02005e100009", State: presence.NotHome}},
-		"track off":   {Device: presence.Device{ID: "02005e100009", Settings: presence.Settings{Track: &off, Groups: []string{}}}},
+		"track off":   {Device: presence.Device{ID: "02005e100009", Settings: presence.Settings{Track: &off, Nudge: &on, Groups: []string{}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -106,6 +106,12 @@ func (o *orders) Set(id presence.ID, c presence.Change) {
 	if c.IgnoreARPReplies != nil {
 		s += fmt.Sprintf(" ignore_arp_replies=%v", *c.IgnoreARPReplies)
 	}
+	if c.Nudge != nil {
+		s += fmt.Sprintf(" nudge=%v", *c.Nudge)
+	}
+	if c.NudgeByKind {
+		s += " nudge=by kind"
+	}
 	if c.Notes != nil {
 		s += fmt.Sprintf(" notes=%q", *c.Notes)
 	}

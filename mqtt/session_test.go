@@ -408,8 +408,8 @@ func TestCommands(t *testing.T) {
 		for _, payload := range []string{
 			`{"name":" Anna's\u0007phone ","track":true,"groups":["parents","parents"],"away_after":"10m"}`,
 			`{"away_after":90}`, `{"away_after":null,"colour":"red"}`, `{"name":null}`,
-			`{"kind":"phone","icon":"mdi:car","important":true,"ignore_arp_replies":true,"notes":"a\nb"}`,
-			`{"kind":null,"icon":null,"important":null,"ignore_arp_replies":null,"notes":null,"track":null,"groups":null}`,
+			`{"kind":"phone","icon":"mdi:car","important":true,"ignore_arp_replies":true,"nudge":true,"notes":"a\nb"}`,
+			`{"kind":null,"icon":null,"important":null,"ignore_arp_replies":null,"nudge":null,"notes":null,"track":null,"groups":null}`,
 			`rubbish`, `rubbish again`, `{"track":"yes"}`,
 		} {
 			user.say(t, options.Set(id1), false, payload)
@@ -424,8 +424,8 @@ func TestCommands(t *testing.T) {
 		want := []string{
 			`set 001b63000001 name="Anna's phone" track=true groups=["parents"] away_after=10m0s`,
 			`set 001b63000001 away_after=1m30s`, `set 001b63000001 away_after=0s`, `set 001b63000001 name=""`,
-			`set 001b63000001 kind="phone" icon="mdi:car" important=true ignore_arp_replies=true notes="a b"`,
-			`set 001b63000001 kind="" icon="" track=by policy important=false ignore_arp_replies=false notes="" groups=[]`,
+			`set 001b63000001 kind="phone" icon="mdi:car" important=true ignore_arp_replies=true nudge=true notes="a b"`,
+			`set 001b63000001 kind="" icon="" track=by policy important=false ignore_arp_replies=false nudge=by kind notes="" groups=[]`,
 			"scan",
 		}
 		if diff := cmp.Diff(want, r.orders.take()); diff != "" {

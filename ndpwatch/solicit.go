@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/mdlayher/ethernet"
-
 	"porchlight/capture"
 	"porchlight/presence"
 )
@@ -44,14 +42,7 @@ func solicitation(from presence.MAC, sender netip.Addr, to presence.MAC, target 
 	sum := checksum(sender, dst, protocolICMPv6, b[ipv6HeaderLen:])
 	binary.BigEndian.PutUint16(b[ipv6HeaderLen+2:], sum)
 
-	f := ethernet.Frame{Destination: to[:], Source: from[:], EtherType: ethernet.EtherTypeIPv6, Payload: b}
-	if n := len(vids); n > 0 {
-		f.VLAN = &ethernet.VLAN{ID: vids[n-1]}
-		if n > 1 {
-			f.ServiceVLAN = &ethernet.VLAN{ID: vids[0]}
-		}
-	}
-	return f.MarshalBinary()
+	return capture.Build(to, from, capture.EtherTypeIPv6, b, vids)
 }
 
 // solicitedNode is the group that whoever has the address a listens to

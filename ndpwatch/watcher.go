@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"porchlight/capture"
+	"porchlight/nudge"
 	"porchlight/presence"
 )
 
@@ -35,6 +36,7 @@ type Stats struct {
 	Reflected uint64 // this machine's own frames come back
 	Sent      uint64 // solicitations
 	Unsent    uint64 // solicitations that the kernel did not take
+	Nudges    uint64 // datagrams to wake a device
 	Capture   capture.Stats
 }
 
@@ -59,7 +61,7 @@ type Watcher struct {
 	lacking time.Time // since when there is no address to ask from; zero: there is one
 	said    bool      // that was logged
 
-	sightings, ignored, malformed, foreign, reflected, sent, unsent atomic.Uint64
+	sightings, ignored, malformed, foreign, reflected, sent, unsent, nudges atomic.Uint64
 
 	// What strangers send must not fill the log.
 	sometimes rate.Sometimes
@@ -119,6 +121,7 @@ func (w *Watcher) Stats() Stats {
 		Reflected: w.reflected.Load(),
 		Sent:      w.sent.Load(),
 		Unsent:    w.unsent.Load(),
+		Nudges:    w.nudges.Load(),
 		Capture:   w.wire.Stats(),
 	}
 }
@@ -154,8 +157,8 @@ var ErrNoAddress = errors.New("no IPv6 link-local address to ask from")
 
 // Probe asks one device for its IPv6 address, by unicast to its MAC or by
 // multicast to those who may have the address. On "eth0.10" the question is
-// tagged with VLAN 10. It does not wait; an error means that nothing was sent.
-// The answer comes as a sighting.
+// tagged with VLAN 10. A nudge goes ahead of it. It does not wait; an error means
+// that the device was not asked. The answer comes as a sighting.
 func (w *Watcher) Probe(p presence.Probe) error {
 	if err := w.probe(p); err != nil {
 		return fmt.Errorf("probing %s at %s: %w", p.MAC, p.Addr, err)
@@ -184,6 +187,9 @@ func (w *Watcher) probe(p presence.Probe) error {
 	if !w.canAsk(link) {
 		return ErrNoAddress
 	}
+	if p.Nudge {
+		w.nudge(link, p, vids)
+	}
 	frame, err := solicitation(link.MAC, link.LinkLocal, to, p.Addr.WithZone(""), vids)
 	if err != nil {
 		return err
@@ -194,6 +200,13 @@ func (w *Watcher) probe(p presence.Probe) error {
 	}
 	w.sent.Add(1)
 	return nil
+}
+
+// nudge wakes a device.
+func (w *Watcher) nudge(link capture.Link, p presence.Probe, vids []uint16) {
+	if frame, err := nudge.Frame(link.MAC, link.LinkLocal, p.MAC, p.Addr, vids); err == nil && w.wire.Send(frame) == nil {
+		w.nudges.Add(1)
+	}
 }
 
 // lackFor is how long there must have been no address to ask from before that

@@ -29,6 +29,9 @@ type Config struct {
 	MaxTracked    int // 0: none; negative: the default
 	MaxDevices    int
 
+	// Nudge are the kinds of devices that are woken when they are silent.
+	Nudge []DeviceKind
+
 	// Passive is set when nobody can be asked, as in a capture: only probes
 	// that are reported by Asked count, and none is waited for.
 	Passive bool

@@ -41,6 +41,7 @@ type device struct {
 	lastAsk  time.Time
 	step     int       // probes that were scheduled in this silence
 	early    bool      // ask ahead of the plan
+	again    time.Time // when to ask again after a nudge; zero: not
 	waiting  time.Time // since when the decision waits for probes to go out
 	muted    bool      // it can be asked by IPv6 only, and the last such probe could not be sent
 

@@ -200,7 +200,7 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	d.LastSeen = d.heard.Round(0).UTC()
 	d.tainted, d.early = false, false
 	d.asked, d.step, d.tried = 0, 0, 0
-	d.waiting, d.muted = time.Time{}, false
+	d.waiting, d.again, d.muted = time.Time{}, time.Time{}, false
 	e.touched[d.ID] = struct{}{}
 	e.answered(d)
 	switch {

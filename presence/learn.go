@@ -39,11 +39,18 @@ func (e *Engine) settle(d *device) {
 	}
 }
 
-// tune sets the away timeout by what is known now. When answers count that did
-// not before, or the other way round, that is nothing: the silences are others.
+// tune sets the away timeout by what is known now. When it is asked in another
+// way than before, that is nothing: the silences are others.
 func (e *Engine) tune(d *device) {
-	if d.model.deaf != d.IgnoreARPReplies {
-		d.model, d.ended, d.tainted = Model{deaf: d.IgnoreARPReplies}, 0, true
+	how := asUsual
+	switch {
+	case d.IgnoreARPReplies:
+		how = inVain
+	case e.nudged(d):
+		how = withNudges
+	}
+	if d.model.asked != how {
+		d.model, d.ended, d.tainted = Model{asked: how}, 0, true
 	}
 	d.Device.AwayAfter = e.timeout(d)
 }

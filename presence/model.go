@@ -53,7 +53,7 @@ type Model struct {
 	home   float64       // time at home, in weeks, faded like the silences
 	leaves float64       // departures, faded
 	fresh  time.Duration // time at home that is not in home yet
-	deaf   bool          // learned while the device's answers did not count, so of other silences
+	asked  asked         // how, while this was learned
 }
 
 // histogram holds the faded weight of silences by the logarithm of their
@@ -215,20 +215,25 @@ func (m *Model) timeout(falseAways float64, initial, lo, hi time.Duration) time.
 	return min(max(t, lo), hi)
 }
 
-// The first byte of a stored model.
+// asked is how a device is asked: its silences are others then.
+type asked byte
+
 const (
-	modelVersion     = 1
-	deafModelVersion = 2 // the same, learned while answers did not count
+	asUsual asked = iota
+	inVain        // its answers do not count
+	withNudges
+	asksEnd
 )
+
+// modelVersion is the first byte of a stored model; how the device was asked
+// is added to it.
+const modelVersion = 1
 
 var errModel = errors.New("not a stored model of silences")
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (m *Model) MarshalBinary() ([]byte, error) {
-	b := []byte{modelVersion}
-	if m.deaf {
-		b[0] = deafModelVersion
-	}
+	b := []byte{modelVersion + byte(m.asked)}
 	for _, f := range []float64{m.home, m.leaves, m.fresh.Seconds()} {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(f)))
 	}
@@ -259,7 +264,7 @@ func (h histogram) append(b []byte) []byte {
 // UnmarshalBinary implements encoding.BinaryUnmarshaler. On an error m is
 // unchanged.
 func (m *Model) UnmarshalBinary(b []byte) error {
-	if len(b) < 13 || b[0] != modelVersion && b[0] != deafModelVersion {
+	if len(b) < 13 || b[0] < modelVersion || b[0] >= modelVersion+byte(asksEnd) {
 		return errModel
 	}
 	var f [3]float64
@@ -269,7 +274,7 @@ func (m *Model) UnmarshalBinary(b []byte) error {
 			return errModel
 		}
 	}
-	n := Model{home: f[0], leaves: f[1], fresh: time.Duration(f[2] * float64(time.Second)), deaf: b[0] == deafModelVersion}
+	n := Model{home: f[0], leaves: f[1], fresh: time.Duration(f[2] * float64(time.Second)), asked: asked(b[0] - modelVersion)}
 	var err error
 	b = b[13:]
 	for _, h := range []*histogram{&n.slept, &n.joined} {

@@ -175,9 +175,9 @@ func TestModelRoundTrip(t *testing.T) {
 	m.join(time.Hour)
 	m.left()
 	m.fresh = 90 * time.Minute
-	deaf := m
-	deaf.deaf = true
-	for _, m := range []Model{{}, m, deaf} {
+	deaf, woken := m, m
+	deaf.asked, woken.asked = inVain, withNudges
+	for _, m := range []Model{{}, m, deaf, woken} {
 		b, err := m.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +196,7 @@ func TestModelOfNonsense(t *testing.T) {
 	head := "01" + "0000803f" + "00000000" + "00000000"
 	for name, s := range map[string]string{
 		"empty":              "",
-		"another version":    "03" + head[2:] + "00000000",
+		"another version":    "09" + head[2:] + "00000000",
 		"cut":                head,
 		"cut in the second":  head + "0000",
 		"more than one":      head + "00000000" + "00",

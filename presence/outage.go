@@ -173,7 +173,7 @@ func (e *Engine) restart(d *device) {
 		d.quiet, d.tainted = e.now, true
 	}
 	d.asked, d.step, d.tried = 0, 0, 0
-	d.waiting, d.muted = time.Time{}, false
+	d.waiting, d.again, d.muted = time.Time{}, time.Time{}, false
 	if d.State == Home {
 		e.askSoon(d)
 	} else {

@@ -57,7 +57,8 @@ var fieldReaders = map[string]func([]byte, *Change) (want string){
 	"known":              func(v []byte, c *Change) string { return readFlag(v, &c.Known) },
 	"important":          func(v []byte, c *Change) string { return readFlag(v, &c.Important) },
 	"ignore_arp_replies": func(v []byte, c *Change) string { return readFlag(v, &c.IgnoreARPReplies) },
-	"track":              readTrack,
+	"track":              func(v []byte, c *Change) string { return readSwitch(v, &c.Track, &c.TrackByPolicy) },
+	"nudge":              func(v []byte, c *Change) string { return readSwitch(v, &c.Nudge, &c.NudgeByKind) },
 	"kind":               readKind,
 	"icon":               readIcon,
 	"groups":             readGroups,
@@ -84,12 +85,12 @@ func readFlag(value []byte, to **bool) string {
 	return ""
 }
 
-// readTrack reads true, false or null: the TRACK setting decides again.
-func readTrack(value []byte, c *Change) string {
-	if json.Unmarshal(value, &c.Track) != nil {
+// readSwitch reads true, false or null: the setting for all decides again.
+func readSwitch(value []byte, to **bool, back *bool) string {
+	if json.Unmarshal(value, to) != nil {
 		return "true, false or null"
 	}
-	c.TrackByPolicy = c.Track == nil
+	*back = *to == nil
 	return ""
 }
 

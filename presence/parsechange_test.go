@@ -10,7 +10,7 @@ func TestParseChangeFaults(t *testing.T) {
 		``: "JSON object", `null`: "JSON object", `[]`: "JSON object", `"x"`: "JSON object", `{"name":`: "JSON object",
 		`{} {}`: "after", `{"name":1}`: "name", `{"track":1}`: "track",
 		`{"kind":"fridge"}`: "kind: want one of phone tablet", `{"kind":3}`: "kind", `{"icon":"cellphone"}`: "icon", `{"important":"x"}`: "important",
-		`{"ignore_arp_replies":1}`: "ignore_arp_replies", `{"notes":[]}`: "notes",
+		`{"ignore_arp_replies":1}`: "ignore_arp_replies", `{"notes":[]}`: "notes", `{"nudge":"yes"}`: "nudge: want true, false or null",
 		`{"groups":"a"}`: "groups", `{"groups":[1]}`: "groups",
 		`{"groups":["` + strings.Repeat("x", 64) + `"]}`:     "63 bytes",
 		`{"groups":[` + strings.Repeat(`"a",`, 16) + `"a"]}`: "at most 16",

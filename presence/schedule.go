@@ -169,6 +169,7 @@ func (e *Engine) attend(d *device) {
 		d.early = false
 		e.probe(d, false)
 	}
+	e.askAgain(d)
 	ask, decide, place := e.plan(d)
 	silence := e.now.Sub(d.quiet)
 	if silence >= decide {
@@ -257,7 +258,7 @@ func (e *Engine) probe(d *device, broadcast bool) {
 		return
 	}
 	d.tried++
-	e.out.Probes = append(e.out.Probes, Probe{Interface: ifname, MAC: d.MAC, Addr: addr, Broadcast: broadcast})
+	e.out.Probes = append(e.out.Probes, Probe{Interface: ifname, MAC: d.MAC, Addr: addr, Broadcast: broadcast, Nudge: e.nudge(d)})
 	if ready := e.now.Add(-slack); e.gate.Before(ready) {
 		e.gate = ready
 	}
@@ -307,8 +308,11 @@ func (q *queue) Pop() any {
 	return d
 }
 
-// schedule makes d due at t.
+// schedule makes d due at t, or when it is to be asked again after a nudge.
 func (e *Engine) schedule(d *device, t time.Time) {
+	if !d.again.IsZero() {
+		t = earlier(t, d.again)
+	}
 	d.due = t
 	if d.heap < 0 {
 		heap.Push(&e.due, d)

@@ -69,6 +69,7 @@ type Settings struct {
 	Important        bool          // comes first where not all can
 	AwayAfter        time.Duration // fixed timeout; 0: learned
 	IgnoreARPReplies bool          // its answers to questions are no evidence: something else may give them
+	Nudge            *bool         // whether it is woken when it is silent; nil: its kind decides
 	Notes            string
 }
 
@@ -85,6 +86,8 @@ type Change struct {
 	Important        *bool
 	AwayAfter        *time.Duration // 0: learn it again
 	IgnoreARPReplies *bool
+	Nudge            *bool
+	NudgeByKind      bool // the NUDGE setting decides again; Nudge is nil then
 	Notes            *string
 }
 
@@ -111,6 +114,7 @@ func (c *Change) Fields() (names []string) {
 		{"important", c.Important != nil},
 		{"away_after", c.AwayAfter != nil},
 		{"ignore_arp_replies", c.IgnoreARPReplies != nil},
+		{"nudge", c.Nudge != nil || c.NudgeByKind},
 		{"notes", c.Notes != nil},
 	} {
 		if f.set {
@@ -134,13 +138,8 @@ func (c *Change) apply(s Settings) Settings {
 	if c.Groups != nil {
 		s.Groups = cleanGroups(*c.Groups)
 	}
-	switch {
-	case c.TrackByPolicy:
-		s.Track = nil
-	case c.Track != nil:
-		on := *c.Track
-		s.Track = &on
-	}
+	s.Track = choose(s.Track, c.Track, c.TrackByPolicy)
+	s.Nudge = choose(s.Nudge, c.Nudge, c.NudgeByKind)
 	if c.Known != nil {
 		s.Known = *c.Known
 	}
@@ -157,6 +156,18 @@ func (c *Change) apply(s Settings) Settings {
 		s.Notes = CleanText(*c.Notes, MaxNotes)
 	}
 	return s
+}
+
+// choose returns what a switch is after a change: taken back, set, or as it was.
+func choose(was, to *bool, back bool) *bool {
+	switch {
+	case back:
+		return nil
+	case to != nil:
+		on := *to
+		return &on
+	}
+	return was
 }
 
 // cleanGroups returns at most MaxDeviceGroups names, each group once, in a
@@ -177,8 +188,8 @@ func cleanGroups(names []string) (clean []string) {
 
 // Equal reports whether a and b are the same decisions.
 func (s *Settings) Equal(o *Settings) bool {
-	track := s.Track == o.Track || s.Track != nil && o.Track != nil && *s.Track == *o.Track
-	return track && s.Name == o.Name && s.Kind == o.Kind && s.Icon == o.Icon && slices.Equal(s.Groups, o.Groups) &&
+	same := func(a, b *bool) bool { return a == b || a != nil && b != nil && *a == *b }
+	return same(s.Track, o.Track) && same(s.Nudge, o.Nudge) && s.Name == o.Name && s.Kind == o.Kind && s.Icon == o.Icon && slices.Equal(s.Groups, o.Groups) &&
 		s.Known == o.Known && s.Important == o.Important && s.AwayAfter == o.AwayAfter && s.IgnoreARPReplies == o.IgnoreARPReplies && s.Notes == o.Notes
 }
 

@@ -172,4 +172,5 @@ type Probe struct {
 	MAC       MAC
 	Addr      netip.Addr
 	Broadcast bool // to everyone who may have Addr instead of to MAC alone
+	Nudge     bool // wake it first, with a datagram to MAC at Addr
 }

@@ -37,6 +37,7 @@ type Play struct {
 	UnseenJoins float64 // chance that nobody hears a device join
 	Loss        float64 // chance that a probe or its answer is lost
 	IPv6        bool    // the devices have IPv6 only
+	Stubborn    bool    // no nudge wakes anybody
 }
 
 // Start is when every play begins: a Monday, midnight.
@@ -67,6 +68,7 @@ type Result struct {
 	Lines  []Line
 	Trips  []Trip
 	Probes []int           // per device
+	Nudges []int           // per device; each goes along with a probe
 	Unsure []time.Duration // per device: time believed away while it was there
 }
 
@@ -80,10 +82,11 @@ type actor struct {
 	r       *rand.Rand
 	there   bool
 	awake   bool
-	on      bool // on the link: a dropper is there, but not on the link, while it sleeps
-	home    bool // as decided
-	era     int  // awake and asleep alternate; what was planned for an earlier era is void
-	trip    int  // the open trip; -1: none
+	nudged  time.Time // until when a nudge keeps it awake
+	on      bool      // on the link: a dropper is there, but not on the link, while it sleeps
+	home    bool      // as decided
+	era     int       // awake and asleep alternate; what was planned for an earlier era is void
+	trip    int       // the open trip; -1: none
 	falseAt time.Time
 }
 
@@ -128,7 +131,7 @@ func Run(p Play, who Decider) *Result {
 		play: p, who: who,
 		byMAC: map[presence.MAC]*actor{}, byID: map[presence.ID]*actor{},
 		air: rand.New(rand.NewPCG(p.Seed, 99)),
-		res: &Result{Play: p, Probes: make([]int, len(p.Devices)), Unsure: make([]time.Duration, len(p.Devices))},
+		res: &Result{Play: p, Probes: make([]int, len(p.Devices)), Nudges: make([]int, len(p.Devices)), Unsure: make([]time.Duration, len(p.Devices))},
 	}
 	for i, h := range p.Devices {
 		s.enter(i, h)
@@ -373,10 +376,11 @@ func (s *stage) probe(t time.Time, p presence.Probe) {
 	s.who.Asked(t, p)
 	a := s.byMAC[p.MAC]
 	s.res.Probes[a.index]++
+	s.nudge(a, t, p)
 	if !a.on || !s.hearable(t) || s.lost() || s.lost() {
 		return
 	}
-	if !a.awake && a.LongestSleep() > 0 && a.r.Float64() >= a.Light {
+	if !a.awake && a.LongestSleep() > 0 && !a.nudged.After(t) && a.r.Float64() >= a.Light {
 		return
 	}
 	delay := time.Millisecond + exponential(s.air, 10*time.Millisecond)
