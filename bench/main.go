@@ -30,6 +30,7 @@ type figure struct {
 var figures = []figure{
 	{"arrival", "from the frame on the wire to the subscriber", arrival},
 	{"truth", "the simulated household", truth},
+	{"nudge", "the simulated household, with its sleepers woken and without", nudge},
 	{"quiet", "the messages of a simulated day", quiet},
 	{"scan", "scans beside arp-scan, and the sweep in the background", scan},
 	{"footprint", "processor time and memory", footprint},
