@@ -74,7 +74,7 @@ func (s *scene) trackers(what string, mark int, ok func(map[string]string) bool)
 		mark += len(changes)
 		var last time.Time
 		for _, c := range changes {
-			if strings.HasPrefix(c.Entity, "device_tracker.") {
+			if strings.HasPrefix(c.Entity, "device_tracker.") && !strings.HasPrefix(c.Entity, "device_tracker.guests") { // the group
 				is[c.Entity], last = c.To(), c.Received
 			}
 		}
