@@ -7,13 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
+	"porchlight/follow"
 	"porchlight/presence"
 )
 
@@ -21,9 +18,7 @@ const (
 	// quiet is how long the file must have been left alone before it is read:
 	// some editors empty it first, and then write.
 	quiet = 150 * time.Millisecond
-	// lookEvery is how often the file is looked at although nobody says that it
-	// has changed: network file systems do not, nor does a single file that is
-	// mounted into a container.
+	// lookEvery is how often the file is looked at without being told.
 	lookEvery = 5 * time.Second
 )
 
@@ -41,22 +36,15 @@ type Config struct {
 // Watcher follows one device file.
 type Watcher struct {
 	cfg    Config
-	active string      // the content that counts
-	info   os.FileInfo // of the file that was read last, which may have a fault; nil: none
-	linked bool        // there are symbolic links in the path
-	absent bool        // that there is no file has been told
+	active string // the content that counts
+	absent bool   // that there is no file has been told
 
 	mu      sync.Mutex
 	problem string
 }
 
 // New returns a Watcher; Load and then Run are called, once each.
-func New(cfg Config) *Watcher {
-	if abs, err := filepath.Abs(cfg.Path); err == nil {
-		cfg.Path = abs
-	}
-	return &Watcher{cfg: cfg}
-}
+func New(cfg Config) *Watcher { return &Watcher{cfg: cfg} }
 
 // Load reads the file, or takes what it said last, and returns what counts.
 func (w *Watcher) Load() []presence.Declaration {
@@ -64,7 +52,7 @@ func (w *Watcher) Load() []presence.Declaration {
 	if err == nil {
 		w.active = w.cfg.Last
 	}
-	list, err := w.read()
+	list, err := w.parse(Read(w.cfg.Path))
 	if err != nil {
 		return last
 	}
@@ -82,105 +70,36 @@ func (w *Watcher) Problem() string {
 // Run calls declare with what the file says each time that it changes, until
 // ctx ends.
 func (w *Watcher) Run(ctx context.Context, declare func([]presence.Declaration)) error {
-	notices, err := fsnotify.NewWatcher()
-	if err != nil {
-		w.cfg.Log.Warn("changes of the device file are noticed late", "within", lookEvery, "err", err)
-		notices = &fsnotify.Watcher{} // channels that are never ready
-	} else {
-		defer func() { _ = notices.Close() }()
-		w.follow(notices)
-	}
-	settled := time.NewTimer(quiet) // it may have changed since Load
-	defer settled.Stop()
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	certain := false // that it has changed
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case ev := <-notices.Events:
-			same := filepath.Base(ev.Name) == filepath.Base(w.cfg.Path)
-			if same || w.linked {
-				certain = certain || same
-				settled.Reset(quiet)
-			}
-			continue
-		case <-notices.Errors: // some notices were lost
-		case <-settled.C:
-		case <-tick.C:
-		}
-		changed, fresh := w.changed()
-		if fresh {
-			settled.Reset(quiet)
-			continue
-		}
-		if changed || certain {
-			certain = false
-			if list, ok := w.look(); ok {
-				declare(list)
-			}
-		}
-		if err == nil {
-			w.follow(notices)
-		}
-	}
+	return follow.Run(ctx, follow.Config{
+		Files: []follow.File{{Path: w.cfg.Path, Read: func() (take func(), whole bool) {
+			content, err := Read(w.cfg.Path)
+			return func() { w.take(content, err, declare) }, true
+		}}},
+		Quiet: quiet, Patience: lookEvery, Poll: lookEvery, Log: w.cfg.Log,
+	})
 }
 
-// follow watches the directories of the file and of what it is a link to. A
-// file is not watched itself, as a new one may take its place.
-func (w *Watcher) follow(notices *fsnotify.Watcher) {
-	dirs := map[string]bool{filepath.Dir(w.cfg.Path): true}
-	target, err := filepath.EvalSymlinks(w.cfg.Path)
-	w.linked = err != nil || target != w.cfg.Path
-	if err == nil {
-		dirs[filepath.Dir(target)] = true
-	}
-	for _, dir := range notices.WatchList() {
-		if !dirs[dir] {
-			_ = notices.Remove(dir) // it may be gone
-		}
-	}
-	for dir := range dirs {
-		_ = notices.Add(dir) // one that is not there yet is tried again
-	}
-}
-
-// changed reports whether the file is another than the one read last, and
-// whether it has been written to just now.
-func (w *Watcher) changed() (changed, fresh bool) {
-	info, err := os.Stat(w.cfg.Path)
-	if err != nil {
-		return true, false // it is said only once
-	}
-	if age := time.Since(info.ModTime()); age >= 0 && age < quiet {
-		return false, true
-	}
-	same := w.info != nil && os.SameFile(info, w.info) && info.Size() == w.info.Size() && info.ModTime().Equal(w.info.ModTime())
-	return !same, false
-}
-
-// look reads the file again. ok is false when what counted before still does.
-func (w *Watcher) look() (list []presence.Declaration, ok bool) {
+// take takes what the file is now. It declares what that says, unless what
+// counted before still does.
+func (w *Watcher) take(content []byte, err error, declare func([]presence.Declaration)) {
 	before, wrong := w.active, w.Problem() != ""
-	list, err := w.read()
+	if err == nil && !wrong && w.active == string(content) {
+		return
+	}
+	list, err := w.parse(content, err)
 	switch {
 	case err != nil:
-		return nil, false
-	case w.active == before && wrong:
-		w.cfg.Log.Info("the device file is in order again", "file", w.cfg.Path, "devices", len(list))
-		return nil, false
 	case w.active == before:
-		return nil, false
+		w.cfg.Log.Info("the device file is in order again", "file", w.cfg.Path, "devices", len(list))
+	default:
+		w.cfg.Log.Info("the device file has changed", "file", w.cfg.Path, "devices", len(list))
+		declare(list)
 	}
-	w.cfg.Log.Info("the device file has changed", "file", w.cfg.Path, "devices", len(list))
-	return list, true
 }
 
-// read reads the file, and says what is wrong with it, once.
-func (w *Watcher) read() ([]presence.Declaration, error) {
-	content, info, err := Read(w.cfg.Path)
-	w.info = info
+// parse makes of the content of the file, or of what is wrong with it, what is
+// declared, and says a fault, once.
+func (w *Watcher) parse(content []byte, err error) ([]presence.Declaration, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		if w.active == "" {
 			if !w.absent {
@@ -228,34 +147,16 @@ func (w *Watcher) fault(text string) {
 }
 
 // Read returns the content of a device file, of which Parse refuses more than
-// MaxSize.
-func Read(path string) ([]byte, os.FileInfo, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, plain(err)
+// MaxSize. Errors do not repeat the path.
+func Read(path string) ([]byte, error) {
+	f, err := follow.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: let the user that Porchlight runs as read it", fs.ErrPermission)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, info, errors.New("it is not a file")
-	}
-	f, err := os.Open(path)
 	if err != nil {
-		return nil, info, plain(err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	content, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	if err != nil {
-		return nil, info, plain(err)
-	}
-	return content, info, nil
-}
-
-// plain says what is wrong with a file without repeating its path.
-func plain(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: let the user that Porchlight runs as read it", fs.ErrPermission)
-	}
-	if p := (*fs.PathError)(nil); errors.As(err, &p) {
-		return p.Err
-	}
-	return err
+	return content, follow.Reason(err)
 }

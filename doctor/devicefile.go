@@ -15,7 +15,7 @@ func checkDeviceFile(path string) []Finding {
 	if path == "" {
 		return nil
 	}
-	content, _, err := devicefile.Read(path)
+	content, err := devicefile.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return []Finding{warn(check, fmt.Sprintf("There is no device file %s.", path), "Write it, or unset PORCHLIGHT_DEVICES_FILE; it is read as soon as it is there.")}

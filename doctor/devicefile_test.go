@@ -33,7 +33,7 @@ func TestCheckDeviceFile(t *testing.T) {
 	}
 	for path, text := range map[string]string{
 		filepath.Join(dir, "none.yaml"): "There is no device file",
-		dir:                             "it is not a file",
+		dir:                             "it is not a regular file",
 	} {
 		if found := checkDeviceFile(path); len(found) != 1 || found[0].Level != Warn || !strings.Contains(found[0].Text, text) || found[0].Remedy == "" {
 			t.Errorf("%s: %+v", path, found)

@@ -2,13 +2,13 @@ package leases
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"syscall"
 
+	"porchlight/follow"
 	"porchlight/presence"
 )
 
@@ -128,11 +128,14 @@ func recogniseFile(path string) (format Format, p parser, err error) {
 // eachLine calls f with each line of a file, without its end, until it has
 // enough. whole is whether the line has an end; err is errLineTooLong or nil.
 func eachLine(path string, f func(line string, whole bool, err error) (more bool)) error {
-	file, err := openRegular(path)
+	file, err := follow.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || info.Size() > maxFile {
+		return cmp.Or(err, errTooLarge)
+	}
 	limited := &io.LimitedReader{R: file, N: maxFile + 1}
 	lines := bufio.NewReaderSize(limited, maxLine)
 	for {
@@ -165,38 +168,8 @@ func recognise(line string) (Format, parser) {
 
 var (
 	errTooLarge    = fmt.Errorf("it is larger than %d MB", maxFile>>20)
-	errNotRegular  = errors.New("it is not a regular file")
 	errLineTooLong = errors.New("line too long")
 )
-
-// openRegular opens a file, but nothing that could keep its reader waiting.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, reason(err)
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = errNotRegular
-	case info.Size() > maxFile:
-		err = errTooLarge
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// reason is err without the path, which is told already.
-func reason(err error) error {
-	if p := new(os.PathError); errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
 
 // nextLine returns the next line without its end; whole is whether it has one.
 func nextLine(r *bufio.Reader) (line string, whole bool, err error) {

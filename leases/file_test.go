@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"porchlight/follow"
 	"porchlight/presence"
 )
 
@@ -256,7 +257,7 @@ func TestUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]error{
-		"missing": fs.ErrNotExist, "text": errFormat, "hosts": errFormat, "pipe": errNotRegular, "huge": errTooLarge, ".": errNotRegular,
+		"missing": fs.ErrNotExist, "text": errFormat, "hosts": errFormat, "pipe": follow.ErrNotRegular, "huge": errTooLarge, ".": follow.ErrNotRegular,
 	} {
 		f, err := ReadLeases(path(name))
 		if !errors.Is(err, want) || f.Told != nil || strings.Count(err.Error(), path(name)) != 1 {

@@ -13,8 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
 	"porchlight/presence"
 )
 
@@ -58,12 +56,13 @@ func polled(t *testing.T, cfg Config) (h *heard, changed func(path string)) {
 	h = &heard{}
 	cfg.Tell, cfg.Log = h.tell, slog.New(slog.NewTextHandler(&h.log, nil))
 	w := NewWatcher(cfg)
-	events := make(chan fsnotify.Event)
+	notices := make(chan string)
+	w.notices = notices
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); w.watch(ctx, events, nil, func() {}) }()
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return h, func(path string) { events <- fsnotify.Event{Name: path} }
+	return h, func(path string) { notices <- path }
 }
 
 func lease(n int, name string) string {

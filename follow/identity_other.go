@@ -1,6 +1,6 @@
-//go:build !unix
+//go:build !linux
 
-package leases
+package follow
 
 import "io/fs"
 
