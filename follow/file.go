@@ -44,7 +44,7 @@ func (f *followed) look(cfg *Config, now time.Time) (took, waits bool) {
 	if p != f.seen {
 		f.seen, f.since = p, now
 	}
-	first := f.readAt.IsZero() && !f.fresh(cfg.Quiet)
+	first := f.readAt.IsZero() && f.old(cfg.Quiet)
 	impatient := now.Sub(f.restive) >= cfg.Patience
 	if !first && (now.Sub(f.since) < cfg.Quiet && !impatient || now.Sub(f.readAt) < cfg.Gap) {
 		return false, true
@@ -59,10 +59,11 @@ func (f *followed) look(cfg *Config, now time.Time) (took, waits bool) {
 	return true, false
 }
 
-// fresh reports whether the file was changed within the last quiet.
-func (f *followed) fresh(quiet time.Duration) bool {
+// old reports whether the file is there and was left alone for quiet: it need
+// not be watched before it is read for the first time.
+func (f *followed) old(quiet time.Duration) bool {
 	info, err := os.Stat(f.Path)
-	return err == nil && time.Since(info.ModTime()).Abs() < quiet
+	return err == nil && time.Since(info.ModTime()).Abs() >= quiet
 }
 
 // print tells one state of a file, and of those beside it, from another.

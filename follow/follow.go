@@ -43,8 +43,8 @@ type File struct {
 	Read func() (take func(), whole bool)
 }
 
-// Run reads all files at the start, and each again when it has changed, until
-// ctx ends. It returns nil then.
+// Run reads all files at the start, at once those that were left alone by then,
+// and each again when it has changed, until ctx ends. It returns nil then.
 func Run(ctx context.Context, cfg Config) error {
 	if len(cfg.Files) == 0 {
 		<-ctx.Done()

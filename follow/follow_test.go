@@ -85,7 +85,8 @@ func TestWhenItIsRead(t *testing.T) {
 			write(t, path, text)
 			notices <- path
 		}
-		after(0, "none")
+		after(900 * time.Millisecond)
+		after(200*time.Millisecond, "none")
 		after(time.Minute)
 		change("one")
 		after(900 * time.Millisecond)
