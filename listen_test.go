@@ -48,7 +48,7 @@ func startHouse(t *testing.T) *house {
 	h := &house{address: b.Addr().String()}
 	h.Client = paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + h.address).SetClientID("house").
 		SetUsername(brokerUser).SetPassword(brokerPassword).SetConnectTimeout(10 * time.Second))
-	if token := h.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if token := h.Connect(); !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		t.Fatal("no connection to the broker:", token.Error())
 	}
 	t.Cleanup(func() {
@@ -63,7 +63,7 @@ func startHouse(t *testing.T) *house {
 
 func (h *house) say(t *testing.T, topic string, retained bool, payload string) {
 	t.Helper()
-	if token := h.Publish(topic, 1, retained, payload); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if token := h.Publish(topic, 1, retained, payload); !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		t.Fatal(token.Error())
 	}
 }

@@ -141,7 +141,7 @@ func (l *realLAN) wantSighting() presence.Sighting {
 	select {
 	case s := <-l.sightings:
 		return s
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		l.t.Fatal("no sighting")
 		return presence.Sighting{}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // patience is for a loaded machine; what is waited for takes a fraction of it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // watched is a Watcher at work on a file.
 type watched struct {

@@ -23,7 +23,7 @@ func TestLive(t *testing.T) {
 	sightings := make(chan presence.Sighting, 1024)
 	w, err := New(Config{Interface: "lan0", Sight: func(s presence.Sighting) { sightings <- s }})
 	l.Must(err)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	done := make(chan error, 1)
 	go func() { done <- obs.Do(func() error { return w.Run(ctx) }) }()
 	defer func() {

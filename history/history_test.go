@@ -590,7 +590,7 @@ func committed(t *testing.T, s *Store) {
 	})
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing is committed")
 	}
 }

@@ -36,7 +36,7 @@ func (s *scene) listen(filters ...string) *ear {
 
 func (e *ear) wait(token paho.Token) {
 	e.s.t.Helper()
-	if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		e.s.t.Fatalf("the broker does not take it: %v", token.Error())
 	}
 }

@@ -89,7 +89,7 @@ func containsAll(line string, words []string) bool {
 // A client's life as the observer hears it.
 func TestClientOnTheWire(t *testing.T) {
 	l := labtest.Start(t)
-	ctx := within(t, 20*time.Second)
+	ctx := inTime(t)
 	obs := l.Observer("lan0")
 	phone := l.Client("phone", lab.PrivateMAC, lab.WithVendorClass("android-dhcp-16"))
 	w := listen(t, ctx, obs.Host)
@@ -108,7 +108,7 @@ func TestClientOnTheWire(t *testing.T) {
 
 	sent, err := phone.Say(lab.AddressProbe(phone.MAC(), l.Static(7)).Frame())
 	l.Must(err)
-	if ago := time.Since(sent); ago < 0 || ago > time.Second {
+	if ago := time.Since(sent); ago < 0 || ago > patience {
 		t.Errorf("sent %v ago", ago)
 	}
 	w.expect(ctx, mac, "who-has "+l.Static(7).String(), "tell 0.0.0.0")
@@ -126,7 +126,7 @@ func TestClientOnTheWire(t *testing.T) {
 // A sleeping client does not answer and does not see it; a woken one does.
 func TestSleepWakeLeave(t *testing.T) {
 	l := labtest.StartWith(t, lab.Options{LeaseFile: filepath.Join(t.TempDir(), "leases")})
-	ctx := within(t, 20*time.Second)
+	ctx := inTime(t)
 	obs := l.Observer("lan0", lab.WithAddr(l.Static(0)))
 	phone := l.Client("phone")
 	l.Must(phone.Join(ctx))
@@ -161,7 +161,7 @@ func TestSleepWakeLeave(t *testing.T) {
 // A static client needs no server.
 func TestStaticClient(t *testing.T) {
 	l := labtest.StartWith(t, lab.Options{NoGateway: true, Prefix: netip.MustParsePrefix("10.99.0.0/16")})
-	ctx := within(t, 10*time.Second)
+	ctx := inTime(t)
 	obs := l.Observer("lan0")
 	tv := l.Client("tv", lab.VendorMAC, lab.WithAddr(l.Static(300)))
 	l.Must(tv.Join(ctx))
@@ -179,7 +179,7 @@ func TestStaticClient(t *testing.T) {
 // What an observer's kernel says of its link follows the lab's verbs.
 func TestObserverLink(t *testing.T) {
 	l := labtest.Start(t)
-	ctx := within(t, 20*time.Second)
+	ctx := inTime(t)
 	obs := l.Observer("eth7", lab.WithAddr(l.Static(0)))
 	phone := l.Client("phone")
 	l.Must(phone.Join(ctx))

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"porchlight/lab"
 	"porchlight/lab/labtest"
@@ -20,7 +19,7 @@ func TestKilledOwner(t *testing.T) {
 		return
 	}
 	labtest.Start(t) // or skip
-	ctx := within(t, 20*time.Second)
+	ctx := inTime(t)
 	namespaces := netNamespaces(t)
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestKilledOwner$")
 	cmd.Env = append(os.Environ(), "LAB_CRASH=1")
@@ -67,7 +66,7 @@ func TestKilledOwner(t *testing.T) {
 // crash raises a lab, says which children it has, and waits for its end.
 func crash(t *testing.T) {
 	l := labtest.Start(t)
-	l.Must(l.Client("phone").Join(within(t, 10*time.Second)))
+	l.Must(l.Client("phone").Join(inTime(t)))
 	obs := l.Observer("")
 	l.Must(obs.Command(t.Context(), "sleep", "1000").Start())
 	labtest.Mosquitto(t, lab.MosquittoOptions{})

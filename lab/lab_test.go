@@ -17,19 +17,22 @@ import (
 	"porchlight/lab/labtest"
 )
 
-func within(t *testing.T, d time.Duration) context.Context {
+// patience is how long to wait for what takes a moment, seconds on a busy machine.
+const patience = time.Minute
+
+func inTime(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// Five real clients get leases of the real server, quickly, and the server
+// Five real clients get leases of the real server, and the server
 // knows their names.
 func TestClientsJoin(t *testing.T) {
 	start := time.Now()
 	l := labtest.Start(t)
-	ctx := within(t, 10*time.Second)
+	ctx := inTime(t)
 	var clients []*lab.Client
 	for i := range 5 {
 		clients = append(clients, l.Client(fmt.Sprintf("client-%d", i), lab.VendorMAC))
@@ -43,9 +46,6 @@ func TestClientsJoin(t *testing.T) {
 	wg.Wait()
 	l.Must(errors.Join(errs...))
 	t.Logf("raised in %v, five leases after %v", raised, time.Since(start))
-	if d := time.Since(start); d > 5*time.Second {
-		t.Errorf("five leases took %v, want at most 5s", d)
-	}
 	leases, err := l.Gateway().Leases()
 	l.Must(err)
 	byMAC := make(map[lab.MAC]lab.Lease)
@@ -69,7 +69,7 @@ func TestClientsJoin(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	namespaces, children := netNamespaces(t), childProcesses(t)
 	l := labtest.Start(t)
-	ctx := within(t, 20*time.Second)
+	ctx := inTime(t)
 	l.Must(l.Client("phone").Join(ctx))
 	obs := l.Observer("")
 	l.Must(obs.Command(ctx, "sleep", "1000").Start())

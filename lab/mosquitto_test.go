@@ -16,7 +16,7 @@ func TestMosquitto(t *testing.T) {
 		host bool
 	}{{"here", false}, {"in the lab", true}} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx := within(t, 20*time.Second)
+			ctx := inTime(t)
 			opts := lab.MosquittoOptions{Config: "max_queued_messages 0\nset_tcp_nodelay false\n"}
 			dial := func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, time.Second) }
 			if c.host {
@@ -57,7 +57,7 @@ func TestMosquitto(t *testing.T) {
 // A broker that cannot start says why.
 func TestMosquittoFault(t *testing.T) {
 	labtest.Mosquitto(t, lab.MosquittoOptions{}) // or skip
-	_, err := lab.Mosquitto(within(t, 10*time.Second), lab.MosquittoOptions{Config: "no_such_setting 1\n"})
+	_, err := lab.Mosquitto(inTime(t), lab.MosquittoOptions{Config: "no_such_setting 1\n"})
 	if err == nil || !strings.Contains(err.Error(), "no_such_setting") {
 		t.Errorf("error %v, want one that names the setting", err)
 	}

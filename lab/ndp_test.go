@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"porchlight/lab"
 	"porchlight/lab/labtest"
@@ -18,7 +17,7 @@ import (
 // population by IPv6, and asks again by unicast.
 func TestPopulationIPv6(t *testing.T) {
 	l := labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true})
-	ctx := within(t, 30*time.Second)
+	ctx := inTime(t)
 	pop := l.Population(0, lab.Behaviour{})
 	devices, err := pop.AddMany(2, netip.MustParseAddr("fe80::1:1"), lab.Behaviour{})
 	l.Must(err)
@@ -49,7 +48,7 @@ func TestPopulationIPv6(t *testing.T) {
 // not used.
 func TestDuplicateAddress(t *testing.T) {
 	l := labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true})
-	ctx := within(t, 30*time.Second)
+	ctx := inTime(t)
 	pop := l.Population(0, lab.Behaviour{})
 	taken := netip.MustParseAddr("2001:db8::7")
 	_, err := pop.Add(lab.Identity{Addr: taken}, lab.Behaviour{})
@@ -64,7 +63,7 @@ func TestDuplicateAddress(t *testing.T) {
 
 func TestIPv6Only(t *testing.T) {
 	l := labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true})
-	ctx := within(t, 30*time.Second)
+	ctx := inTime(t)
 	c := l.Client("sensor", lab.IPv6Only)
 	var seen []netip.Addr
 	for range 2 {

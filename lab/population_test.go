@@ -22,7 +22,7 @@ import (
 // its own MAC, and the gateway.
 func TestArpScanFindsPopulation(t *testing.T) {
 	l := labtest.Start(t)
-	ctx := within(t, 30*time.Second)
+	ctx := inTime(t)
 	pop := l.Population(50, lab.Behaviour{DelayMax: 20 * time.Millisecond})
 	asleep := pop.Devices()[49]
 	asleep.Sleep()
@@ -66,13 +66,13 @@ func TestPopulationBehaviour(t *testing.T) {
 	d[2].SetBehaviour(lab.Behaviour{DelayMin: 50 * time.Millisecond, DelayMax: 60 * time.Millisecond})
 	obs := l.Observer("lan0", lab.WithAddr(l.Static(100)))
 	conn := packetConn(t, obs)
-	ask := func(to lab.MAC, d *lab.Device) (time.Duration, bool) {
+	ask := func(to lab.MAC, d *lab.Device, wait time.Duration) (time.Duration, bool) {
 		t.Helper()
 		r := lab.Request(obs.MAC(), obs.Addr(), d.Addr)
 		r.Dst = to
 		sent, err := obs.Say(r.Frame())
 		l.Must(err)
-		err = conn.SetReadDeadline(time.Now().Add(150 * time.Millisecond))
+		err = conn.SetReadDeadline(time.Now().Add(wait))
 		l.Must(err)
 		for buf := make([]byte, 100); ; {
 			n, _, err := conn.ReadFrom(buf)
@@ -84,19 +84,20 @@ func TestPopulationBehaviour(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := ask(d[0].MAC, d[0]); !ok {
+	const never = 150 * time.Millisecond // who does not answer in that time is silent
+	if _, ok := ask(d[0].MAC, d[0], patience); !ok {
 		t.Error("no answer to a unicast request")
 	}
-	if _, ok := ask(lab.Broadcast, d[0]); !ok {
+	if _, ok := ask(lab.Broadcast, d[0], patience); !ok {
 		t.Error("no answer to a broadcast request")
 	}
-	if _, ok := ask(d[1].MAC, d[0]); ok {
+	if _, ok := ask(d[1].MAC, d[0], never); ok {
 		t.Error("an answer to a request that was addressed to another")
 	}
-	if _, ok := ask(d[1].MAC, d[1]); ok {
+	if _, ok := ask(d[1].MAC, d[1], never); ok {
 		t.Error("an answer from a device that hears nothing")
 	}
-	if late, ok := ask(d[2].MAC, d[2]); !ok || late < 50*time.Millisecond {
+	if late, ok := ask(d[2].MAC, d[2], patience); !ok || late < 50*time.Millisecond {
 		t.Errorf("the late device answered %t after %v", ok, late)
 	}
 	if d[0].Requests() != 2 || d[1].Requests() != 1 || d[2].Requests() != 1 {
@@ -110,7 +111,7 @@ func TestPopulationBehaviour(t *testing.T) {
 // What a device is told to say arrives as it should, with its own MAC.
 func TestDeviceSays(t *testing.T) {
 	l := labtest.Start(t)
-	ctx := within(t, 20*time.Second)
+	ctx := inTime(t)
 	obs := l.Observer("lan0")
 	w := listen(t, ctx, obs.Host)
 	pop := l.Population(0, lab.Behaviour{})
@@ -197,7 +198,7 @@ func TestPopulationOf10000(t *testing.T) {
 		return err
 	}))
 	asked := time.Since(start)
-	l.Must(conn.SetReadDeadline(time.Now().Add(2 * time.Second)))
+	l.Must(conn.SetReadDeadline(time.Now().Add(patience)))
 	if n := <-answers; n != 10_000 {
 		t.Errorf("%d of 10,000 devices answered", n)
 	}
@@ -210,7 +211,7 @@ func TestSilence(t *testing.T) {
 	obs := l.Observer("lan0")
 	conn := packetConn(t, obs)
 	l.Population(100, lab.Behaviour{})
-	l.Must(l.Client("tv", lab.WithAddr(l.Static(150))).Join(within(t, 5*time.Second)))
+	l.Must(l.Client("tv", lab.WithAddr(l.Static(150))).Join(inTime(t)))
 	l.Must(conn.SetReadDeadline(time.Now().Add(time.Second)))
 	buf := make([]byte, 1500)
 	if n, _, err := conn.ReadFrom(buf); err == nil {
@@ -221,7 +222,7 @@ func TestSilence(t *testing.T) {
 // A flood reaches the observer as it should be, and gets no lease.
 func TestFlood(t *testing.T) {
 	l := labtest.Start(t)
-	ctx := within(t, 30*time.Second)
+	ctx := inTime(t)
 	conn := packetConn(t, l.Observer("lan0"))
 	kinds := make(map[string]int)
 	macs := make(map[lab.MAC]bool)

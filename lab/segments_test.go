@@ -17,7 +17,7 @@ import (
 // gets its address of each one's own server, and nothing of one segment is heard
 // in the other.
 func TestSegments(t *testing.T) {
-	ctx := within(t, 20*time.Second)
+	ctx := inTime(t)
 	upstairs := labtest.Start(t)
 	cellar := labtest.StartWith(t, lab.Options{Prefix: netip.MustParsePrefix("10.78.0.0/24")})
 	obs := upstairs.Observer("lan0", lab.WithAddr(upstairs.Static(0)))

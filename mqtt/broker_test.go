@@ -35,7 +35,7 @@ func serve(t *testing.T, cfg BrokerConfig) *Broker {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Error("the broker does not stop")
 		}
 	})
@@ -52,7 +52,7 @@ func tryConnect(t *testing.T, b *Broker, id, user, password string) (paho.Client
 	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.Addr().String()).SetClientID(id).SetProtocolVersion(4).
 		SetAutoReconnect(false).SetUsername(user).SetPassword(password))
 	token := c.Connect().(*paho.ConnectToken)
-	if !token.WaitTimeout(10 * time.Second) {
+	if !token.WaitTimeout(patience) {
 		t.Fatal("no answer")
 	}
 	t.Cleanup(func() { c.Disconnect(0) })
@@ -196,7 +196,7 @@ func TestBrokerConnections(t *testing.T) {
 		}
 		t.Cleanup(func() { c.Close() })
 		wg.Go(func() {
-			c.SetReadDeadline(time.Now().Add(time.Second))
+			c.SetReadDeadline(time.Now().Add(3 * time.Second))
 			if _, err := c.Read(make([]byte, 1)); err != nil && !isTimeout(err) {
 				turned <- struct{}{}
 			}

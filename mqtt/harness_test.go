@@ -301,7 +301,7 @@ func newPeer(t *testing.T, id string, dial func(context.Context) (net.Conn, erro
 
 func (p *peer) wait(t *testing.T, token paho.Token) {
 	t.Helper()
-	if !token.WaitTimeout(10 * time.Second) {
+	if !token.WaitTimeout(patience) {
 		t.Fatal("the broker does not answer")
 	}
 	if err := token.Error(); err != nil {

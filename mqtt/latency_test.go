@@ -22,7 +22,7 @@ func newClient(b *testing.B, m *mosquitto, id string) paho.Client {
 	b.Helper()
 	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://127.0.0.1:" + m.port).SetClientID(id).
 		SetProtocolVersion(4).SetAutoReconnect(false).SetOrderMatters(false))
-	if token := c.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if token := c.Connect(); !token.WaitTimeout(patience) || token.Error() != nil {
 		b.Fatal(token.Error())
 	}
 	b.Cleanup(func() { c.Disconnect(0) })

@@ -102,14 +102,17 @@ func (m *mosquitto) dial(context.Context) (net.Conn, error) {
 	return net.Dial("tcp", "127.0.0.1:"+m.port)
 }
 
+// patience is how long to wait for what takes a moment, seconds on a busy machine.
+const patience = time.Minute
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() || t.Failed() {
 			return
 		}
 	}
-	t.Fatal("in 20 s not reached: " + what)
+	t.Fatalf("in %s not reached: %s", patience, what)
 }
 
 // plain is a broker that anybody on this machine may use.
@@ -288,7 +291,7 @@ func newTally(t testing.TB, m *mosquitto, id string, persistent bool, filters ..
 		}
 	}
 	a.Client = paho.NewClient(o)
-	if token := a.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if token := a.Connect(); !token.WaitTimeout(patience) || token.Error() != nil {
 		t.Fatal("connecting the subscriber:", token.Error())
 	}
 	t.Cleanup(func() { a.Disconnect(100) })

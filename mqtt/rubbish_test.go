@@ -168,7 +168,7 @@ func TestMosquittoRubbish(t *testing.T) {
 	say := func(retained bool, topics ...string) {
 		for _, payload := range rubbish {
 			for _, topic := range topics {
-				if token := publisher.Publish(topic, 1, retained, payload); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+				if token := publisher.Publish(topic, 1, retained, payload); !token.WaitTimeout(patience) || token.Error() != nil {
 					t.Fatal(topic, token.Error())
 				}
 			}
@@ -241,7 +241,7 @@ func publishRaw(t *testing.T, m *mosquitto, topic string) {
 	if err := p.Write(conn); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	_, _ = packets.ReadPacket(conn) // a PUBACK, or the end
 }
 

@@ -39,7 +39,7 @@ func watchOn(t *testing.T, o lab.Options) *live {
 	l.w, err = New(Config{Interface: "lan0", Sight: func(s presence.Sighting) { l.sightings <- s }})
 	l.Must(err)
 	var cancel context.CancelFunc
-	l.ctx, cancel = context.WithTimeout(t.Context(), 60*time.Second)
+	l.ctx, cancel = context.WithTimeout(t.Context(), 2*time.Minute)
 	done := make(chan error, 1)
 	go func() { done <- l.obs.Do(func() error { return l.w.Run(l.ctx) }) }()
 	t.Cleanup(func() {

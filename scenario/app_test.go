@@ -100,7 +100,7 @@ func (h *homeAssistant) app(args ...string) *process {
 
 // get asks for a path from one of the machine's addresses.
 func (h *homeAssistant) get(from string, port int, path string) (status int, body string, err error) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 			d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 0))}

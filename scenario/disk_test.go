@@ -98,7 +98,7 @@ type gauges struct {
 
 func (h *house) gauges(p *process) (g gauges) {
 	h.t.Helper()
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return h.obs.Dial(ctx, network, addr)

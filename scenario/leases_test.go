@@ -53,7 +53,7 @@ func (h *house) nameless(id lab.Identity) *lab.Device {
 func (h *house) namedBy(id presence.ID, want string) {
 	h.t.Helper()
 	got := h.source(id)
-	for end := time.Now().Add(5 * time.Second); got != want && time.Now().Before(end); {
+	for end := time.Now().Add(patience); got != want && time.Now().Before(end); {
 		got = h.source(id) // a process: that is pause enough
 	}
 	if got != want {

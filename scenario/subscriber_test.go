@@ -58,14 +58,14 @@ func (s *subscriber) try() error {
 	c := s.newClient()
 	defer c.Disconnect(0)
 	token := c.Connect()
-	token.WaitTimeout(5 * time.Second)
+	token.WaitTimeout(patience)
 	return token.Error()
 }
 
 func (s *subscriber) newClient() paho.Client {
 	o := paho.NewClientOptions().AddBroker("tcp://" + s.addr).
 		SetAutoReconnect(false).SetConnectRetry(false).SetCleanSession(true).SetOrderMatters(true).
-		SetWriteTimeout(5 * time.Second).SetClientID(fmt.Sprintf("test-%d", time.Now().UnixNano()))
+		SetWriteTimeout(patience).SetClientID(fmt.Sprintf("test-%d", time.Now().UnixNano()))
 	if s.user != nil {
 		password, _ := s.user.Password()
 		o.SetUsername(s.user.Username()).SetPassword(password)
@@ -78,7 +78,7 @@ func (s *subscriber) newClient() paho.Client {
 
 func (s *subscriber) done(what string, token paho.Token) {
 	s.t.Helper()
-	if !token.WaitTimeout(10 * time.Second) {
+	if !token.WaitTimeout(patience) {
 		s.t.Fatalf("%s: no answer", what)
 	}
 	if err := token.Error(); err != nil {
@@ -164,7 +164,7 @@ func (s *subscriber) await(what string, f func() bool) {
 }
 
 // patience is how long to wait for what comes at once on an idle machine.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func (s *subscriber) tail() (text string) {
 	for _, m := range s.heard[max(0, len(s.heard)-25):] {

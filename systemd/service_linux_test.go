@@ -155,7 +155,7 @@ func TestSocket(t *testing.T) {
 	next := func() string {
 		t.Helper()
 		b := make([]byte, 4096)
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := conn.Read(b)

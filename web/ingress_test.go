@@ -56,13 +56,13 @@ func newHomeAssistant(t *testing.T, source Source) *homeAssistant {
 
 // dial connects from an address of the machine.
 func (h *homeAssistant) dial(from string) (conn net.Conn, err error) {
-	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 0)), Timeout: 5 * time.Second}
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 0)), Timeout: time.Minute}
 	err = h.host.Do(func() error {
 		conn, err = d.DialContext(h.t.Context(), "tcp", fmt.Sprintf("172.30.32.1:%d", ingressPort))
 		return err
 	})
 	if err == nil {
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	}
 	return conn, err
 }
