@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gopacket/gopacket/macs"
@@ -29,6 +30,8 @@ type lan struct {
 	ndp   []*ndpwatch.Watcher
 	names []string
 	sweep arpwatch.SweepOptions
+	own   *ownEar
+	told  *tally
 }
 
 // ear is who is told of what the LAN says.
@@ -42,6 +45,9 @@ func openLAN(names []string, cfg config.Config, e ear, log *slog.Logger) (*lan, 
 	l := &lan{names: names, sweep: arpwatch.SweepOptions{
 		Prefixes: cfg.SweepPrefixes, Rate: int(cfg.SweepRate), SkipHeard: cfg.SweepInterval,
 	}}
+	l.told = newTally(names)
+	l.own = newOwnEar(e, names, log)
+	e = l.told.ear(l.own)
 	for _, name := range names {
 		arp, err := arpwatch.New(arpwatch.Config{Interface: name, Sight: e.Sight, Sense: e.Sense, Log: log})
 		if err != nil {
@@ -63,6 +69,7 @@ func openLAN(names []string, cfg config.Config, e ear, log *slog.Logger) (*lan, 
 // run listens until ctx ends.
 func (l *lan) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.own.run(ctx) })
 	for _, w := range l.arp {
 		g.Go(func() error { return w.Run(ctx) })
 	}
@@ -75,15 +82,15 @@ func (l *lan) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// problems says where nothing is heard by IPv6; what is not heard at all the
-// ear is told.
+// problems says where nothing is heard by IPv6, and where ARP is ambiguous; what
+// is not heard at all the ear is told.
 func (l *lan) problems() (all []string) {
 	for _, w := range l.ndp {
 		if p := w.Problem(); p != "" {
 			all = append(all, p)
 		}
 	}
-	return all
+	return append(all, l.own.problems()...)
 }
 
 // Probe sends p on its interface, or on the one that its VLAN comes through.
@@ -99,8 +106,10 @@ func (l *lan) Probe(p presence.Probe) error {
 	return fmt.Errorf("interface %q is not listened to", p.Interface)
 }
 
-// Sweep asks on all interfaces at once, each at the set rate.
+// Sweep asks on all interfaces at once, each at the set rate. Just after the start
+// it waits for each to say whether it hears, so that none is left out.
 func (l *lan) Sweep(ctx context.Context) error {
+	l.told.wait(ctx)
 	errs := make([]error, len(l.arp))
 	var g errgroup.Group
 	for i, w := range l.arp {
@@ -141,7 +150,8 @@ func prefixesOn(name string, set []netip.Prefix) (on []netip.Prefix) {
 }
 
 // interfaces returns the names of the interfaces to listen on: those that are
-// set, else the default route's.
+// set, else the default route's. One that is set may be missing for now, if not
+// all are.
 func interfaces(cfg config.Config) ([]string, error) {
 	names, err := doctor.Interfaces(cfg.Interfaces)
 	if err != nil {
@@ -150,16 +160,29 @@ func interfaces(cfg config.Config) ([]string, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("this machine has no default route to tell its LAN by: set PORCHLIGHT_INTERFACES to one or more of %s", existing())
 	}
+	there := 0
 	for _, name := range names {
 		i, err := net.InterfaceByName(name)
 		if err != nil {
-			return nil, fmt.Errorf("there is no interface %q: set PORCHLIGHT_INTERFACES to one or more of %s", name, existing())
+			continue
 		}
+		there++
 		if i.Flags&net.FlagLoopback != 0 || len(i.HardwareAddr) != 6 {
 			return nil, fmt.Errorf("interface %q is not Ethernet, so nobody can be heard on it: set PORCHLIGHT_INTERFACES to one or more of %s", name, existing())
 		}
 	}
+	if there == 0 {
+		return nil, fmt.Errorf("there is no interface %s: set PORCHLIGHT_INTERFACES to one or more of %s", quoted(names), existing())
+	}
 	return names, nil
+}
+
+func quoted(names []string) string {
+	var q []string
+	for _, name := range names {
+		q = append(q, strconv.Quote(name))
+	}
+	return strings.Join(q, " or ")
 }
 
 // existing lists the interfaces that could be set.

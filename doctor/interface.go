@@ -3,7 +3,6 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -101,38 +100,6 @@ func (n network) checkIPv6(name string) Finding {
 			"If IPv6 is switched off there: sudo sysctl -w net/ipv6/conf/"+name+"/disable_ipv6=0")
 	}
 	return ok(check, name+" has an IPv6 address to ask from.")
-}
-
-// flux finds interfaces on one subnet: Linux answers ARP for all its addresses
-// on each of them (arp_ignore in the kernel's ip-sysctl.rst).
-func (n network) flux(names []string) (found []Finding) {
-	for i, a := range n.links {
-		for _, b := range n.links[i+1:] {
-			if !slices.Contains(names, a.name) && !slices.Contains(names, b.name) {
-				continue
-			}
-			if p, shared := sharedSubnet(a, b); shared {
-				found = append(found, warn("interface",
-					fmt.Sprintf("%s and %s are both on %s: either answers for the other's address (ARP flux), and this machine may show up as a device.", a.name, b.name, p),
-					"Turn one of them off, or: sudo sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"))
-			}
-		}
-	}
-	return found
-}
-
-func sharedSubnet(a, b link) (netip.Prefix, bool) {
-	if !a.up || !b.up || !a.carrier || !b.carrier || a.encap != "ether" || b.encap != "ether" {
-		return netip.Prefix{}, false
-	}
-	for _, p := range a.prefixes {
-		for _, q := range b.prefixes {
-			if p.Overlaps(q) {
-				return p.Masked(), true
-			}
-		}
-	}
-	return netip.Prefix{}, false
 }
 
 // sort says what kind of interface l is, for one that is not a plain one.

@@ -35,6 +35,8 @@ type link struct {
 	mac         presence.MAC
 	prefixes    []netip.Prefix // IPv4 addresses with the length of their subnets
 	linkLocal   netip.Addr     // of IPv6; invalid: none
+
+	answersForAll bool // to ARP requests for addresses of other interfaces
 }
 
 type route struct {
@@ -125,6 +127,8 @@ func describe(l netlink.Link, names map[int]string) link {
 		far:      a.NetNsID >= 0,
 		master:   names[a.MasterIndex],
 		mac:      mac,
+
+		answersForAll: answersForAll(a.Name),
 	}
 }
 

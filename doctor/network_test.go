@@ -22,7 +22,7 @@ func mac(s string) presence.MAC {
 
 // card is an Ethernet card that works.
 func card(name, address string, change ...func(*link)) link {
-	l := link{name: name, kind: "device", encap: "ether", up: true, carrier: true, mac: mac("00:11:22:33:44:55")}
+	l := link{name: name, kind: "device", encap: "ether", up: true, carrier: true, mac: mac("00:11:22:33:44:55"), answersForAll: true}
 	if address != "" {
 		l.prefixes = prefix(address)
 	}
@@ -158,6 +158,12 @@ func TestInterfaces(t *testing.T) {
 			[]string{"ok eth0 is up", "warn eth0 and wlan0 are both on 192.168.1.0/24"},
 		},
 		{
+			"cable and Wi-Fi on one subnet, and each answers for itself only",
+			network{links: []link{card("eth0", "192.168.1.5/24", strict), card("wlan0", "192.168.1.6/24", strict)}, routes: home},
+			nil, false,
+			[]string{"ok eth0 is up"},
+		},
+		{
 			"two subnets",
 			network{links: []link{eth0, card("eth1", "192.168.2.6/24")}, routes: home},
 			[]string{"eth0", "eth1"},
@@ -227,5 +233,54 @@ func TestIPv6(t *testing.T) {
 	}
 	if f := n.checkIPv6("eth1"); f.Level != OK {
 		t.Errorf("with an address: %+v", f)
+	}
+}
+
+// strict answers ARP for its own address only.
+func strict(l *link) { l.answersForAll = false }
+
+func TestFlux(t *testing.T) {
+	down := func(l *link) { l.carrier = false }
+	for _, test := range []struct {
+		name    string
+		links   []link
+		crossed [][2]string
+		want    []string // how they begin
+	}{
+		{"two subnets", []link{card("eth0", "10.0.0.2/24"), card("eth1", "10.0.1.2/24")}, nil, nil},
+		{
+			"one subnet",
+			[]link{card("eth0", "10.0.0.2/24"), card("eth1", "10.0.0.3/16")},
+			nil,
+			[]string{"eth0 and eth1 are both on 10.0.0.0/24: "},
+		},
+		{"one subnet, and well set", []link{card("eth0", "10.0.0.2/24", strict), card("eth1", "10.0.0.3/24", strict)}, nil, nil},
+		{
+			"one of them well set",
+			[]link{card("eth0", "10.0.0.2/24", strict), card("eth1", "10.0.0.3/24")},
+			nil,
+			[]string{"eth0 and eth1 are both on 10.0.0.0/24: "},
+		},
+		{"one of them without a cable", []link{card("eth0", "10.0.0.2/24"), card("eth1", "10.0.0.3/24", down)}, nil, nil},
+		{
+			"one segment with two subnets",
+			[]link{card("eth0", "10.0.0.2/24"), card("eth1", "10.0.1.2/24"), card("eth2", "10.0.2.2/24")},
+			[][2]string{{"eth2", "eth0"}},
+			[]string{"eth0 and eth2 hear each other"},
+		},
+		{"heard by one that is not there any more", []link{card("eth0", "10.0.0.2/24")}, [][2]string{{"eth0", "eth9"}}, nil},
+		{"one that is not listened on", []link{card("eth0", "10.0.0.2/24"), card("wlan0", "10.0.0.3/24")}, nil, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := network{links: test.links}.fluxAmong([]string{"eth0", "eth1", "eth2"}, test.crossed)
+			if len(got) != len(test.want) {
+				t.Fatalf("got %q, want %q", got, test.want)
+			}
+			for i := range got {
+				if !strings.HasPrefix(got[i], test.want[i]) || !strings.Contains(got[i], "arp_ignore=1") {
+					t.Errorf("got %q, want %q", got[i], test.want[i])
+				}
+			}
+		})
 	}
 }
