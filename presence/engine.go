@@ -193,6 +193,7 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	if s.Interface == d.Interface {
 		e.learnAddress(d, s)
 	}
+	d.noteAddr(s)
 	if s.At.After(d.heard) {
 		d.heard, d.quiet = s.At, s.At
 	}

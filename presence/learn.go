@@ -138,12 +138,13 @@ func (e *Engine) learnAddress(d *device, s Sighting) {
 		return
 	}
 	was := d.Addr
+	returned := d.returned(was, s.Addr)
 	if !d.use(s.Addr, s.At) {
 		return
 	}
 	e.mark(d)
 	e.readdressed(d)
-	if was.IsValid() && d.State == Home {
+	if was.IsValid() && d.State == Home && !returned {
 		e.emit(AddressChanged, d, whyAddress(was, d.Addr, s))
 	}
 }

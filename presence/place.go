@@ -24,6 +24,7 @@ type place struct {
 	heard  time.Time  // the last evidence there
 	addr   netip.Addr // that it last used there; may be invalid
 	doubt  time.Time  // since when it may have moved there; zero: that was not asked yet
+	been   bool       // it was there before, or was so all the time
 }
 
 // locate takes where d was heard: it is in one place at a time, where it is
@@ -45,9 +46,6 @@ func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
 	}
 	there := d.place(s.Interface)
 	there.heard = s.At
-	if hostAddr(s.Addr) && !s.asksForAddr() {
-		there.addr = s.Addr
-	}
 	if s.Interface == d.Interface {
 		return false
 	}
@@ -55,7 +53,8 @@ func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
 	there = d.place(s.Interface) // the other may have moved it
 	silent := s.At.Sub(here.heard)
 	switch {
-	case e.blind(d):
+	case e.blind(d): // it may have been on both
+		there.been = true
 	case silent < echoFor:
 		return false
 	case ev == Join:
@@ -65,7 +64,7 @@ func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
 	case here.heard.After(there.doubt.Add(-echoFor)), s.At.Sub(there.doubt) < answerTime:
 		return false
 	}
-	here.doubt, there.doubt = time.Time{}, time.Time{}
+	here.doubt, there.doubt, here.been = time.Time{}, time.Time{}, true
 	d.Interface, d.moved = s.Interface, s.At
 	d.expected = netip.Addr{}
 	return false
@@ -110,6 +109,23 @@ func (d *device) foreign(a netip.Addr) bool {
 		}
 	}
 	return a == d.Addr || slices.ContainsFunc(d.places, func(p place) bool { return p.addr == a && p.ifname != d.Interface })
+}
+
+// noteAddr notes the address that d has used where s was heard.
+func (d *device) noteAddr(s Sighting) {
+	if d.places != nil && hostAddr(s.Addr) && !s.asksForAddr() {
+		d.place(s.Interface).addr = s.Addr
+	}
+}
+
+// returned reports whether a, which d uses in place of one of another segment, is
+// what it had on this one before.
+func (d *device) returned(was, a netip.Addr) bool {
+	if !d.foreign(was) {
+		return false
+	}
+	p := d.place(d.Interface)
+	return p.been && (p.addr == a || !p.addr.IsValid())
 }
 
 // asksForAddr reports whether Addr is only asked for: it may be that of the

@@ -133,9 +133,10 @@ func TestRoamingToAndFro(t *testing.T) {
 		if d := r.device(1); d.State != Home || d.Interface != to.ifname || d.Addr.String() != to.addr {
 			t.Fatalf("move %d: it is %s on %s with %v", i, d.State, d.Interface, d.Addr)
 		}
-		if diff := cmp.Diff([]EventType{AddressChanged}, r.types()); diff != "" {
-			t.Fatal(diff)
-		}
+	}
+	// That it has the address again that it had there is nothing to tell.
+	if diff := cmp.Diff([]EventType{AddressChanged}, r.types()); diff != "" {
+		t.Error(diff)
 	}
 }
 

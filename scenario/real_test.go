@@ -15,6 +15,7 @@ import (
 
 	"porchlight/discovery"
 	"porchlight/lab"
+	"porchlight/lab/labtest"
 	"porchlight/presence"
 )
 
@@ -22,15 +23,23 @@ import (
 type reality struct {
 	*house
 	clients map[string]*lab.Client
+	cellar  *labtest.Lab    // nil: there is one segment
+	second  *lab.Host       // the observer in the cellar
+	below   map[string]bool // who is there
 	running *process
 }
 
 // raise makes the world; who is there before the start has joined.
-func raise(t *testing.T, people []person) *reality {
+func raise(t *testing.T, s story) *reality {
+	people := s.people
 	ipv6 := slices.ContainsFunc(people, func(p person) bool { return p.ipv6 })
 	w := &reality{house: houseOn(t, lab.Options{Prefix: lan, IPv6: ipv6}), clients: map[string]*lab.Client{}}
 	w.withBroker("")
 	w.sub.connect()
+	if s.cellar {
+		w.cellar, w.second = w.addCellar()
+		w.below = map[string]bool{}
+	}
 	for i, p := range people {
 		if p.name == gateway.name {
 			people[i].mac = presence.MAC(w.lab.Gateway().MAC())
@@ -69,8 +78,29 @@ func (w *reality) mendBroker() {
 	w.sub.connect()
 }
 
-func (w *reality) unplug() { w.lab.Must(w.obs.Unplug()) }
-func (w *reality) plug()   { w.within(func(ctx context.Context) error { return w.obs.Plug(ctx) }) }
+// cable is the observer's on one of its interfaces.
+func (w *reality) cable(ifname string) *lab.Host {
+	if ifname == "lan1" {
+		return w.second
+	}
+	return w.obs.Host
+}
+
+func (w *reality) unplug(ifname string) { w.lab.Must(w.cable(ifname).Unplug()) }
+
+func (w *reality) plug(ifname string) {
+	w.within(func(ctx context.Context) error { return w.cable(ifname).Plug(ctx) })
+}
+
+func (w *reality) roam(p person) {
+	to := w.cellar
+	if w.below[p.name] {
+		to = w.lab
+	}
+	w.below[p.name] = !w.below[p.name]
+	w.lab.Must(w.client(p).Move(to.Lab))
+	w.house.join(w.client(p))
+}
 
 func (w *reality) within(f func(context.Context) error) {
 	w.t.Helper()

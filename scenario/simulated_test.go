@@ -25,9 +25,10 @@ type simulation struct {
 
 	mu       sync.Mutex
 	running  bool
-	blind    bool
-	baseline bool // done
-	cut      bool // the broker is away
+	cellar   bool            // there is a second segment
+	blind    map[string]bool // by interface
+	baseline bool            // done
+	cut      bool            // the broker is away
 	kept     []presence.Event
 	seq      int64
 	stored   map[presence.ID]presence.Record
@@ -40,6 +41,7 @@ type simulation struct {
 type simulated struct {
 	person
 	addrs    []netip.Addr // it answers for; the first is its own
+	ifname   string       // where it is heard
 	up, deaf bool
 }
 
@@ -53,7 +55,7 @@ func simulate(t *testing.T, s story) {
 		w := &simulation{
 			t: t, events: make(chan presence.Event, 1000),
 			stored: map[presence.ID]presence.Record{}, shown: map[presence.ID]presence.Device{},
-			devices: map[string]*simulated{},
+			devices: map[string]*simulated{}, cellar: s.cellar, blind: map[string]bool{},
 		}
 		for i, p := range s.people {
 			a := lan.Addr().Next()
@@ -69,7 +71,7 @@ func simulate(t *testing.T, s story) {
 			if p.ipv6 {
 				a = netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: byte(i + 1)})
 			}
-			w.devices[p.name] = &simulated{person: p, addrs: []netip.Addr{a}, up: p.here}
+			w.devices[p.name] = &simulated{person: p, addrs: []netip.Addr{a}, ifname: "lan0", up: p.here}
 		}
 		defer func() {
 			if w.running {
@@ -100,10 +102,8 @@ func (w *simulation) start() {
 	w.bridge, w.ended = b, make(chan error, 1)
 	go func() { w.ended <- b.Run(ctx, records) }()
 	w.with(func() { w.running = true })
-	if w.blind {
-		w.unplug()
-	} else {
-		w.plug()
+	for _, ifname := range w.interfaces() {
+		w.sense(ifname, w.blind[ifname])
 	}
 	synctest.Wait()
 }
@@ -135,19 +135,30 @@ func (w *simulation) mendBroker() {
 	})
 }
 
-func (w *simulation) unplug() { w.sense(true, "no carrier on lan0") }
-func (w *simulation) plug()   { w.sense(false, "") }
+func (w *simulation) unplug(ifname string) { w.sense(ifname, true) }
+func (w *simulation) plug(ifname string)   { w.sense(ifname, false) }
 
-func (w *simulation) sense(blind bool, why string) {
-	w.with(func() { w.blind = blind })
-	w.bridge.Sense(presence.Sensing{At: time.Now(), Interface: "lan0", Blind: blind, Why: why})
+func (w *simulation) sense(ifname string, blind bool) {
+	why := ifname + " hears"
+	if blind {
+		why = "no carrier on " + ifname
+	}
+	w.with(func() { w.blind[ifname] = blind })
+	w.bridge.Sense(presence.Sensing{At: time.Now(), Interface: ifname, Blind: blind, Why: why})
+}
+
+func (w *simulation) interfaces() []string {
+	if w.cellar {
+		return []string{"lan0", "lan1"}
+	}
+	return []string{"lan0"}
 }
 
 func (w *simulation) device(p person) *simulated { return w.devices[p.name] }
 
 // say has a frame of d heard.
 func (w *simulation) say(d *simulated, k presence.Kind, a netip.Addr, unicast bool) {
-	s := presence.Sighting{At: time.Now(), Interface: "lan0", MAC: d.mac, Addr: a, Kind: k, Unicast: unicast}
+	s := presence.Sighting{At: time.Now(), Interface: d.ifname, MAC: d.mac, Addr: a, Kind: k, Unicast: unicast}
 	if k == presence.DHCPDiscover || k == presence.DHCPRequest {
 		s.DHCP = &presence.DHCP{HostName: d.name}
 	}
@@ -156,7 +167,7 @@ func (w *simulation) say(d *simulated, k presence.Kind, a netip.Addr, unicast bo
 
 func (w *simulation) hear(s presence.Sighting) {
 	w.mu.Lock()
-	hears := w.running && !w.blind
+	hears := w.running && !w.blind[s.Interface]
 	w.mu.Unlock()
 	if hears {
 		w.bridge.Sight(s)
@@ -180,6 +191,22 @@ func (w *simulation) join(p person) {
 	w.say(d, presence.DHCPOffer, d.addrs[0], true)
 	w.say(d, presence.DHCPRequest, d.addrs[0], false)
 	w.say(d, presence.DHCPAck, d.addrs[0], true)
+}
+
+// roam gives it an address of the other segment.
+func (w *simulation) roam(p person) {
+	d := w.device(p)
+	time.Sleep(time.Second) // nobody is there and here at once
+	w.with(func() {
+		a := d.addrs[0].As4()
+		if d.ifname == "lan0" {
+			d.ifname, a[1] = "lan1", 78
+		} else {
+			d.ifname, a[1] = "lan0", 77
+		}
+		d.addrs = []netip.Addr{netip.AddrFrom4(a)}
+	})
+	w.join(p)
 }
 
 func (w *simulation) leave(p person) { w.with(func() { w.device(p).up = false }) }
@@ -328,7 +355,7 @@ func (w *simulation) SetSummary(s presence.Summary) { w.with(func() { w.sum = di
 func (w *simulation) Probe(p presence.Probe) error {
 	w.with(func() {
 		for _, d := range w.devices {
-			if !p.Broadcast && d.mac != p.MAC {
+			if !p.Broadcast && d.mac != p.MAC || d.ifname != p.Interface {
 				continue
 			}
 			w.ask(d, p.Addr)
@@ -340,7 +367,7 @@ func (w *simulation) Probe(p presence.Probe) error {
 // ask has d answer a request for a, if it does.
 func (w *simulation) ask(d *simulated, a netip.Addr) {
 	for _, own := range d.addrs {
-		if own == a && d.up && !d.deaf && !w.blind {
+		if own == a && d.up && !d.deaf && !w.blind[d.ifname] {
 			kind := presence.ARPReply
 			if a.Is6() {
 				kind = presence.NDPAdvertisement

@@ -165,6 +165,36 @@ var stories = []story{
 		},
 	},
 	{
+		name:   "a phone goes to another segment and back",
+		people: []person{phone, here(printer)},
+		cellar: true,
+		steps: []step{
+			joins("phone"), soon(newOne("phone"), arrived("phone")), quiet(0.5),
+			roams("phone"), soon(told{presence.AddressChanged, "phone", "it was 10.77.0."}), quiet(1.5),
+			are(home, "phone"), shown("phone", "phone"),
+			// That it has the address again that it had there is nothing to tell.
+			roams("phone"), quiet(1.5), are(home, "phone"), shown("phone", "phone"),
+			roams("phone"), quiet(1.5), are(home, "phone"), shown("phone", "phone"),
+			leaves("phone"), quiet(0.7), soon(left("phone")), are(notHome, "phone"), are(home, "printer"),
+		},
+	},
+	{
+		name:   "one of two segments cannot be heard",
+		people: []person{here(phone), here(tablet), here(printer)},
+		cellar: true,
+		steps: []step{
+			roams("phone"), soon(told{presence.AddressChanged, "phone", ""}), quiet(0.5),
+			// Upstairs everything is held, in the cellar nothing is.
+			unplugged, soon(deaf), leaves("printer"), leaves("phone"),
+			soon(told{presence.Left, "phone", "no answer to "}), quiet(0.7), are(home, "tablet", "printer"),
+			// Who is heard in the cellar is there.
+			roams("tablet"), quiet(1.5), are(home, "tablet"), shown("tablet", "tablet"),
+			plugged, soon(hears), quiet(0.5), soon(left("printer")), are(home, "tablet"),
+			cellarLost, soon(told{event: presence.SensingLost, why: "lan1"}), leaves("tablet"), quiet(1.5), are(home, "tablet"),
+			cellarBack, soon(told{event: presence.SensingBack, why: "lan1 hears again"}), soon(left("tablet")),
+		},
+	},
+	{
 		name:   "a device changes its address, another has two",
 		people: []person{here(camera), here(printer)},
 		steps: []step{
@@ -228,7 +258,7 @@ func TestReal(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			s := s.played()
-			w := raise(t, s.people)
+			w := raise(t, s)
 			(&teller{T: t, world: w, story: s}).tell()
 		})
 	}

@@ -21,6 +21,8 @@ type story struct {
 	name   string
 	people []person
 	steps  []step
+	// cellar: there is a second segment, on which the observer has lan1.
+	cellar bool
 }
 
 // person is a device of the household; "gateway" is always there as well.
@@ -46,11 +48,12 @@ type world interface {
 	kill()
 	breakBroker()
 	mendBroker()
-	unplug()
-	plug()
+	unplug(ifname string)
+	plug(ifname string)
 
 	join(person)     // by DHCP, or with its own address and an announcement
 	leave(person)    // without a word
+	roam(person)     // to the other segment, where it joins
 	sleep(person)    // deaf and dumb, still connected
 	wake(person)     // answers again, says nothing
 	announce(person) // an ARP announcement
@@ -128,6 +131,7 @@ func verb(words string, do func(world, person)) func(name string) step {
 var (
 	joins     = verb("joins", world.join)
 	leaves    = verb("leaves", world.leave)
+	roams     = verb("goes to the other segment", world.roam)
 	sleeps    = verb("falls asleep", world.sleep)
 	wakes     = verb("wakes", world.wake)
 	announces = verb("announces itself", world.announce)
@@ -147,8 +151,10 @@ var (
 	start        = act("Porchlight starts", world.start)
 	stop         = act("Porchlight is stopped", world.stop)
 	kill         = act("Porchlight is killed", world.kill)
-	unplugged    = act("the observer is unplugged", world.unplug)
-	plugged      = act("the observer is plugged in", world.plug)
+	unplugged    = act("the observer is unplugged", func(w world) { w.unplug("lan0") })
+	plugged      = act("the observer is plugged in", func(w world) { w.plug("lan0") })
+	cellarLost   = act("the cable to the cellar is pulled", func(w world) { w.unplug("lan1") })
+	cellarBack   = act("the cable to the cellar is back", func(w world) { w.plug("lan1") })
 	brokerBreaks = act("the broker is killed", world.breakBroker)
 	brokerMended = act("the broker is back", world.mendBroker)
 )
