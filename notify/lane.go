@@ -37,6 +37,7 @@ type lane struct {
 	limit   int // messages in an hour; 0: any number
 	link    string
 	render  *templates
+	plain   *templates // ours, should the user's fail
 	out     outbox
 	cfg     *Config
 	log     *slog.Logger
@@ -53,21 +54,36 @@ type lane struct {
 
 // waiting is something to be said.
 type waiting struct {
-	event presence.Event
-	seq   int64 // of its event in the log; 0: it has none
+	event  presence.Event
+	absent bool // it is of an absence, and in the notes
+}
+
+// key names w in the notes.
+func (w *waiting) key() string {
+	if w.absent {
+		return fmt.Sprint("gone ", w.event.Seq)
+	}
+	return fmt.Sprint(w.event.Seq)
 }
 
 // notes are what a lane must not forget, besides its cursor.
 type notes struct {
-	Gone []absence   `json:"gone,omitempty"` // devices that left, and are to be reported if they stay away
-	Sent []time.Time `json:"sent,omitempty"` // messages of the last hour
+	Gone    []absence      `json:"gone,omitempty"`    // devices that left, and are to be reported if they stay away
+	Sent    []time.Time    `json:"sent,omitempty"`    // messages of the last hour
+	Tries   map[string]int `json:"tries,omitempty"`   // of what may have arrived, by waiting.key
+	Failing bool           `json:"failing,omitempty"` // the last try that ended did not work
 }
+
+// maxTries is how often something is sent of which nobody knows whether it has
+// arrived, as the process ended meanwhile: once more at most.
+const maxTries = 2
 
 // absence is a device that left.
 type absence struct {
 	Event presence.Event `json:"event"`
 	Due   time.Time      `json:"due"`
-	Asked time.Duration  `json:"asked"` // after how long it is reported
+
+	queued bool // it waits to be said
 }
 
 // State says how a service fares.
@@ -145,18 +161,21 @@ func (l *lane) gather(ctx context.Context) (next time.Time) {
 		}
 	}
 	now := time.Now()
-	l.notes.Gone = slices.DeleteFunc(l.notes.Gone, func(a absence) bool {
-		if a.Due.After(now) {
+	var due []waiting
+	for i := range l.notes.Gone {
+		switch a := &l.notes.Gone[i]; {
+		case a.Due.After(now):
 			next = soonest(next, a.Due)
-			return false
+		case !a.queued:
+			a.queued = true
+			due = append(due, waiting{event: a.reported(now), absent: true})
 		}
-		l.add(waiting{event: a.reported(now)})
-		return true
-	})
-	l.tell(func(s *State) { s.Waiting = len(l.waiting) + l.more })
-	if len(l.waiting) == 0 {
-		l.cfg.Notes.SetCursor(l.name, l.read) // nothing before it is to be said
 	}
+	for _, w := range due {
+		l.add(w)
+	}
+	l.tell(func(s *State) { s.Waiting = len(l.waiting) + l.more })
+	l.moveCursor()
 	return next
 }
 
@@ -184,30 +203,60 @@ func (l *lane) take(ctx context.Context, e *presence.Event) {
 		case r.What != gone:
 			wanted = true
 		case e.Type == presence.Left:
-			l.notes.Gone = append(l.notes.Gone, absence{*e, e.Time.Add(r.After), r.After})
-			l.save()
+			l.miss(absence{Event: *e, Due: e.Time.Add(r.After)})
 		}
 	}
 	if wanted {
-		l.add(waiting{event: *e, seq: e.Seq})
+		l.add(waiting{event: *e})
 	}
+}
+
+// miss notes that a device left. What is read again after a restart is noted
+// already.
+func (l *lane) miss(a absence) {
+	if slices.ContainsFunc(l.notes.Gone, func(o absence) bool { return o.Event.Seq == a.Event.Seq && o.Due.Equal(a.Due) }) {
+		return
+	}
+	l.notes.Gone = append(l.notes.Gone, a)
+	l.save()
 }
 
 // forget drops what was to be said of the absence of a device that is back.
 func (l *lane) forget(id presence.ID) {
 	n := len(l.notes.Gone)
 	l.notes.Gone = slices.DeleteFunc(l.notes.Gone, func(a absence) bool { return a.Event.ID == id })
-	if len(l.notes.Gone) != n {
-		l.save()
+	if len(l.notes.Gone) == n {
+		return
+	}
+	l.save()
+	if l.sending == nil {
+		l.waiting = slices.DeleteFunc(l.waiting, func(w waiting) bool { return w.absent && w.event.ID == id })
 	}
 }
 
-func (l *lane) add(w waiting) {
+// add has something said, and reports whether it is kept in memory until then.
+func (l *lane) add(w waiting) bool {
+	if l.notes.Tries[w.key()] >= maxTries {
+		l.log.Warn("a message was cut off twice by the end of Porchlight; it is taken for delivered",
+			"service", l.service.Name, "message", headline(&w.event))
+		l.done(w)
+		return false
+	}
 	if len(l.waiting) >= maxWaiting {
 		l.more++
-		return
+		return false
 	}
 	l.waiting = append(l.waiting, w)
+	return true
+}
+
+// moveCursor puts the cursor before the first event that is still to be said.
+func (l *lane) moveCursor() {
+	to := l.read
+	if i := slices.IndexFunc(l.waiting, func(w waiting) bool { return !w.absent }); i >= 0 {
+		to = l.waiting[i].event.Seq - 1
+	}
+	l.cfg.Notes.SetCursor(l.name, to)
 }
 
 // hold returns until when nothing may be said; zero: now it may.
@@ -240,16 +289,16 @@ func (l *lane) deliver(ctx context.Context) error {
 	if len(l.sending) == len(l.waiting) {
 		more = l.more
 	}
-	m, err := l.render.render(l.message(ctx, l.sending, more))
-	if err == nil {
-		err = l.out.try(ctx, m)
+	if l.out.busy == nil {
+		l.begun(ctx)
 	}
+	err := l.out.try(ctx, l.fit(ctx, l.sending, more))
 	if err != nil {
+		if l.out.busy == nil {
+			l.refused()
+		}
 		if ctx.Err() == nil {
 			l.failed(err)
-		}
-		if l.out.busy == nil {
-			l.sending = nil // what came meanwhile may go with it
 		}
 		return err
 	}
@@ -257,25 +306,63 @@ func (l *lane) deliver(ctx context.Context) error {
 	return nil
 }
 
+// begun notes that what is now sent may arrive. Of a service that did not work
+// just now it is not believed.
+func (l *lane) begun(ctx context.Context) {
+	if l.notes.Failing {
+		return
+	}
+	if l.notes.Tries == nil {
+		l.notes.Tries = map[string]int{}
+	}
+	for i := range l.sending {
+		l.notes.Tries[l.sending[i].key()]++
+	}
+	l.save()
+	l.settle(ctx)
+}
+
+// refused notes that what was under way has not arrived. What came meanwhile may
+// go with it the next time.
+func (l *lane) refused() {
+	l.notes.Failing = true
+	for i := range l.sending {
+		delete(l.notes.Tries, l.sending[i].key())
+	}
+	l.sending = nil
+	l.save()
+}
+
+// done takes w out of the notes.
+func (l *lane) done(w waiting) {
+	delete(l.notes.Tries, w.key())
+	if w.absent {
+		l.notes.Gone = slices.DeleteFunc(l.notes.Gone, func(a absence) bool { return a.queued && a.Event.Seq == w.event.Seq })
+	}
+}
+
+// settle waits until the notes are written down: a kill after that repeats
+// nothing. A bad disk does not hold messages up.
+func (l *lane) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	_ = l.cfg.Notes.Settle(ctx)
+}
+
 // sent notes that what was under way has arrived.
 func (l *lane) sent(ctx context.Context, more int) {
-	last := l.sending[len(l.sending)-1]
+	for _, w := range l.sending {
+		l.done(w)
+	}
+	l.notes.Failing = false
 	l.waiting = l.waiting[len(l.sending):]
 	l.more -= more
 	l.sending = nil
 	now := time.Now()
 	l.notes.Sent = append(l.notes.Sent, now.Round(0).UTC())
 	l.save()
-	switch {
-	case len(l.waiting) == 0:
-		l.cfg.Notes.SetCursor(l.name, l.read)
-	case last.seq > 0:
-		l.cfg.Notes.SetCursor(l.name, last.seq)
-	}
-	// A kill after this repeats nothing.
-	settled, cancel := context.WithTimeout(ctx, settleFor)
-	defer cancel()
-	_ = l.cfg.Notes.Settle(settled) // a bad disk must not hold messages up
+	l.moveCursor()
+	l.settle(context.WithoutCancel(ctx))
 	l.tell(func(s *State) {
 		if s.Fault != "" {
 			l.log.Info("messages arrive again", "service", l.service.Name)
@@ -310,6 +397,25 @@ func (l *lane) save() {
 		return
 	}
 	l.cfg.Notes.SetMeta(l.name, string(b))
+}
+
+// fit renders a message that the service takes: of a long list it has as many as
+// there is room for.
+func (l *lane) fit(ctx context.Context, list []waiting, more int) rendered {
+	list = slices.Clone(list)
+	for {
+		msg := l.message(ctx, list, more)
+		m, err := l.render.render(msg)
+		if err != nil {
+			l.log.Warn("a message is sent as it comes, since a template fails", "err", err)
+			m, _ = l.plain.render(msg)
+		}
+		if len(m.text) <= l.service.room() || len(list) == 1 {
+			return m
+		}
+		half := len(list) / 2
+		list, more = list[:len(list)-half], more+half
+	}
 }
 
 // message makes what the templates get.

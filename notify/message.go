@@ -111,6 +111,8 @@ func headline(e *presence.Event) string {
 		return "Porchlight cannot hear on " + e.Interface
 	case presence.SensingBack:
 		return "Porchlight hears again on " + e.Interface
+	case presence.NewGuests:
+		return "New guests"
 	case presence.Baseline:
 		return "The first list of devices"
 	}

@@ -79,12 +79,16 @@ func New(cfg Config) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("PORCHLIGHT_NOTIFY_TEMPLATES: %w", err)
 	}
+	plain, err := newTemplates("")
+	if err != nil {
+		return nil, err
+	}
 	n := &Notifier{cfg: cfg}
 	for i := range services {
 		s := &services[i]
 		for _, urgent := range []bool{false, true} {
 			if l := n.newLane(s, rules, urgent); len(l.rules) > 0 {
-				l.render = render
+				l.render, l.plain = render, plain
 				if !urgent {
 					l.quiet, l.limit = quiet, cfg.PerHour
 				}

@@ -29,7 +29,7 @@ const (
 
 // words are short for event types.
 var words = map[string][]presence.EventType{
-	"new":      {presence.NewDevice, presence.Baseline},
+	"new":      {presence.NewDevice, presence.NewGuests, presence.Baseline},
 	"arrived":  {presence.Arrived},
 	"left":     {presence.Left},
 	"conflict": {presence.AddressConflict},

@@ -29,6 +29,9 @@ func init() {
 	http.DefaultClient = &http.Client{Timeout: tryFor - 5*time.Second}
 }
 
+// lastWait is how long the end waits for a try that is under way.
+const lastWait = 500 * time.Millisecond
+
 // Service is somewhere that messages go to.
 type Service struct {
 	Name   string // given by the user, else the kind, as "ntfy"
@@ -95,7 +98,7 @@ func (s *Service) check() error {
 // what is too short to be.
 func secretsOf(u *url.URL) (parts []string) {
 	add := func(s string) {
-		if len(s) >= 4 {
+		if len(s) >= 4 && s != u.Scheme {
 			parts = append(parts, s, url.QueryEscape(s), url.PathEscape(s))
 		}
 	}
@@ -142,6 +145,21 @@ func (s *Service) redact(err error) string {
 		text = text[:300] + "…"
 	}
 	return text
+}
+
+// room is how long a text the service takes, in bytes.
+func (s *Service) room() int {
+	kind, _, _ := strings.Cut(s.url, ":")
+	kind, _, _ = strings.Cut(kind, "+")
+	switch kind {
+	case "pushover":
+		return 1000 // pushover.net/api, "Limitations"
+	case "discord":
+		return 1900
+	case "smtp", "generic", "gotify", "matrix":
+		return 64 << 10
+	}
+	return 3500 // ntfy and Telegram take 4,096
 }
 
 var quietLog = log.New(io.Discard, "", 0)
@@ -204,6 +222,12 @@ func (o *outbox) try(ctx context.Context, m rendered) error {
 	case <-timeout.C:
 		return errSlow
 	case <-ctx.Done():
+	}
+	select { // to know whether it arrived
+	case err := <-o.busy:
+		o.busy = nil
+		return err
+	case <-time.After(lastWait):
 		return ctx.Err()
 	}
 }
