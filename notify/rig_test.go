@@ -174,6 +174,18 @@ func (r *rig) is(fault error, takes time.Duration) {
 	r.fault, r.takes = fault, takes
 }
 
+// texts returns the texts of what arrived since the last call.
+func (r *rig) texts() (all []string) {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.got {
+		all = append(all, m.text)
+	}
+	r.got = nil
+	return all
+}
+
 // titles returns what arrived since the last call.
 func (r *rig) titles() (all []string) {
 	synctest.Wait()

@@ -1,0 +1,34 @@
+package history
+
+import (
+	"context"
+	"sync"
+)
+
+// Settle waits until every cursor and setting that was set before is in the
+// database: no end of the process takes it back. An error means that it is not
+// there yet; it will be written when it can.
+func (s *Store) Settle(ctx context.Context) error {
+	written := make(chan struct{})
+	var once sync.Once // a job may be tried again
+	s.due(0, true)
+	s.do(func(*database) error { // it comes after what waits
+		once.Do(func() { close(written) })
+		return nil
+	})
+	select {
+	case <-written:
+		return nil
+	case <-s.done:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Head returns the Seq of the newest event of the log, 0 when it has none.
+func (s *Store) Head() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seq
+}
