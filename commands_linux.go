@@ -7,6 +7,7 @@ type systemCommands struct {
 	Devices devicesCmd `cmd:"" help:"List the known devices."`
 	Events  eventsCmd  `cmd:"" help:"List what happened."`
 	Replay  replayCmd  `cmd:"" help:"Run a capture (pcap or pcapng) through the engine and print the events."`
+	Notify  notifyCmd  `cmd:"" help:"Try whether messages arrive."`
 	Doctor  doctorCmd  `cmd:"" help:"Say in plain words what would keep Porchlight from working."`
 	Demo    demoCmd    `cmd:"" help:"Raise a virtual LAN on this machine and show what happens in it (needs root)."`
 	Health  healthCmd  `cmd:"" hidden:"" help:"Ask the running Porchlight whether it is well; for container health checks."`

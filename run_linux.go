@@ -20,6 +20,7 @@ import (
 	"porchlight/doctor"
 	"porchlight/history"
 	"porchlight/mqtt"
+	"porchlight/notify"
 	"porchlight/presence"
 	"porchlight/systemd"
 )
@@ -137,6 +138,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	engine.BaselineAt, _ = time.Parse(time.RFC3339Nano, store.Meta(baselineDone))
 
 	var b *bridge.Bridge
+	var messages *notify.Notifier
 	l, err := openLAN(names, cfg, lateEar{&b}, log)
 	if err != nil {
 		return err
@@ -145,13 +147,16 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
 		Problems: func() []string {
-			return slices.Concat(appProblems(cfg), l.problems(), file.problems(), problems(store, session))
+			return slices.Concat(appProblems(cfg), l.problems(), file.problems(), problems(store, session), messages.Problems())
 		},
 		BaselineDone: func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:       log,
 	})
 	events.bridge, cmds.bridge = b, b
 
+	if messages, err = newMessages(cfg, store, b, log); err != nil {
+		return err
+	}
 	all := &status{Bridge: b, store: store, session: session, lan: l}
 	served := pages(cfg, all, b, pageSecret(store), log)
 	service, err := systemd.New(systemd.Config{Ask: all.life, Log: log})
@@ -166,6 +171,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return l.run(inner) })
 	g.Go(func() error { return runNames(inner, cfg, b, log) })
 	g.Go(func() error { return file.run(inner, b) })
+	g.Go(func() error { return messages.Run(inner) })
 	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return service.Run(inner) })
 	g.Go(func() error { return hangups(inner, func() { reload(environ, session, log) }, service) })

@@ -229,6 +229,17 @@ func (b *Bridge) Snapshot(ctx context.Context) (devices []presence.Device, sum p
 	return s.devices, s.sum, err
 }
 
+// Device returns the device with this id, nil when it is unknown.
+func (b *Bridge) Device(ctx context.Context, id presence.ID) (*presence.Device, error) {
+	return ask(ctx, b, func() *presence.Device {
+		d, ok := b.cfg.Engine.Device(id)
+		if !ok {
+			return nil
+		}
+		return &d
+	})
+}
+
 // Silences returns what was learned of a device's silences; none of one that is
 // not known.
 func (b *Bridge) Silences(ctx context.Context, id presence.ID) (presence.Silences, error) {

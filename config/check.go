@@ -4,6 +4,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -29,6 +30,7 @@ func (c *Config) check(f *faults) {
 	c.checkTopics(f)
 	c.checkBroker(f)
 	c.checkListeners(f)
+	c.checkMessages(f)
 	c.checkTimes(f)
 	c.checkLimits(f)
 }
@@ -151,6 +153,16 @@ func (c *Config) checkListeners(f *faults) {
 	for i, p := range c.IngressPorts {
 		f.expect("INGRESS_PORTS", p != 0 && !slices.Contains(c.IngressPorts[:i], p), "ports between 1 and 65535, each once")
 	}
+}
+
+// checkMessages is about what can be said without knowing the services: the rest
+// is said by who sends.
+func (c *Config) checkMessages(f *faults) {
+	f.expect("NOTIFY_PER_HOUR", c.NotifyPerHour >= 0 && c.NotifyPerHour <= 3600, "between 0 (any number) and 3600")
+	f.expect("NOTIFY_TEMPLATES", c.NotifyTemplates == "" || filepath.IsAbs(c.NotifyTemplates), "a whole path, such as /etc/porchlight/templates")
+	u, err := url.Parse(c.WebURL)
+	f.expect("WEB_URL", c.WebURL == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.User == nil,
+		"an address such as http://porchlight.lan:8580")
 }
 
 func (c *Config) checkTimes(f *faults) {
