@@ -20,6 +20,7 @@ type Config struct {
 	AwayMin       time.Duration
 	AwayMax       time.Duration
 	AwayAfter     time.Duration // fixes the timeout of all devices; 0: learned
+	WiFiAwayAfter time.Duration // how long who has left the Wi-Fi has to come back
 	ProbeInterval time.Duration // how long a home device may be silent before it is asked
 	ProbeRate     float64       // probes a second, unless the number of devices needs more
 	OutageHold    time.Duration // negative: nobody is held
@@ -58,6 +59,7 @@ func (c Config) withDefaults() Config {
 	set(&c.AwayInitial, 10*time.Minute)
 	set(&c.AwayMin, 20*time.Second)
 	set(&c.AwayMax, time.Hour)
+	set(&c.WiFiAwayAfter, 20*time.Second)
 	set(&c.ProbeInterval, 30*time.Second)
 	if c.OutageHold == 0 {
 		c.OutageHold = 5 * time.Minute

@@ -44,6 +44,7 @@ type device struct {
 	again    time.Time // when to ask again after a nudge; zero: not
 	waiting  time.Time // since when the decision waits for probes to go out
 	muted    bool      // it can be asked by IPv6 only, and the last such probe could not be sent
+	parted   parting
 
 	namedAt  time.Time           // when a name was last learned
 	expected netip.Addr          // the address that it may have by now; asked as well
@@ -60,6 +61,12 @@ type device struct {
 type addrInUse struct {
 	addr netip.Addr
 	at   time.Time
+}
+
+// unask forgets what was asked in this silence.
+func (d *device) unask() {
+	d.asked, d.step, d.tried = 0, 0, 0
+	d.waiting, d.again, d.muted = time.Time{}, time.Time{}, false
 }
 
 func (d *device) record() Record {

@@ -35,6 +35,9 @@ type Engine struct {
 
 	told map[NameSource]directory // what lease files and hosts files say
 
+	stations  stations
+	newcomers []Sighting // stations that are no devices yet, in order
+
 	links map[string]*link // by the interface's name; that of a VLAN may have none of its own
 	order []*link          // the same, by name
 	late  time.Duration    // how late the last one attended was
@@ -62,6 +65,7 @@ func New(cfg Config) *Engine {
 		groups:   map[string]*group{},
 		outside:  map[ID]struct{}{},
 		links:    map[string]*link{},
+		stations: stations{},
 		touched:  map[ID]struct{}{},
 		changed:  map[ID]struct{}{},
 		baseline: cfg.Baseline,
@@ -153,6 +157,10 @@ func (e *Engine) noteNew(d *device) {
 // Sight takes what was heard. It is the only way for a device to come home.
 func (e *Engine) Sight(s Sighting) Output {
 	e.begin(s.At)
+	if s.Kind.wifi() {
+		e.sightStation(s)
+		return e.end()
+	}
 	ev := s.Evidence()
 	d := e.byMAC[s.MAC]
 	if d != nil && d.IgnoreARPReplies && s.answers() {
@@ -188,8 +196,9 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	if ev == Join && s.Kind.again() && d.State == Home {
 		ev = Alive
 	}
+	ev = d.back(s, ev)
 	e.learnSilence(d, max(s.At.Sub(d.heard), 0), ev, s.At)
-	doubt := e.locate(d, s, ev)
+	doubt := s.Interface != "" && e.locate(d, s, ev)
 	if s.Interface == d.Interface {
 		e.learnAddress(d, s)
 	}
@@ -200,8 +209,7 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	lastSeen := d.LastSeen
 	d.LastSeen = d.heard.Round(0).UTC()
 	d.tainted, d.early = false, false
-	d.asked, d.step, d.tried = 0, 0, 0
-	d.waiting, d.again, d.muted = time.Time{}, time.Time{}, false
+	d.unask()
 	e.touched[d.ID] = struct{}{}
 	e.answered(d)
 	switch {

@@ -194,21 +194,38 @@ func (m *Model) neverAway() bool {
 	return m.weeks() >= firstDayWeeks && m.leaves < 1.5
 }
 
+// rare returns the silence that is exceeded at most falseAways times a week.
+func (m *Model) rare(h histogram, falseAways float64) time.Duration {
+	weeks := m.weeks()
+	return h.exceeded(falseAways*weeks, 0.6+0.4*weeks)
+}
+
+func (m *Model) margin(t time.Duration) time.Duration {
+	return time.Duration(float64(t) * (1.06 + 0.2/(1+m.weeks())))
+}
+
+// linkDrops is how long the device drops the link for as its way to sleep, with
+// a margin; 0 when it does not do so.
+func (m *Model) linkDrops(falseAways float64) time.Duration {
+	if !m.dropsLink() {
+		return 0
+	}
+	return m.margin(m.rare(m.joined, falseAways))
+}
+
 // timeout returns the silence after which the device is away: what it exceeds
 // at most falseAways times a week, with a margin that shrinks from a quarter to
 // a tenth as the history grows. Before the first day at home it is not below initial.
 func (m *Model) timeout(falseAways float64, initial, lo, hi time.Duration) time.Duration {
 	weeks := m.weeks()
-	allowed := falseAways * weeks
-	scale := 0.6 + 0.4*weeks
-	t := m.slept.exceeded(allowed, scale)
+	t := m.rare(m.slept, falseAways)
 	if m.dropsLink() {
-		t = max(t, m.joined.exceeded(allowed, scale))
+		t = max(t, m.rare(m.joined, falseAways))
 	}
 	if t == 0 && weeks < firstDayWeeks {
 		return initial
 	}
-	t = time.Duration(float64(t) * (1.06 + 0.2/(1+weeks)))
+	t = m.margin(t)
 	if weeks < firstDayWeeks {
 		t = max(t, initial)
 	}

@@ -172,8 +172,7 @@ func (e *Engine) restart(d *device) {
 	if d.heard.Before(e.now) {
 		d.quiet, d.tainted = e.now, true
 	}
-	d.asked, d.step, d.tried = 0, 0, 0
-	d.waiting, d.again, d.muted = time.Time{}, time.Time{}, false
+	d.unask()
 	if d.State == Home {
 		e.askSoon(d)
 	} else {

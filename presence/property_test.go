@@ -42,8 +42,15 @@ func (w *world) take(out Output) {
 			if w.blind[parent(d.Interface)] {
 				w.t.Fatalf("%s left while blind", ev.ID)
 			}
-			if silence := w.now.Sub(w.alive[ev.ID]); silence < d.AwayAfter {
-				w.t.Fatalf("%s left after %s, its timeout is %s", ev.ID, silence, d.AwayAfter)
+			silence, timeout := w.now.Sub(w.alive[ev.ID]), d.AwayAfter
+			if own := w.e.devices[ev.ID]; own.gone() {
+				silence, timeout = min(silence, w.now.Sub(own.parted.at)), w.e.goneAfter(own)
+			}
+			if silence < timeout {
+				w.t.Fatalf("%s left after %s, its timeout is %s", ev.ID, silence, timeout)
+			}
+			if w.e.associated(w.e.devices[ev.ID]) {
+				w.t.Fatalf("%s left while it is associated", ev.ID)
 			}
 		}
 	}
@@ -127,7 +134,7 @@ func (w *world) check() {
 }
 
 func TestProperties(t *testing.T) {
-	interfaces := []string{"eth0", "eth0.10", "wlan0"}
+	interfaces, accessPoints := []string{"eth0", "eth0.10", "wlan0"}, []string{"ap0", "ap1"}
 	minutes := func(lo, hi int) *rapid.Generator[time.Duration] {
 		return rapid.Map(rapid.IntRange(lo*60, hi*60), func(s int) time.Duration { return time.Duration(s) * time.Second })
 	}
@@ -172,6 +179,9 @@ func TestProperties(t *testing.T) {
 					Addr: addr(rapid.IntRange(0, 20).Draw(t, "addr")), Kind: Kind(rapid.IntRange(0, len(kinds)).Draw(t, "kind")),
 					Unicast: rapid.Bool().Draw(t, "unicast"),
 				}
+				if s.Kind.wifi() {
+					s.AP = rapid.SampledFrom(accessPoints).Draw(t, "AP")
+				}
 				if w.blind[parent(s.Interface)] {
 					t.Skip()
 				}
@@ -181,8 +191,10 @@ func TestProperties(t *testing.T) {
 				if late := rapid.IntRange(0, 5).Draw(t, "late"); late == 1 {
 					s.At = s.At.Add(-time.Minute)
 				}
+				was, _ := w.e.Device(mac(n).ID())
 				out := w.e.Sight(s)
-				if _, ok := w.e.Device(mac(n).ID()); ok && s.Evidence() >= Alive && s.At.After(w.alive[mac(n).ID()]) {
+				listed := s.Kind == WiFiListed && was.State == Home // not heard just now
+				if _, ok := w.e.Device(mac(n).ID()); ok && !listed && s.Evidence() >= Alive && s.At.After(w.alive[mac(n).ID()]) {
 					w.alive[mac(n).ID()] = s.At
 				}
 				w.take(out)
@@ -203,7 +215,8 @@ func TestProperties(t *testing.T) {
 				w.now = w.now.Add(minutes(0, 600).Draw(t, "gap"))
 				w.take(w.e.Gap(w.now, "the machine slept"))
 			},
-			"mute": func(t *rapid.T) { w.mute = !w.mute },
+			"mute":    func(t *rapid.T) { w.mute = !w.mute },
+			"lose AP": func(t *rapid.T) { w.take(w.e.LoseAP(w.now, rapid.SampledFrom(accessPoints).Draw(t, "AP"))) },
 			"tell": func(t *rapid.T) {
 				var told []Told
 				for range rapid.IntRange(0, 4).Draw(t, "told") {
@@ -238,7 +251,14 @@ func TestProperties(t *testing.T) {
 			"": func(t *rapid.T) { w.check() },
 		})
 		// In the end everyone is silent and everything can hear: they all leave.
+		w.pass(w.now.Add(nameWait)) // whoever has just come
 		w.mute = false
+		for _, ap := range accessPoints {
+			w.take(w.e.LoseAP(w.now, ap))
+		}
+		if n := len(w.e.stations) + len(w.e.newcomers); n > 0 {
+			t.Fatalf("%d stations without an access point", n)
+		}
 		for _, name := range []string{"eth0", "wlan0"} {
 			w.blind[name] = false
 			w.take(w.e.Sense(Sensing{At: w.now, Interface: name}))

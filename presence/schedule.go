@@ -44,6 +44,9 @@ const (
 
 // window returns how long into a silence the ask window of d begins, and its length.
 func (e *Engine) window(d *device) (start, length time.Duration) {
+	if d.gone() {
+		return 0, e.goneAfter(d)
+	}
 	t, p := d.Device.AwayAfter, e.cfg.ProbeInterval
 	w := min(max(t/3, minWindow), maxWindow, t/2)
 	if t-w < p && t-p >= minWindow {
@@ -64,8 +67,8 @@ func (e *Engine) window(d *device) (start, length time.Duration) {
 // window the probes are close at first, since one may just have been lost, and
 // further apart later, since the radio may sleep.
 func (e *Engine) plan(d *device) (ask, decide time.Duration, place int) {
-	t := d.Device.AwayAfter
 	start, w := e.window(d)
+	t := start + w
 	n := d.step
 	quick := false
 	for p := e.cfg.ProbeInterval; p < start; p *= 2 {
@@ -123,6 +126,9 @@ func (e *Engine) Next() time.Time {
 	if !e.guests.at.IsZero() {
 		next = earlier(next, e.guests.at)
 	}
+	if len(e.newcomers) > 0 {
+		next = earlier(next, e.welcomeAt())
+	}
 	for _, l := range e.order {
 		if t, ok := l.next(); ok {
 			next = earlier(next, t)
@@ -138,6 +144,7 @@ func (e *Engine) Tick(now time.Time) Output {
 	for _, l := range e.order {
 		e.watch(l)
 	}
+	e.welcome()
 	for len(e.due) > 0 && !e.due[0].due.After(e.now) && !e.gate.After(e.now) {
 		e.late = e.now.Sub(e.due[0].due)
 		e.attend(e.due[0])
@@ -172,6 +179,10 @@ func (e *Engine) attend(d *device) {
 	e.askAgain(d)
 	ask, decide, place := e.plan(d)
 	silence := e.now.Sub(d.quiet)
+	if silence >= decide && e.associated(d) {
+		e.askAnew(d, e.now)
+		return
+	}
 	if silence >= decide {
 		if d.waiting.IsZero() {
 			d.waiting = e.now
@@ -202,12 +213,14 @@ func (e *Engine) postponed(d *device) time.Time {
 	switch {
 	case l.held(e.now): // an outage; asking goes on, to know when it is over
 		return earlier(l.holdUntil, e.now.Add(e.cfg.ProbeInterval/3))
-	case len(l.checking) > 0: // perhaps an outage
+	case len(l.checking) > 0 && !d.gone(): // perhaps an outage
 		return e.now.Add(checkSpacing)
 	case !e.cfg.Passive && e.astray(d):
 		return e.now.Add(e.cfg.ProbeInterval / 3)
 	case e.cfg.Passive || !e.askAt(d, 0).IsValid():
 		return time.Time{}
+	case d.gone():
+		return e.lastWords(d)
 	case d.muted && e.now.Sub(d.quiet) < e.cfg.AwayMax: // not to be asked is not to be away
 		return e.now.Add(e.cfg.ProbeInterval / 3)
 	case e.now.Sub(d.waiting) > patience:
@@ -241,7 +254,7 @@ func (e *Engine) attendAway(d *device) {
 // ask puts the probe at this place of the plan out.
 func (e *Engine) ask(d *device, place int) {
 	d.step++
-	if place == checkPlace {
+	if place == checkPlace && !d.gone() {
 		e.check(e.linkOf(d))
 	}
 	e.probe(d, place >= asks-1)

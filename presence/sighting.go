@@ -47,6 +47,12 @@ const (
 	DHCPv6Information
 	DHCPv6Decline
 	DHCPv6Release
+
+	// What an access point says of a station (IEEE 802.11-2020, 4.5.3), once it
+	// has let it in for good.
+	WiFiAssociation
+	WiFiListed // it is associated, since the access point knows when
+	WiFiDisassociation
 )
 
 // Evidence is what a sighting proves about the device that it is of.
@@ -92,6 +98,9 @@ var kinds = [...]struct {
 	DHCPv6Information:      {"DHCPv6 INFORMATION-REQUEST", Join},
 	DHCPv6Decline:          {"DHCPv6 DECLINE", Hint},
 	DHCPv6Release:          {"DHCPv6 RELEASE", Hint},
+	WiFiAssociation:        {"Wi-Fi association", Join},
+	WiFiListed:             {"Wi-Fi association", Alive},
+	WiFiDisassociation:     {"Wi-Fi disassociation", Hint},
 }
 
 // String returns the kind in the words that a person reads in an event.
@@ -110,8 +119,9 @@ type Sighting struct {
 	MAC       MAC        // the device that it is of
 	Addr      netip.Addr // the address that the device uses, asks for, or was given; may be invalid
 	Kind      Kind
-	Unicast   bool  // the frame was addressed to one station, so others may never hear its like
-	DHCP      *DHCP // what the DHCP or DHCPv6 message said; nil for other kinds
+	Unicast   bool   // the frame was addressed to one station, so others may never hear its like
+	DHCP      *DHCP  // what the DHCP or DHCPv6 message said; nil for other kinds
+	AP        string // of the Wi-Fi kinds: which access point says it
 }
 
 // Evidence returns what s proves. A DHCP REQUEST by unicast is a renewal
@@ -138,6 +148,8 @@ func (s Sighting) Evidence() Evidence {
 func (k Kind) again() bool {
 	return k == NDPRouterSolicitation || k == DHCPv6Solicit || k == DHCPv6Information || k == MLDReport
 }
+
+func (k Kind) wifi() bool { return k >= WiFiAssociation && k <= WiFiDisassociation }
 
 func (k Kind) dhcpv6() bool { return k >= DHCPv6Solicit && k <= DHCPv6Release }
 

@@ -27,31 +27,50 @@ func Words(d time.Duration) string {
 }
 
 func whyArrived(s Sighting, lastSeen time.Time, known bool) string {
-	if !known {
-		return s.Kind.String() + " heard from it for the first time"
+	what := s.Kind.String() + " heard"
+	if s.AP != "" {
+		what = s.Kind.String() + " with " + s.AP
 	}
-	return fmt.Sprintf("%s heard after %s of silence", s.Kind, Words(s.At.Sub(lastSeen)))
+	if !known {
+		return what + " from it for the first time"
+	}
+	return fmt.Sprintf("%s after %s of silence", what, Words(s.At.Sub(lastSeen)))
 }
 
 func (e *Engine) whyLeft(d *device) string {
-	now, cfg := e.now, e.cfg
-	silence := now.Sub(d.quiet)
-	var asked string
+	if d.gone() {
+		return fmt.Sprintf("it left the Wi-Fi of %s %s ago, %s; %s", d.parted.from, Words(e.now.Sub(d.parted.at)), e.whyAsked(d), e.whyGone(d))
+	}
+	return fmt.Sprintf("%s, nothing heard for %s; %s", e.whyAsked(d), Words(e.now.Sub(d.quiet)), whyTimeout(d, e.cfg))
+}
+
+// whyAsked says what came of asking d.
+func (e *Engine) whyAsked(d *device) string {
 	switch {
 	case d.asked > 1:
-		asked = fmt.Sprintf("no answer to %d probes in %s", d.asked, Words(now.Sub(d.firstAsk)))
+		return fmt.Sprintf("no answer to %d probes in %s", d.asked, Words(e.now.Sub(d.firstAsk)))
 	case d.asked == 1:
-		asked = "no answer to a probe"
-	case cfg.Passive:
-		asked = "nobody asked it"
+		return "no answer to a probe"
+	case e.cfg.Passive:
+		return "nobody asked it"
 	case d.IgnoreARPReplies:
-		asked = "its answers do not count"
+		return "its answers do not count"
 	case d.Interface != "" && !e.askAt(d, 0).IsValid():
-		asked = "it could not be asked, its address is not known"
-	default:
-		asked = "it could not be asked"
+		return "it could not be asked, its address is not known"
 	}
-	return fmt.Sprintf("%s, nothing heard for %s; %s", asked, Words(silence), whyTimeout(d, cfg))
+	return "it could not be asked"
+}
+
+// whyGone says where the time comes from that d had after it left the Wi-Fi.
+func (e *Engine) whyGone(d *device) string {
+	limit := Words(e.goneAfter(d))
+	switch {
+	case d.Settings.AwayAfter > 0:
+		return "its timeout is set to " + limit
+	case d.model.linkDrops(e.cfg.FalseAways) > e.cfg.WiFiAwayAfter:
+		return fmt.Sprintf("it often drops the link, and had %s to come back", limit)
+	}
+	return fmt.Sprintf("it had %s to come back", limit)
 }
 
 // whyTimeout says where the timeout comes from.
