@@ -229,6 +229,7 @@ func engineConfig(cfg config.Config) presence.Config {
 		AwayMin:       cfg.AwayMin,
 		AwayMax:       cfg.AwayMax,
 		AwayAfter:     cfg.AwayAfter,
+		WiFiAwayAfter: cfg.HostapdAwayAfter,
 		ProbeInterval: cfg.ProbeInterval,
 		OutageHold:    cmp.Or(cfg.OutageHold, -1),
 		ForgetAfter:   cfg.ForgetAfter,

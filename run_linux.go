@@ -143,11 +143,12 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if err != nil {
 		return err
 	}
+	stations := newHostapd(names, cfg, &b, log)
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
 		Problems: func() []string {
-			return slices.Concat(appProblems(cfg), l.problems(), file.problems(), problems(store, session), messages.Problems())
+			return slices.Concat(appProblems(cfg), l.problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems())
 		},
 		BaselineDone: func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:       log,
@@ -169,6 +170,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return b.Run(inner, records) })
 	g.Go(func() error { return session.Run(inner) })
 	g.Go(func() error { return l.run(inner) })
+	g.Go(func() error { return stations.Run(inner) })
 	g.Go(func() error { return runNames(inner, cfg, b, log) })
 	g.Go(func() error { return file.run(inner, b) })
 	g.Go(func() error { return messages.Run(inner) })

@@ -198,6 +198,12 @@ func (b *Bridge) Tell(from presence.NameSource, told []presence.Told) {
 	b.inbox.call(func() { b.take(b.cfg.Engine.Tell(time.Now(), from, told)) })
 }
 
+// LoseAP tells that an access point says no more (presence.Engine.LoseAP). It
+// never waits.
+func (b *Bridge) LoseAP(ap string) {
+	b.inbox.call(func() { b.take(b.cfg.Engine.LoseAP(time.Now(), ap)) })
+}
+
 // Declare takes what the device file says now.
 func (b *Bridge) Declare(list []presence.Declaration) {
 	b.inbox.call(func() { b.take(b.cfg.Engine.Declare(time.Now(), list)) })

@@ -26,6 +26,7 @@ var (
 // and puts what can be written in several ways into one.
 func (c *Config) check(f *faults) {
 	c.checkPlaces(f)
+	c.checkHostapd(f)
 	c.checkNames(f)
 	c.checkTopics(f)
 	c.checkBroker(f)
@@ -48,6 +49,20 @@ func (c *Config) checkPlaces(f *faults) {
 		c.SweepPrefixes[i] = p.Masked()
 	}
 	f.expect("SWEEP_PREFIXES", sweep <= 4<<16, "networks of at most four /16 together")
+}
+
+// maxSockets bounds what is set for hostapd; a directory stands for all in it.
+const maxSockets = 16
+
+// checkHostapd is about control sockets, which need not exist yet.
+func (c *Config) checkHostapd(f *faults) {
+	const name = "HOSTAPD_SOCKETS"
+	f.expect(name, len(c.HostapdSockets) <= maxSockets, "at most "+strconv.Itoa(maxSockets)+", or the directory that they are in")
+	for i, path := range c.HostapdSockets {
+		f.expect(name, filepath.IsAbs(path), "whole paths, such as /run/hostapd")
+		f.expect(name, len(path) < 108, "paths of less than 108 bytes, as sockets have") // unix(7)
+		f.expect(name, !slices.Contains(c.HostapdSockets[:i], path), "each once")
+	}
 }
 
 // maxNameFiles bounds what is read for names, and what of it is kept in memory.
@@ -186,6 +201,7 @@ func (c *Config) checkTimes(f *faults) {
 	if c.AwayAfter != 0 {
 		between("AWAY_AFTER", c.AwayAfter, time.Second, week)
 	}
+	between("HOSTAPD_AWAY_AFTER", c.HostapdAwayAfter, time.Second, week)
 	if c.LastSeenInterval != 0 {
 		between("LAST_SEEN_INTERVAL", c.LastSeenInterval, time.Minute, week)
 	}

@@ -67,6 +67,9 @@ type Config struct {
 	OutageHold    time.Duration  `env:"OUTAGE_HOLD" envDefault:"5m" meaning:"How long nobody is declared away when many devices fall silent at once, as when an access point restarts."`
 	ForgetAfter   time.Duration  `env:"FORGET_AFTER" envDefault:"720h" meaning:"How long an unnamed device is remembered after it was last seen; one that was only ever heard within a single minute goes after a day."`
 
+	HostapdSockets   []string      `env:"HOSTAPD_SOCKETS" meaning:"On an access point: control sockets of hostapd, or directories of them, comma-separated, such as |/run/hostapd|. It then says who is on the Wi-Fi."`
+	HostapdAwayAfter time.Duration `env:"HOSTAPD_AWAY_AFTER" envDefault:"20s" meaning:"How long after it left the Wi-Fi a device is away, if it neither came back nor was heard through another access point."`
+
 	LeaseFiles []string `env:"LEASE_FILES" meaning:"Lease files of dnsmasq, Pi-hole, Kea or dhcpd to take host names from, comma-separated, such as |/var/lib/misc/dnsmasq.leases|. They make nobody home."`
 	HostsFiles []string `env:"HOSTS_FILES" meaning:"Hosts files to take host names from, comma-separated, such as |/etc/hosts|."`
 	NameLookup []string `env:"NAME_LOOKUP" shown:"none: nobody is asked" meaning:"Whom to ask for the names of devices that have none, comma-separated, in this order: |mdns| (the device itself), |dns| (the system's DNS server) or |dns:192.168.1.1| (this one)."`

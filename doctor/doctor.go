@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"porchlight/config"
+	"porchlight/hostapd"
 )
 
 // Level says how bad a finding is.
@@ -78,6 +79,7 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 			}
 		}
 	}
+	tell(checkHostapd(hostapd.Look(ctx, cfg.HostapdSockets))...)
 	tell(checkNames(cfg.LeaseFiles, cfg.HostsFiles)...)
 	held := lockHeld(cfg.DataDir)
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)

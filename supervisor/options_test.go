@@ -15,16 +15,18 @@ import (
 
 // notOptions are the settings that an app's user cannot choose, and why.
 var notOptions = map[string]string{
-	"DATA_DIR":         "the app's own folder",
-	"BROKER_LISTEN":    "Home Assistant's broker is an app of its own",
-	"BROKER_USERNAME":  "as above",
-	"BROKER_PASSWORD":  "as above",
-	"DEVICES_FILE":     "devices.yaml in the app's folder",
-	"LEASE_FILES":      "an app sees no files of other programs",
-	"HOSTS_FILES":      "as above",
-	"INGRESS_PORTS":    "the Supervisor gives them out",
-	"NOTIFY_TEMPLATES": "an app has no place for them",
-	"LOG_FORMAT":       "Home Assistant shows the log to people",
+	"DATA_DIR":           "the app's own folder",
+	"BROKER_LISTEN":      "Home Assistant's broker is an app of its own",
+	"BROKER_USERNAME":    "as above",
+	"BROKER_PASSWORD":    "as above",
+	"DEVICES_FILE":       "devices.yaml in the app's folder",
+	"HOSTAPD_SOCKETS":    "Home Assistant OS is no access point, and an app sees no sockets of other programs",
+	"HOSTAPD_AWAY_AFTER": "the same",
+	"LEASE_FILES":        "an app sees no files of other programs",
+	"HOSTS_FILES":        "as above",
+	"INGRESS_PORTS":      "the Supervisor gives them out",
+	"NOTIFY_TEMPLATES":   "an app has no place for them",
+	"LOG_FORMAT":         "Home Assistant shows the log to people",
 }
 
 // The options are the settings: each has a type that goes with its setting, a
