@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 		SweepRate:         50,
 		OutageHold:        5 * time.Minute,
 		ForgetAfter:       720 * time.Hour,
+		HostapdAwayAfter:  20 * time.Second,
 		WebListen:         "127.0.0.1:8580",
 		NotifyOn:          "new",
 		NotifyPerHour:     20,

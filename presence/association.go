@@ -181,9 +181,12 @@ func (e *Engine) goneAfter(d *device) time.Duration {
 	return max(e.cfg.WiFiAwayAfter, min(d.model.linkDrops(e.cfg.FalseAways), e.cfg.AwayMax))
 }
 
-// lastWords is until when the decision on d, which has left the Wi-Fi and can be
-// asked, waits for an answer. It must not wait for long: that d has left is known.
+// lastWords is until when the decision on d, which has left the Wi-Fi, waits for
+// an answer. It must not wait for long: that d has left is known.
 func (e *Engine) lastWords(d *device) time.Time {
+	if e.cfg.Passive || !e.askAt(d, 0).IsValid() {
+		return time.Time{}
+	}
 	until := d.lastAsk.Add(min(answerTime, e.goneAfter(d)/asks))
 	if d.asked == 0 {
 		until = e.now.Add(askGap)

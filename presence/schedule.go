@@ -213,14 +213,14 @@ func (e *Engine) postponed(d *device) time.Time {
 	switch {
 	case l.held(e.now): // an outage; asking goes on, to know when it is over
 		return earlier(l.holdUntil, e.now.Add(e.cfg.ProbeInterval/3))
-	case len(l.checking) > 0 && !d.gone(): // perhaps an outage
+	case d.gone():
+		return e.lastWords(d)
+	case len(l.checking) > 0: // perhaps an outage
 		return e.now.Add(checkSpacing)
 	case !e.cfg.Passive && e.astray(d):
 		return e.now.Add(e.cfg.ProbeInterval / 3)
 	case e.cfg.Passive || !e.askAt(d, 0).IsValid():
 		return time.Time{}
-	case d.gone():
-		return e.lastWords(d)
 	case d.muted && e.now.Sub(d.quiet) < e.cfg.AwayMax: // not to be asked is not to be away
 		return e.now.Add(e.cfg.ProbeInterval / 3)
 	case e.now.Sub(d.waiting) > patience:
