@@ -62,7 +62,13 @@ func (s *Store) adopt(db *database) error {
 	if err != nil {
 		return err
 	}
-	if _, err := db.clean.ExecContext(always, 0, last); err != nil {
+	if !s.told {
+		if err := db.noteStart(s.opened); err != nil {
+			return err
+		}
+		s.told = true
+	}
+	if _, err := db.clean.ExecContext(always, 0, last, fromTime(time.Now())); err != nil {
 		return err
 	}
 	if err := db.sync(); err != nil {

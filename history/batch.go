@@ -23,12 +23,8 @@ func (b *batch) empty() bool {
 // for each statement.
 var always = context.Background()
 
-// write commits b. One event alone, which is what people wait for, is a
-// transaction by itself.
+// write commits b.
 func (db *database) write(b *batch) error {
-	if len(b.events) == 1 && len(b.devices)+len(b.cursors)+len(b.meta) == 0 && b.job == nil {
-		return db.writeEvents(b.events)
-	}
 	if _, err := db.begin.ExecContext(always); err != nil {
 		return err
 	}
@@ -73,7 +69,14 @@ func (db *database) writeEvents(events []presence.Event) error {
 		if err != nil {
 			return err
 		}
-		if _, err := db.event.ExecContext(always, args...); err != nil {
+		result, err := db.event.ExecContext(always, args...)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return err // it was there already
+		}
+		if err := db.follow(&events[i]); err != nil {
 			return err
 		}
 	}
@@ -85,6 +88,9 @@ func (db *database) writeDevice(w *deviceWrite) error {
 		if _, err := db.remove.ExecContext(always, string(w.ID)); err != nil {
 			return err
 		}
+		if err := db.forget(w.ID); err != nil {
+			return err
+		}
 	}
 	if w.what&row != 0 {
 		args, err := w.rowArgs()
@@ -92,6 +98,9 @@ func (db *database) writeDevice(w *deviceWrite) error {
 			return err
 		}
 		if _, err := db.device.ExecContext(always, args...); err != nil {
+			return err
+		}
+		if err := db.followDevice(&w.Device); err != nil {
 			return err
 		}
 	}

@@ -13,22 +13,25 @@ import (
 )
 
 // database is an open, migrated file. Its write connection belongs to the
-// writer; the pool is for reads and checkpoints, by anyone.
+// writer; the pool is for the store's own reads and for checkpoints, reads for
+// the questions of others, which cannot write and hold nobody up.
 //
 // The write connection never checkpoints by itself, so no commit pays for one.
 // With synchronous(NORMAL) a commit is not synced either, except the first one
 // after the log was begun anew: see Store.checkpoint.
 type database struct {
-	path string
-	pool *sql.DB
-	conn *sql.Conn
-	file os.FileInfo // as opened
+	path  string
+	pool  *sql.DB
+	reads *sql.DB
+	conn  *sql.Conn
+	file  os.FileInfo // as opened
 
 	begin, commit, rollback                    *sql.Stmt
 	event, device, seen, model, remove, cursor *sql.Stmt
 	meta, clean                                *sql.Stmt
 
 	statements []*sql.Stmt // all of them
+	cached     map[string]*sql.Stmt
 }
 
 // dsn returns the name of the file for database/sql. The pragmas are in it so
@@ -55,7 +58,13 @@ func openDatabase(ctx context.Context, path string) (*database, error) {
 		return nil, fmt.Errorf("opening %q: %w", path, err)
 	}
 	pool.SetMaxOpenConns(4)
-	db := &database{path: path, pool: pool}
+	reads, err := sql.Open("sqlite", dsn(path, readParams)) // connects when it is asked
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %q: %w", path, err), pool.Close())
+	}
+	reads.SetMaxOpenConns(4)
+	reads.SetMaxIdleConns(1)
+	db := &database{path: path, pool: pool, reads: reads}
 	if err := db.prepare(ctx); err != nil {
 		db.close()
 		return nil, fmt.Errorf("opening %q: %w", path, err)
@@ -87,7 +96,7 @@ func (db *database) prepare(ctx context.Context) (err error) {
 		"BEGIN IMMEDIATE": &db.begin, "COMMIT": &db.commit, "ROLLBACK": &db.rollback,
 		insertEvent: &db.event, upsertDevice: &db.device, upsertSeen: &db.seen, upsertModel: &db.model,
 		deleteDevice: &db.remove, upsertCursor: &db.cursor, upsertMeta: &db.meta,
-		"UPDATE log SET clean = ?, seq = ?": &db.clean,
+		"UPDATE log SET clean = ?, seq = ?, alive = ?": &db.clean,
 	} {
 		if *stmt, err = db.conn.PrepareContext(ctx, sql); err != nil {
 			return fmt.Errorf("preparing %q: %w", sql, err)
@@ -166,7 +175,7 @@ func (db *database) checkpoint(ctx context.Context) (done bool, err error) {
 // close closes all. The last connection checkpoints and removes the log, unless
 // a statement is left open.
 func (db *database) close() error {
-	var errs []error
+	errs := []error{db.reads.Close()}
 	for _, stmt := range db.statements {
 		errs = append(errs, stmt.Close())
 	}

@@ -42,6 +42,14 @@ func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
 	if version > len(steps) {
 		return errNewer
 	}
+	if version == 0 {
+		// So that retention can give pages back to the disk. Of a file that is
+		// there this would mean to write it anew, and its free pages are used again
+		// anyway.
+		if _, err := conn.ExecContext(ctx, "PRAGMA auto_vacuum = INCREMENTAL; VACUUM"); err != nil {
+			return fmt.Errorf("beginning the database: %w", err)
+		}
+	}
 	for n := version; n < len(steps); n++ {
 		script := fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %d; COMMIT", steps[n], n+1)
 		if _, err := conn.ExecContext(ctx, script); err != nil {

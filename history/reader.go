@@ -18,6 +18,7 @@ import (
 // Reader reads a data directory that another process may be writing. It changes
 // nothing. It is safe for concurrent use.
 type Reader struct {
+	*Queries
 	pool *sql.DB
 }
 
@@ -29,14 +30,15 @@ func OpenReader(dir string) (*Reader, error) {
 	if err := readable(path); err != nil {
 		return nil, err
 	}
+	old := false
 	pool, err := sql.Open("sqlite", dsn(path, readParams))
 	if err == nil {
-		err = checkVersion(pool)
+		old, err = checkVersion(pool)
 		if code(err) != 0 && pool.Close() == nil && atRest(path) {
 			// In a directory that is not ours to write, SQLite can only read a
 			// file that nobody is writing.
 			if pool, err = sql.Open("sqlite", dsn(path, "mode=ro&immutable=1")); err == nil {
-				err = checkVersion(pool)
+				old, err = checkVersion(pool)
 			}
 		}
 	}
@@ -49,7 +51,7 @@ func OpenReader(dir string) (*Reader, error) {
 		}
 		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
 	}
-	return &Reader{pool}, nil
+	return &Reader{&Queries{func() (*sql.DB, error) { return pool, nil }, old}, pool}, nil
 }
 
 // readable says in plain words what keeps path from being read. It does not
@@ -78,26 +80,29 @@ func atRest(path string) bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 }
 
-func checkVersion(pool *sql.DB) error {
+// checkVersion reports whether the file is so old that it has no sessions.
+func checkVersion(pool *sql.DB) (old bool, err error) {
 	steps, err := schema()
 	if err != nil {
-		return err
+		return false, err
 	}
 	conn, err := pool.Conn(always)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = conn.Close() }()
 	v, err := userVersion(always, conn)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case v > len(steps):
-		return errNewer
+		return false, errNewer
 	case v == 0:
-		return errors.New("it was written by an older Porchlight: start this version once, it brings the file up to date")
+		return false, errOld
 	}
-	return nil
+	var tables int
+	err = conn.QueryRowContext(always, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'sessions'").Scan(&tables)
+	return tables == 0, err
 }
 
 // Close closes the file.

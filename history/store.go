@@ -39,6 +39,8 @@ type Store struct {
 
 	// Of the writer (and of Open before it starts).
 	lock     *os.File
+	opened   time.Time // when this run began
+	told     bool      // the database knows that
 	replaced time.Time // when a damaged file was last set aside
 	loaded   bool      // memory has what a file held at the start
 	left     error     // what could not be written at the end
@@ -54,17 +56,19 @@ type Store struct {
 	waiters []waiter
 	changed chan struct{} // closed when head moves
 
-	writing    time.Time // when the commit under way began; zero: none
-	stalled    bool      // an Append gave up waiting for it
-	moveCursor bool      // cursors are due
-	blind      bool      // nobody knows what the file held at the start
-	suspect    error     // damage that a reader met
-	fault      error     // writes fail; nil: they work
-	lost       int       // events given up
-	commits    int       // since the last checkpoint
-	count      int64     // events in the database, once counted
-	unsynced   bool      // commits since the last sync
-	journal    journal
+	writing     time.Time      // when the commit under way began; zero: none
+	stalled     bool           // an Append gave up waiting for it
+	moveCursor  bool           // cursors are due
+	blind       bool           // nobody knows what the file held at the start
+	suspect     error          // damage that a reader met
+	fault       error          // writes fail; nil: they work
+	lost        int            // events given up
+	commits     int            // since the last checkpoint
+	count       int64          // events in the database, once counted
+	skipped     map[string]int // events deleted before a consumer had them
+	toldSkipped map[string]bool
+	unsynced    bool // commits since the last sync
+	journal     journal
 }
 
 // waiter is an Append that waits until everything up to seq is written down.
@@ -76,16 +80,20 @@ type waiter struct {
 type options struct {
 	maxAge   time.Duration
 	maxCount int64
+	maxSize  int64 // bytes; 0: no limit
 }
 
 // An Option changes how Open works.
 type Option func(*options)
 
-// KeepEvents sets how long events are kept (default 365 days) and how many
-// (default 500,000).
-func KeepEvents(maxAge time.Duration, maxCount int64) Option {
-	return func(o *options) { o.maxAge, o.maxCount = maxAge, maxCount }
+// Keep sets how long events and sessions are kept (default 365 days), and how big
+// the database may be, in bytes (default 0: no limit but that of events).
+func Keep(maxAge time.Duration, maxSize int64) Option {
+	return func(o *options) { o.maxAge, o.maxSize = maxAge, maxSize }
 }
+
+// keepCount sets how many events are kept (default maxEvents).
+func keepCount(n int64) Option { return func(o *options) { o.maxCount = n } }
 
 // Open opens dir/porchlight.db for writing, and makes dir (mode 0700) and the
 // file if need be. It fails when another process has it open, and when a newer
@@ -95,10 +103,11 @@ func KeepEvents(maxAge time.Duration, maxCount int64) Option {
 // Run must be called for commits to be synced and for old events to go.
 func Open(dir string, log *slog.Logger, opts ...Option) (*Store, error) {
 	s := &Store{
-		dir: dir, path: filepath.Join(dir, "porchlight.db"), log: log,
-		opts: options{maxAge: 365 * 24 * time.Hour, maxCount: 500_000},
+		dir: dir, path: filepath.Join(dir, "porchlight.db"), log: log, opened: time.Now(),
+		opts: options{maxAge: 365 * 24 * time.Hour, maxCount: maxEvents},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		changes: newChanges(), notes: newNotes(), changed: make(chan struct{}),
+		skipped: make(map[string]int), toldSkipped: make(map[string]bool),
 	}
 	for _, o := range opts {
 		o(&s.opts)

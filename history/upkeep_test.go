@@ -175,7 +175,7 @@ func TestRetention(t *testing.T) {
 	const day = 24 * time.Hour
 
 	t.Run("age", func(t *testing.T) {
-		running(t, []Option{KeepEvents(30*day, 10_000)}, func(t *testing.T, s *Store) {
+		running(t, []Option{Keep(30*day, 0), keepCount(10_000)}, func(t *testing.T, s *Store) {
 			old(s, 300, 40*day)
 			old(s, 100, 29*day)
 			time.Sleep(2 * time.Hour)
@@ -191,7 +191,7 @@ func TestRetention(t *testing.T) {
 		})
 	})
 	t.Run("count", func(t *testing.T) {
-		running(t, []Option{KeepEvents(30*day, 1000)}, func(t *testing.T, s *Store) {
+		running(t, []Option{Keep(30*day, 0), keepCount(1000)}, func(t *testing.T, s *Store) {
 			for range 30 {
 				old(s, 100, 0)
 			}
@@ -206,7 +206,7 @@ func TestRetention(t *testing.T) {
 		})
 	})
 	t.Run("unread", func(t *testing.T) {
-		running(t, []Option{KeepEvents(30*day, 1000)}, func(t *testing.T, s *Store) {
+		running(t, []Option{Keep(30*day, 0), keepCount(1000)}, func(t *testing.T, s *Store) {
 			s.SetCursor("mqtt", 150)
 			old(s, 1500, 40*day)
 			time.Sleep(5 * time.Hour)
@@ -225,7 +225,7 @@ func TestRetention(t *testing.T) {
 		})
 	})
 	t.Run("clock jumped ahead", func(t *testing.T) {
-		running(t, []Option{KeepEvents(30*day, 10_000)}, func(t *testing.T, s *Store) {
+		running(t, []Option{Keep(30*day, 0), keepCount(10_000)}, func(t *testing.T, s *Store) {
 			old(s, 5000, 40*day)
 			old(s, 1, 0)
 			time.Sleep(time.Hour - time.Minute)

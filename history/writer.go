@@ -260,7 +260,7 @@ func (s *Store) farewell() error {
 	s.mu.Lock()
 	db, seq := s.db, s.seq
 	s.mu.Unlock()
-	if _, err := db.clean.ExecContext(always, 1, seq); err != nil {
+	if _, err := db.clean.ExecContext(always, 1, seq, fromTime(time.Now())); err != nil {
 		return err
 	}
 	if err := db.sync(); err != nil {

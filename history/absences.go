@@ -1,0 +1,110 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"porchlight/presence"
+)
+
+// Absence is a time between two sessions of a device.
+type Absence struct {
+	Device presence.ID `json:"id"`
+	From   time.Time   `json:"from"`
+	To     time.Time   `json:"to,omitzero"` // zero: it is away still
+}
+
+// Length is how long it lasted, until now if it goes on.
+func (a *Absence) Length(now time.Time) time.Duration {
+	if a.To.IsZero() {
+		return now.Sub(a.From)
+	}
+	return a.To.Sub(a.From)
+}
+
+// LongestAbsences returns the longest absences that ended in from..to, and of
+// those that go on at the end of it, longest first, at most limit. now is for how
+// long the latter have lasted.
+func (q *Queries) LongestAbsences(ctx context.Context, from, to, now time.Time, limit int) (absences []Absence, err error) {
+	db, err := q.past()
+	if err != nil {
+		return nil, err
+	}
+	same, err := loadMerged(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if to.IsZero() || to.After(now) {
+		to = now
+	}
+	ofMerged := map[presence.ID]bool{} // whose absences are between sessions of several ids
+	for former := range same {
+		ofMerged[former], ofMerged[same.now(former)] = true, true
+	}
+	add := func(rows *sql.Rows) error {
+		var a Absence
+		var left, back int64
+		err := rows.Scan(&a.Device, &left, &back)
+		a.From, a.To = toTime(left), toTime(back)
+		if !ofMerged[a.Device] {
+			absences = append(absences, a)
+		}
+		return err
+	}
+	// One more for each that is counted otherwise, should they all be long.
+	err = eachRow(ctx, db, "reading absences", add, `SELECT device, began - absent, began FROM sessions
+		WHERE absent <> 0 AND began >= ? AND began < ? ORDER BY absent DESC LIMIT ?`,
+		fromTime(from), fromTime(to), limit+len(ofMerged)*absencesPerMerged)
+	if err != nil {
+		return nil, err
+	}
+	err = eachRow(ctx, db, "reading absences", add, eachDevice+`SELECT s.device, s.ended, 0 FROM d JOIN sessions AS s
+		ON s.device = d.device AND s.began = (SELECT max(began) FROM sessions WHERE device = d.device AND began < ?1)
+		WHERE s.ended <> 0 AND s.ended < ?1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE device = d.device AND began >= ?1)`, fromTime(to))
+	if err != nil {
+		return nil, err
+	}
+	for id := range ofMerged {
+		if same.now(id) == id {
+			more, err := q.absencesOf(ctx, id, from, to)
+			if err != nil {
+				return nil, err
+			}
+			absences = append(absences, more...)
+		}
+	}
+	slices.SortFunc(absences, func(a, b Absence) int {
+		return cmp.Or(cmp.Compare(b.Length(now), a.Length(now)), cmp.Compare(a.Device, b.Device))
+	})
+	return absences[:min(len(absences), limit)], nil
+}
+
+// absencesPerMerged is how many of the longest absences may be those of one
+// former id.
+const absencesPerMerged = 8
+
+// absencesOf returns the times in which none of a device's ids was home.
+func (q *Queries) absencesOf(ctx context.Context, id presence.ID, from, to time.Time) (absences []Absence, err error) {
+	sessions, err := q.Sessions(ctx, id, time.Time{}, to)
+	if err != nil || len(sessions) == 0 {
+		return nil, err
+	}
+	end := sessions[0].To
+	open := sessions[0].Open()
+	for _, s := range sessions[1:] {
+		if !open && s.From.After(end) && !s.From.Before(from) {
+			absences = append(absences, Absence{id, end, s.From})
+		}
+		open = open || s.Open()
+		if s.To.After(end) {
+			end = s.To
+		}
+	}
+	if !open && end.Before(to) {
+		absences = append(absences, Absence{Device: id, From: end})
+	}
+	return absences, nil
+}

@@ -1,0 +1,126 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"porchlight/presence"
+)
+
+// EventFilter says which events are wanted; its zero value is all.
+type EventFilter struct {
+	Since, Until time.Time // Since counts, Until does not; zero: no bound
+	Devices      []presence.ID
+	Types        []presence.EventType
+}
+
+// Page says which part of the answer is wanted.
+type Page struct {
+	Before int64 // only events with a lower Seq; 0: no bound
+	After  int64 // only events with a higher Seq
+	Limit  int   // at most this many
+	Oldest bool  // the oldest of them rather than the newest
+}
+
+// Find returns events that f wants, in order of Seq: the newest of them, or, as
+// the page says, the oldest. The page before begins at the Seq of the first
+// event (Page.Before), the one after at that of the last (Page.After).
+func (q *Queries) Find(ctx context.Context, f EventFilter, p Page) ([]presence.Event, error) {
+	db, err := q.open()
+	if err != nil {
+		return nil, err
+	}
+	var c conditions
+	if !f.Since.IsZero() {
+		c.add("time >= ?", fromTime(f.Since))
+	}
+	if !f.Until.IsZero() {
+		c.add("time < ?", fromTime(f.Until))
+	}
+	if p.Before > 0 {
+		c.add("seq < ?", p.Before)
+	}
+	if p.After > 0 {
+		c.add("seq > ?", p.After)
+	}
+	if len(f.Devices) > 0 {
+		same, err := loadMerged(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		var ids []presence.ID
+		for _, id := range f.Devices {
+			ids = append(ids, same.all(id)...)
+		}
+		places, args := in(ids)
+		c.add("device <> '' AND device IN ("+places+")", args...)
+	}
+	if len(f.Types) > 0 {
+		places, args := in(f.Types)
+		c.add("type IN ("+places+")", args...)
+		if !slices.Contains(f.Types, presence.Arrived) && !slices.Contains(f.Types, presence.Left) {
+			c.add("type NOT IN ('arrived', 'left')") // so that SQLite sees which index will do
+		}
+	}
+	order := "DESC"
+	if p.Oldest {
+		order = "ASC"
+	}
+	events, err := queryEvents(ctx, db, c.where()+" ORDER BY seq "+order+" LIMIT ?", append(c.args, p.Limit)...)
+	if !p.Oldest {
+		slices.Reverse(events)
+	}
+	return events, err
+}
+
+// conditions gathers what rows must fulfil.
+type conditions struct {
+	terms []string
+	args  []any
+}
+
+func (c *conditions) add(term string, args ...any) {
+	c.terms = append(c.terms, term)
+	c.args = append(c.args, args...)
+}
+
+func (c *conditions) where() string {
+	if len(c.terms) == 0 {
+		return ""
+	}
+	return "WHERE " + strings.Join(c.terms, " AND ")
+}
+
+// Lookup returns the ids of the devices that text may mean: an id, a MAC, or a
+// name or host name, now or once, in any case. Devices that are forgotten are
+// found by what they were called.
+func (q *Queries) Lookup(ctx context.Context, text string) (ids []presence.ID, err error) {
+	if m, err := presence.ParseMAC(text); err == nil {
+		text = string(m.ID())
+	}
+	db, err := q.open()
+	if err != nil {
+		return nil, err
+	}
+	same, err := loadMerged(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	query := "SELECT id FROM devices WHERE id = ?1 OR mac = ?1 OR set_name = ?1 COLLATE NOCASE OR host_name = ?1 COLLATE NOCASE"
+	if !q.old {
+		query += " UNION SELECT device FROM names WHERE name = ?1 COLLATE NOCASE OR device = ?1"
+	}
+	err = eachRow(ctx, db, fmt.Sprintf("looking for device %q", text), func(rows *sql.Rows) error {
+		var id presence.ID
+		err := rows.Scan(&id)
+		if id = same.now(id); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		return err
+	}, query+" ORDER BY 1", text)
+	return ids, err
+}
