@@ -25,9 +25,9 @@ func (a *Absence) Length(now time.Time) time.Duration {
 	return a.To.Sub(a.From)
 }
 
-// LongestAbsences returns the longest absences that ended in from..to, and of
-// those that go on at the end of it, longest first, at most limit. now is for how
-// long the latter have lasted.
+// LongestAbsences returns the longest absences that overlap from..to, whole and
+// longest first, at most limit. A zero to is the end of time. now is for how long
+// those that go on have lasted.
 func (q *Queries) LongestAbsences(ctx context.Context, from, to, now time.Time, limit int) (absences []Absence, err error) {
 	db, err := q.past()
 	if err != nil {
@@ -36,9 +36,6 @@ func (q *Queries) LongestAbsences(ctx context.Context, from, to, now time.Time, 
 	same, err := loadMerged(ctx, db)
 	if err != nil {
 		return nil, err
-	}
-	if to.IsZero() || to.After(now) {
-		to = now
 	}
 	ofMerged := map[presence.ID]bool{} // whose absences are between sessions of several ids
 	for former := range same {
@@ -56,14 +53,14 @@ func (q *Queries) LongestAbsences(ctx context.Context, from, to, now time.Time, 
 	}
 	// One more for each that is counted otherwise, should they all be long.
 	err = eachRow(ctx, db, "reading absences", add, `SELECT device, began - absent, began FROM sessions
-		WHERE absent <> 0 AND began >= ? AND began < ? ORDER BY absent DESC LIMIT ?`,
-		fromTime(from), fromTime(to), limit+len(ofMerged)*absencesPerMerged)
+		WHERE absent <> 0 AND began > ? AND began - absent < ? ORDER BY absent DESC LIMIT ?`,
+		fromTime(from), endOf(to), limit+len(ofMerged)*absencesPerMerged)
 	if err != nil {
 		return nil, err
 	}
 	err = eachRow(ctx, db, "reading absences", add, eachDevice+`SELECT s.device, s.ended, 0 FROM d JOIN sessions AS s
-		ON s.device = d.device AND s.began = (SELECT max(began) FROM sessions WHERE device = d.device AND began < ?1)
-		WHERE s.ended <> 0 AND s.ended < ?1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE device = d.device AND began >= ?1)`, fromTime(to))
+		ON s.device = d.device AND s.began = (SELECT max(began) FROM sessions WHERE device = d.device)
+		WHERE s.ended <> 0 AND s.ended < ?`, endOf(to))
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +85,14 @@ const absencesPerMerged = 8
 
 // absencesOf returns the times in which none of a device's ids was home.
 func (q *Queries) absencesOf(ctx context.Context, id presence.ID, from, to time.Time) (absences []Absence, err error) {
-	sessions, err := q.Sessions(ctx, id, time.Time{}, to)
+	sessions, err := q.Sessions(ctx, id, time.Time{}, time.Time{})
 	if err != nil || len(sessions) == 0 {
 		return nil, err
 	}
 	end := sessions[0].To
 	open := sessions[0].Open()
 	for _, s := range sessions[1:] {
-		if !open && s.From.After(end) && !s.From.Before(from) {
+		if !open && s.From.After(end) && s.From.After(from) && (to.IsZero() || end.Before(to)) {
 			absences = append(absences, Absence{id, end, s.From})
 		}
 		open = open || s.Open()
@@ -103,7 +100,7 @@ func (q *Queries) absencesOf(ctx context.Context, id presence.ID, from, to time.
 			end = s.To
 		}
 	}
-	if !open && end.Before(to) {
+	if !open && (to.IsZero() || end.Before(to)) {
 		absences = append(absences, Absence{Device: id, From: end})
 	}
 	return absences, nil
