@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -98,7 +99,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if info, err := os.Stat(cfg.DataDir); err == nil && !info.IsDir() {
 		return fmt.Errorf("PORCHLIGHT_DATA_DIR is %q, which is a file: name a directory", cfg.DataDir)
 	}
-	store, err := history.Open(cfg.DataDir, log)
+	store, err := history.Open(cfg.DataDir, log, history.Keep(cfg.HistoryKeep, int64(cfg.HistoryMaxSize)))
 	if err != nil {
 		return err
 	}
@@ -198,6 +199,10 @@ func problems(store *history.Store, session *mqtt.Session) (all []string) {
 	}
 	if n := store.Lost(); n > 0 {
 		all = append(all, fmt.Sprintf("%d events were lost because the database could not be written", n))
+	}
+	for _, consumer := range slices.Sorted(maps.Keys(store.Skipped())) {
+		all = append(all, fmt.Sprintf("%d events were deleted before %s had taken them: what it delivers to was away for too long, or PORCHLIGHT_HISTORY_MAX_SIZE is too small",
+			store.Skipped()[consumer], consumer))
 	}
 	return append(all, session.Problems()...)
 }

@@ -209,6 +209,7 @@ func (c *Config) checkTimes(f *faults) {
 	between("SWEEP_INTERVAL", c.SweepInterval, time.Second, week)
 	between("OUTAGE_HOLD", c.OutageHold, 0, 24*time.Hour)
 	between("FORGET_AFTER", c.ForgetAfter, time.Hour, 100*365*24*time.Hour)
+	between("HISTORY_KEEP", c.HistoryKeep, 24*time.Hour, 100*365*24*time.Hour)
 }
 
 // followAway lets those of the three bounds of the away timeout that are not
@@ -235,6 +236,7 @@ func (c *Config) followAway(f *faults) {
 func (c *Config) checkLimits(f *faults) {
 	f.expect("FALSE_AWAYS", c.FalseAways > 0 && !math.IsInf(c.FalseAways, 0), "a number above 0, such as 0.25")
 	f.expect("MAX_TRACKED", 0 <= c.MaxTracked && c.MaxTracked <= 10_000, "a whole number between 0 and 10000")
+	f.expect("HISTORY_MAX_SIZE", 8e6 <= c.HistoryMaxSize && c.HistoryMaxSize <= 100e9, "a size between 8MB and 100GB")
 	f.expect("SWEEP_RATE", 1 <= c.SweepRate && c.SweepRate <= 1000, "a rate between 1/s and 1000/s")
 }
 

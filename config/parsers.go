@@ -17,6 +17,7 @@ import (
 var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[time.Duration](): func(v string) (any, error) { return ParseDuration(v) },
 	reflect.TypeFor[Rate]():          func(v string) (any, error) { return parseRate(v) },
+	reflect.TypeFor[Size]():          func(v string) (any, error) { return parseSize(v) },
 	reflect.TypeFor[url.URL]():       func(v string) (any, error) { return parseURL(v) },
 }
 
@@ -27,6 +28,7 @@ var wants = map[reflect.Type]string{
 	reflect.TypeFor[float64]():        "a number such as 0.25",
 	reflect.TypeFor[time.Duration]():  "a duration such as 30s, 10m, 12h or 7d",
 	reflect.TypeFor[Rate]():           "a rate per second such as 50/s",
+	reflect.TypeFor[Size]():           "a size such as 256MB or 1GB",
 	reflect.TypeFor[*url.URL]():       "an address such as mqtt://192.168.1.10:1883",
 	reflect.TypeFor[[]uint16]():       "ports such as 62001,62002",
 	reflect.TypeFor[[]netip.Prefix](): "networks such as 192.168.1.0/24, comma-separated",
@@ -55,6 +57,21 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, errParse
 	}
 	return d + more, nil
+}
+
+// parseSize reads "256MB", "1.5GB" or a number of bytes. Units are decimal, as
+// on the box of a disk; those of 1,024 ("256MiB") are taken as well.
+func parseSize(s string) (Size, error) {
+	number := strings.TrimRight(s, "kKmMgGiIbB ")
+	unit, known := map[string]float64{
+		"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "k": 1e3, "m": 1e6, "g": 1e9,
+		"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+	}[strings.ToLower(strings.TrimSpace(s[len(number):]))]
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !known || !(n >= 0 && n*unit < 1<<50) {
+		return 0, errParse
+	}
+	return Size(n * unit), nil
 }
 
 // parseRate reads "50/s" or "50".

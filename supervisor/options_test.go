@@ -91,7 +91,7 @@ func checkOption(t *testing.T, name string, element, value any, field reflect.St
 	kind, _, _ := strings.Cut(strings.TrimSuffix(element.(string), "?"), "(")
 	kinds := map[string][]string{
 		"string": {"str", "match", "list"}, "[]string": {"match", "str", "list"}, "[]netip.Prefix": {"match"}, "*url.URL": {"match"}, "config.Secret": {"password"},
-		"bool": {"bool"}, "int": {"int"}, "float64": {"float"}, "time.Duration": {"match"}, "config.Rate": {"int"},
+		"bool": {"bool"}, "int": {"int"}, "float64": {"float"}, "time.Duration": {"match"}, "config.Size": {"match"}, "config.Rate": {"int"},
 	}
 	if !slices.Contains(kinds[field.Type.String()], kind) {
 		t.Errorf("the option %s is a %s, and the setting a %s", name, kind, field.Type)
