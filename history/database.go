@@ -32,6 +32,7 @@ type database struct {
 
 	statements []*sql.Stmt // all of them
 	cached     map[string]*sql.Stmt
+	lastNames  map[nameKey]lastName
 }
 
 // dsn returns the name of the file for database/sql. The pragmas are in it so

@@ -279,6 +279,7 @@ func TestSeqAfterPowerCut(t *testing.T) {
 		}
 	}
 	lost := s.Append(arrivals(2000))
+	committed(t, s)
 	closed(t, s)
 
 	s = open(t, older)

@@ -9,7 +9,8 @@ const (
 	hostName  = "host_name" // what it calls itself, else what others call it
 )
 
-// maxNames is how many names of a kind a device has; the oldest go.
+// maxNames is how many names of a kind a device has, give or take a few; the
+// oldest go.
 const maxNames = 64
 
 const (
@@ -21,11 +22,37 @@ const (
 		(SELECT since FROM names WHERE device = ?1 AND kind = ?2 ORDER BY since DESC LIMIT 1 OFFSET ?3)`
 )
 
+// nameKey is one kind of names of one device.
+type nameKey struct {
+	id   presence.ID
+	kind string
+}
+
+// lastName is the name that is in the database, or that it was tried to write.
+type lastName struct {
+	name    string
+	changes int
+}
+
+// trimEvery is after how many changes of a name the oldest ones go.
+const trimEvery = 8
+
+// maxLastNames bounds the memory of which names are known to be there.
+const maxLastNames = 30_000
+
 // called notes what a device is called from a time on.
 func (db *database) called(id presence.ID, kind string, since int64, name string) error {
-	if name == "" {
+	key := nameKey{id, kind}
+	last := db.lastNames[key]
+	if name == "" || last.name == name {
 		return nil
 	}
+	if db.lastNames == nil || len(db.lastNames) >= maxLastNames {
+		db.lastNames = make(map[nameKey]lastName)
+	}
+	last.name = name
+	last.changes++
+	db.lastNames[key] = last
 	stmt, err := db.prepared(insertName)
 	if err != nil {
 		return err
@@ -36,6 +63,9 @@ func (db *database) called(id presence.ID, kind string, since int64, name string
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		return err
+	}
+	if last.changes%trimEvery != 0 {
+		return nil
 	}
 	return db.exec(trimNames, string(id), kind, maxNames)
 }

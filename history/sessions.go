@@ -21,10 +21,13 @@ import (
 const maxSessionAddrs = 16
 
 const (
-	selectOpen    = "SELECT id, began, addresses FROM sessions WHERE device = ? AND ended = 0"
-	selectLast    = "SELECT began, ended FROM sessions WHERE device = ? ORDER BY began DESC LIMIT 1"
+	selectOpen = "SELECT id, began, addresses FROM sessions WHERE device = ? AND ended = 0"
+	selectLast = "SELECT began, ended FROM sessions WHERE device = ? ORDER BY began DESC LIMIT 1"
+	// insertSession does nothing when a session goes on. Absent it was since the
+	// last one ended.
 	insertSession = `INSERT INTO sessions (device, mac, began, ended, absent, why_began, why_ended, addresses)
-		VALUES (?,?,?,0,?,?,'',?) ON CONFLICT DO NOTHING`
+		VALUES (?1, ?2, ?3, 0, coalesce(max(?3 - nullif((SELECT ended FROM sessions WHERE device = ?1
+		ORDER BY began DESC LIMIT 1), 0), 0), 0), ?4, '', ?5) ON CONFLICT DO NOTHING`
 	endSession      = "UPDATE sessions SET ended = max(began, ?), why_ended = ? WHERE device = ? AND ended = 0"
 	updateAddresses = "UPDATE sessions SET addresses = ? WHERE id = ?"
 )
@@ -43,10 +46,7 @@ func (db *database) follow(e *presence.Event) error {
 	case presence.SensingLost, presence.SensingBack:
 		return db.followSensing(e)
 	case presence.Arrived:
-		var ended int64
-		if _, ended, _, err = db.lastStay(e.ID); err == nil {
-			err = db.startSession(&presence.Device{ID: e.ID, MAC: e.MAC, Why: e.Why}, at, ended, fromAddr(e.Addr))
-		}
+		err = db.exec(insertSession, string(e.ID), fromMAC(e.MAC), at, e.Why, fromAddr(e.Addr))
 	case presence.Left:
 		err = db.exec(endSession, at, e.Why, string(e.ID))
 	case presence.AddressChanged:
@@ -67,9 +67,12 @@ func (db *database) followDevice(d *presence.Device) error {
 	case d.State == presence.Home && isOpen:
 		err = db.addTo(open, append(slices.Clone(d.IPv6), d.Addr)...)
 	case d.State == presence.Home && since > 0:
-		began, ended, found, lastErr := db.lastStay(d.ID)
-		if err = lastErr; err == nil && (!found || since > began && since >= ended) {
-			err = db.startSession(d, since, ended, addressList("", append(slices.Clone(d.IPv6), d.Addr)...))
+		var began, ended int64
+		var found bool
+		found, err = db.row(selectLast, []any{string(d.ID)}, &began, &ended)
+		if err == nil && (!found || since > began && since >= ended) {
+			err = db.exec(insertSession, string(d.ID), fromMAC(d.MAC), since, d.Why,
+				addressList("", append(slices.Clone(d.IPv6), d.Addr)...))
 		}
 	case d.State != presence.Home && isOpen && since > open.began:
 		err = db.exec(endSession, since, d.Why, string(d.ID))
@@ -80,24 +83,9 @@ func (db *database) followDevice(d *presence.Device) error {
 	return err
 }
 
-// startSession begins a session of d, unless one goes on. The last one ended at
-// ended; 0: there was none.
-func (db *database) startSession(d *presence.Device, at, ended int64, addresses string) error {
-	absent := int64(0)
-	if ended > 0 {
-		absent = max(at-ended, 0)
-	}
-	return db.exec(insertSession, string(d.ID), fromMAC(d.MAC), at, absent, d.Why, addresses)
-}
-
 func (db *database) openStay(id presence.ID) (s stay, found bool, err error) {
 	found, err = db.row(selectOpen, []any{string(id)}, &s.id, &s.began, &s.addresses)
 	return s, found, err
-}
-
-func (db *database) lastStay(id presence.ID) (began, ended int64, found bool, err error) {
-	found, err = db.row(selectLast, []any{string(id)}, &began, &ended)
-	return began, ended, found, err
 }
 
 // addAddresses adds to the session of a device that goes on, if there is one.

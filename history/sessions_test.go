@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,7 +131,7 @@ func TestSessionsOfOldFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for version := 1; version < len(steps); version++ {
+	for version := 1; !strings.Contains(steps[version-1], "CREATE TABLE sessions"); version++ {
 		dir := t.TempDir()
 		if err := oldFile(dir, version, 3); err != nil {
 			t.Fatal(err)
@@ -257,7 +258,7 @@ func TestNamesAreBounded(t *testing.T) {
 			flushed(t, s)
 		}
 		got, err := s.Queries().Names(always, e.ID)
-		if err != nil || len(got) != maxNames || got[maxNames-1].Name != fmt.Sprint("name ", 3*maxNames-1) {
+		if err != nil || len(got) < maxNames || len(got) > maxNames+trimEvery || got[len(got)-1].Name != fmt.Sprint("name ", 3*maxNames-1) {
 			t.Errorf("%d names, %v", len(got), err)
 		}
 		if got := sessionsOf(t, s, e.ID); len(got) != 1 || len(got[0].Addresses) != maxSessionAddrs || got[0].Addresses[0] != d.IPv6[0] {

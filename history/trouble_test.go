@@ -72,6 +72,7 @@ func TestDamagedAtStart(t *testing.T) {
 				given := s.Append(arrivals(50))
 				last = given[49].Seq
 			}
+			committed(t, s)
 			closed(t, s)
 			path := filepath.Join(dir, "porchlight.db")
 			b, err := os.ReadFile(path)
@@ -183,6 +184,7 @@ func TestReplacedWhileRunning(t *testing.T) {
 			for range 40 {
 				given = append(given, s.Append(arrivals(50))...)
 			}
+			committed(t, s)
 			before := s.handle()
 			harm(t, s)
 			until(t, "there is a new file", func() bool { db := s.handle(); return db != nil && db != before })
