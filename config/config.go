@@ -69,8 +69,8 @@ type Config struct {
 
 	HostapdSockets   []string      `env:"HOSTAPD_SOCKETS" meaning:"On an access point: control sockets of hostapd, or directories of them, comma-separated, such as |/run/hostapd|. It then says who is on the Wi-Fi."`
 	HostapdAwayAfter time.Duration `env:"HOSTAPD_AWAY_AFTER" envDefault:"20s" meaning:"How long after it left the Wi-Fi a device is away, if it neither came back nor was heard through another access point."`
-	HistoryKeep    time.Duration `env:"HISTORY_KEEP" envDefault:"8760h" meaning:"How long events and sessions are kept."`
-	HistoryMaxSize Size          `env:"HISTORY_MAX_SIZE" envDefault:"256MB" meaning:"How big the database may become; then the oldest goes before its time."`
+	HistoryKeep      time.Duration `env:"HISTORY_KEEP" envDefault:"8760h" meaning:"How long events and sessions are kept."`
+	HistoryMaxSize   Size          `env:"HISTORY_MAX_SIZE" envDefault:"256MB" meaning:"How big the database may become; then the oldest goes before its time."`
 
 	LeaseFiles []string `env:"LEASE_FILES" meaning:"Lease files of dnsmasq, Pi-hole, Kea or dhcpd to take host names from, comma-separated, such as |/var/lib/misc/dnsmasq.leases|. They make nobody home."`
 	HostsFiles []string `env:"HOSTS_FILES" meaning:"Hosts files to take host names from, comma-separated, such as |/etc/hosts|."`
