@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"porchlight/config"
+	"porchlight/doctor"
 	"porchlight/history"
 	"porchlight/web"
 )
@@ -19,7 +21,7 @@ import (
 func pages(cfg config.Config, source web.Source, commands web.Commands, secret []byte, log *slog.Logger) (servers []*web.Server) {
 	c := web.Config{
 		Listen: cfg.WebListen, Password: string(cfg.WebPassword), Hosts: slices.Concat(cfg.WebHosts, ownNames()), Secret: secret,
-		Version: version, Source: source, Commands: commands, Log: log,
+		Version: version, Source: source, Commands: commands, Doctor: examine(cfg), Log: log,
 	}
 	page, err := web.New(c)
 	if err != nil {
@@ -36,6 +38,15 @@ func pages(cfg config.Config, source web.Source, commands web.Commands, secret [
 		servers = append(servers, page)
 	}
 	return servers
+}
+
+// examine is the doctor of the command line, for the page.
+func examine(cfg config.Config) web.Doctor {
+	return func(ctx context.Context, report func(web.Finding)) {
+		doctor.Run(ctx, cfg, func(f doctor.Finding) {
+			report(web.Finding{Level: string(f.Level), Check: f.Check, Text: f.Text, Remedy: f.Remedy})
+		})
+	}
 }
 
 // pageSecret is what the page's sessions are signed with. It is kept, so that a

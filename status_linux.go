@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"porchlight/bridge"
 	"porchlight/capture"
 	"porchlight/history"
 	"porchlight/mqtt"
+	"porchlight/notify"
 	"porchlight/web"
 )
 
@@ -19,6 +22,9 @@ type status struct {
 	store   *history.Store
 	session *mqtt.Session
 	lan     *lan
+	notify  *notify.Notifier
+	broker  string
+	dataDir string
 }
 
 // Health returns nil when Porchlight does its work, else what is wrong.
@@ -45,12 +51,16 @@ func (s *status) Health(ctx context.Context) error {
 // Stats returns the counters for the metrics.
 func (s *status) Stats(ctx context.Context) (web.Stats, error) {
 	b, err := s.Bridge.Stats(ctx)
-	connected, _ := s.session.Status()
+	connected, why := s.session.Status()
 	w := web.Stats{
 		Events: b.Events, Sightings: b.Sightings, Dropped: b.Dropped, Refused: b.Refused,
 		Probes: b.Probes, ProbesFailed: b.ProbesFailed, Sweeps: b.Sweeps,
-		EventsLost: uint64(s.store.Lost()), DatabaseFault: s.store.Fault() != nil, BrokerConnected: connected,
+		EventsLost: uint64(s.store.Lost()), DatabaseFault: s.store.Fault() != nil, Database: s.database(),
+		BrokerConnected: connected, Broker: s.broker, BrokerFault: why, Behind: s.store.Behind(),
 		Interfaces: map[string]web.Interface{},
+	}
+	for _, m := range s.notify.States() {
+		w.Messages = append(w.Messages, web.Messages{Service: m.Service, Waiting: m.Waiting, Fault: m.Fault, Sent: m.Sent})
 	}
 	for i, name := range s.lan.names {
 		var sum web.Interface
@@ -63,4 +73,16 @@ func (s *status) Stats(ctx context.Context) (web.Stats, error) {
 		w.Interfaces[name] = sum
 	}
 	return w, err
+}
+
+// database says where everything is kept, and how large that is.
+func (s *status) database() web.Database {
+	d := web.Database{Path: filepath.Join(s.dataDir, "porchlight.db")}
+	if info, err := os.Stat(d.Path); err == nil {
+		d.Size = info.Size()
+	}
+	if err := s.store.Fault(); err != nil {
+		d.Fault = err.Error()
+	}
+	return d
 }

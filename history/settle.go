@@ -26,6 +26,18 @@ func (s *Store) Settle(ctx context.Context) error {
 	}
 }
 
+// Behind returns, for each consumer of this run, how many events it has not
+// acknowledged.
+func (s *Store) Behind() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	behind := make(map[string]int64, len(s.notes.live))
+	for consumer := range s.notes.live {
+		behind[consumer] = max(s.seq-s.notes.cursors[consumer], 0)
+	}
+	return behind
+}
+
 // Head returns the Seq of the newest event of the log, 0 when it has none.
 func (s *Store) Head() int64 {
 	s.mu.Lock()

@@ -39,6 +39,10 @@ func TestSettle(t *testing.T) {
 			t.Errorf("the note says %q, %v", meta, err)
 		}
 	}
+	s.Append([]presence.Event{{Type: presence.Arrived}})
+	if got := s.Behind(); len(got) != 1 || got["mail"] != 1 {
+		t.Errorf("behind: %v", got)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -92,6 +92,8 @@ func family(now time.Time) *household {
 		stats: Stats{
 			Events:    map[presence.EventType]uint64{presence.Arrived: 7, presence.Left: 5},
 			Sightings: 12345, Probes: 678, Sweeps: 9, Refused: 3, BrokerConnected: true,
+			Database: Database{Path: "/var/lib/porchlight/porchlight.db", Size: 1_234_567},
+			Behind:   map[string]int64{"mqtt": 0}, Messages: []Messages{{Service: "phone"}},
 			Interfaces: map[string]Interface{"eth0": {Frames: 23456, Malformed: 1, Dropped: 2, Redials: 1}},
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,8 +27,28 @@ type Stats struct {
 	EventsLost   uint64 // events that could not be kept for the database
 
 	DatabaseFault   bool
+	Database        Database
 	BrokerConnected bool
+	Broker          string               // where it is, without a password
+	BrokerFault     string               // why it is not connected
+	Behind          map[string]int64     // events that a consumer has not acknowledged, by its name
+	Messages        []Messages           // one per service
 	Interfaces      map[string]Interface // by name
+}
+
+// Database is the file that everything is kept in.
+type Database struct {
+	Path  string
+	Size  int64  // in bytes; 0: not known
+	Fault string // why it cannot be written
+}
+
+// Messages is how a service for messages fares.
+type Messages struct {
+	Service string
+	Waiting int       // things that are to be said
+	Fault   string    // of the last try
+	Sent    time.Time // the last one that arrived; zero: none since the start
 }
 
 // Interface counts the frames of one interface.
@@ -81,7 +102,11 @@ var metrics = []struct {
 	{"sweeps_total", "Sweeps of the network.", nil},
 	{"refused_frames_total", "Frames of made-up MAC addresses that were refused.", nil},
 	{"database_fault", "1 while the database cannot be written.", nil},
+	{"database_bytes", "Size of the database.", nil},
 	{"broker_connected", "1 while the MQTT broker is connected.", nil},
+	{"events_behind", "Events that a consumer has not acknowledged.", []string{"consumer"}},
+	{"messages_waiting", "Things that are to be said by a service for messages.", []string{"service"}},
+	{"messages_failing", "1 while messages by the service do not arrive.", []string{"service"}},
 	{"interface_frames_total", "Frames heard on the interface.", []string{"interface"}},
 	{"interface_malformed_frames_total", "Frames that were cut short or not Ethernet.", []string{"interface"}},
 	{"interface_dropped_frames_total", "Frames that the kernel had no room for.", []string{"interface"}},
@@ -136,6 +161,16 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge("database_fault", truth(s.DatabaseFault))
 	gauge("broker_connected", truth(s.BrokerConnected))
+	if s.Database.Size > 0 {
+		gauge("database_bytes", float64(s.Database.Size))
+	}
+	for consumer, n := range s.Behind {
+		gauge("events_behind", float64(n), text(consumer))
+	}
+	for _, m := range s.Messages {
+		gauge("messages_waiting", float64(m.Waiting), text(m.Service))
+		gauge("messages_failing", truth(m.Fault != ""), text(m.Service))
+	}
 	c.count(to, s)
 }
 

@@ -40,6 +40,13 @@ type Source interface {
 	Changed() <-chan struct{}
 }
 
+// Doctor says what would keep Porchlight from working, each finding as soon as it
+// is known.
+type Doctor func(ctx context.Context, report func(Finding))
+
+// Finding is what the doctor has found.
+type Finding struct{ Level, Check, Text, Remedy string }
+
 // Commands carries out what people ask for on the pages. Its methods are called
 // from any goroutine, and do not wait: what they bring about is in the next
 // Snapshot.
@@ -58,6 +65,7 @@ type Config struct {
 	Version  string
 	Source   Source
 	Commands Commands
+	Doctor   Doctor // nil: it is not offered
 	Log      *slog.Logger
 }
 
@@ -137,6 +145,8 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		"GET /devices/{id}":         limit(p.devicePage),
 		"POST /devices/{id}":        limit(p.setDevice),
 		"POST /devices/{id}/forget": limit(p.forgetDevice),
+		"GET /health":               limit(p.health),
+		"POST /health":              http.HandlerFunc(p.examine),
 		"POST /scan":                limit(p.scan),
 		"POST /logout":              logout(g),
 		"GET /live":                 live(cfg.Source, ending),
@@ -154,6 +164,7 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		mux.Handle("GET /"+name, asset)
 	}
 	mux.Handle("GET /healthz", health(cfg.Source, g))
+	mux.Handle("GET /readyz", health(cfg.Source, g))
 	mux.Handle("GET /livez", alive(cfg.Source))
 	return g.admit(mux), nil
 }
