@@ -1,15 +1,17 @@
 package presence
 
 import (
+	"math"
 	"slices"
 	"time"
 )
 
 // This file is what access points say of their stations. Who is associated is
-// home, however silent; who is let go is asked at once, and away when it is
-// neither back nor heard within goneAfter.
+// home, however silent, and hardly asked; who is let go is asked at once, and
+// away when it is neither back nor heard within goneAfter.
 
 const (
+	never = time.Duration(math.MaxInt64)
 	// nameWait is how long a station that was never heard before waits for its
 	// first frame, which mostly says what to call it, before it is a device.
 	nameWait      = 750 * time.Millisecond
@@ -85,10 +87,10 @@ func (e *Engine) sightStation(s Sighting) {
 	}
 }
 
-// welcome makes devices of those that were associated nameWait ago, were not
-// heard since, and are still there.
-func (e *Engine) welcome() {
-	for len(e.newcomers) > 0 && !e.welcomeAt().After(e.now) {
+// welcome makes devices of those that were associated until then, were not heard
+// since, and are still there.
+func (e *Engine) welcome(until time.Time) {
+	for len(e.newcomers) > 0 && !e.newcomers[0].At.After(until) {
 		s := e.newcomers[0]
 		e.newcomers = e.newcomers[1:]
 		if e.byMAC[s.MAC] == nil && slices.Contains(e.stations[s.MAC], s.AP) && e.admit(s) {
@@ -98,9 +100,6 @@ func (e *Engine) welcome() {
 		}
 	}
 }
-
-// welcomeAt is when the first newcomer is due; there is one.
-func (e *Engine) welcomeAt() time.Time { return e.newcomers[0].At.Add(nameWait) }
 
 // disassociate takes that an access point has let a station go. It counts only
 // when it was associated: anybody can try to get in with the MAC of another,

@@ -102,8 +102,7 @@ func TestAssociatedIsHome(t *testing.T) {
 	if len(r.events) > 0 || r.device(1).State != Home || r.device(2).State != Home {
 		t.Fatalf("events %v", r.events)
 	}
-	// No more than one that always answers is asked.
-	if n := len(r.sends()); n == 0 || n > 2*10*120*asks {
+	if n := len(r.sends()); n < 100 || n > 200 {
 		t.Errorf("asked %d times in 10 h", n)
 	}
 	// It was there and slept: that is learned as far as it may be.
@@ -347,5 +346,29 @@ func TestManyStations(t *testing.T) {
 	r.take(r.e.LoseAP(r.now, "ap0"))
 	if n := len(r.e.stations); n > 0 {
 		t.Errorf("%d stations of nobody", n)
+	}
+}
+
+// Stations that were there from the start are in the first run's list.
+func TestStationsInBaseline(t *testing.T) {
+	r := newRig(t, Config{Baseline: true})
+	r.hear(wifi(1, WiFiListed, "ap0"))
+	r.take(r.e.EndBaseline(r.now))
+	r.wait(time.Minute)
+	if types := r.types(); !slices.Equal(types, []EventType{Baseline}) || r.device(1).State != Home {
+		t.Errorf("%v", types)
+	}
+}
+
+// Who is to be woken when it is silent is woken at once when it has left.
+func TestNudgeWhenDisassociated(t *testing.T) {
+	wake := responsive(1)
+	wake.Settings.Nudge = ptr(true)
+	r := associated(t, Config{}, wake)
+	at := r.now
+	r.hear(wifi(1, WiFiDisassociation, "ap0"))
+	r.wait(5 * time.Second)
+	if woken := nudges(r.sends(), at); len(woken) == 0 || woken[0] > 50*time.Millisecond {
+		t.Errorf("nudged after %v", woken)
 	}
 }

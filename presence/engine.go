@@ -360,6 +360,7 @@ func (e *Engine) Forget(now time.Time, id ID) (out Output, ok bool) {
 func (e *Engine) EndBaseline(now time.Time) Output {
 	e.begin(now)
 	if e.baseline {
+		e.welcome(e.now)
 		e.baseline = false
 		e.cfg.BaselineAt = e.now.Round(0).UTC()
 		e.emitBaseline()

@@ -29,6 +29,9 @@ func (e *Engine) nudged(d *device) bool {
 // nudgeFrom is the silence of d from which its probes are nudges. A timeout
 // that is set may be shorter than what is gentle.
 func (e *Engine) nudgeFrom(d *device) time.Duration {
+	if d.gone() {
+		return 0 // it may sleep at another access point, and is decided on soon
+	}
 	if d.Settings.AwayAfter > 0 || e.cfg.AwayAfter > 0 {
 		start, _ := e.window(d)
 		return min(nudgeAfter, start)

@@ -92,8 +92,13 @@ func (e *Engine) plan(d *device) (ask, decide time.Duration, place int) {
 		return start + time.Duration(float64(w)*math.Pow(float64(n)/asks, 1.5)), t, n
 	}
 	// All were asked for, but not all may have gone out, or an outage
-	// stretched the silence: keep asking, slowly.
-	return t + time.Duration(n-asks+1)*2*answerTime, t, n
+	// stretched the silence: keep asking, slowly. That an associated one does not
+	// answer decides nothing.
+	every := 2 * answerTime
+	if e.associated(d) {
+		every = awayAskMax
+	}
+	return t + time.Duration(n-asks+1)*every, t, n
 }
 
 // repeats is when, after a probe that was not answered, it is repeated. Without
@@ -127,7 +132,7 @@ func (e *Engine) Next() time.Time {
 		next = earlier(next, e.guests.at)
 	}
 	if len(e.newcomers) > 0 {
-		next = earlier(next, e.welcomeAt())
+		next = earlier(next, e.newcomers[0].At.Add(nameWait))
 	}
 	for _, l := range e.order {
 		if t, ok := l.next(); ok {
@@ -144,7 +149,7 @@ func (e *Engine) Tick(now time.Time) Output {
 	for _, l := range e.order {
 		e.watch(l)
 	}
-	e.welcome()
+	e.welcome(e.now.Add(-nameWait))
 	for len(e.due) > 0 && !e.due[0].due.After(e.now) && !e.gate.After(e.now) {
 		e.late = e.now.Sub(e.due[0].due)
 		e.attend(e.due[0])
@@ -178,11 +183,10 @@ func (e *Engine) attend(d *device) {
 	}
 	e.askAgain(d)
 	ask, decide, place := e.plan(d)
-	silence := e.now.Sub(d.quiet)
-	if silence >= decide && e.associated(d) {
-		e.askAnew(d, e.now)
-		return
+	if e.associated(d) {
+		decide = never
 	}
+	silence := e.now.Sub(d.quiet)
 	if silence >= decide {
 		if d.waiting.IsZero() {
 			d.waiting = e.now
