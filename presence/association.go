@@ -137,15 +137,17 @@ func (e *Engine) lost(l *link, ap string) {
 // whole of its timeout, also who was let go just before and is not away yet.
 func (e *Engine) LoseAP(now time.Time, ap string) Output {
 	e.begin(now)
-	for _, d := range e.devices {
-		was := e.stations.remove(d.MAC, ap) && !e.associated(d)
-		if d.State == Home && (was || d.gone() && d.parted.from == ap) {
-			d.parted = parting{}
+	for m := range e.stations {
+		was := e.stations.remove(m, ap)
+		if d := e.byMAC[m]; was && d != nil && d.State == Home && !e.associated(d) {
 			e.restart(d)
 		}
 	}
-	for m := range e.stations { // those that are no devices yet
-		e.stations.remove(m, ap)
+	for _, d := range e.devices {
+		if d.State == Home && d.gone() && d.parted.from == ap {
+			d.parted = parting{}
+			e.restart(d)
+		}
 	}
 	return e.end()
 }
