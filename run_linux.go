@@ -134,6 +134,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	file, declared := newDeviceFile(cfg, store, log)
 	engine := engineConfig(cfg)
 	engine.Declared = declared
+	engine.Told = store.Recent()
 	engine.Self = ownMACs()
 	engine.Baseline = store.Meta(baselineDone) == ""
 	engine.BaselineAt, _ = time.Parse(time.RFC3339Nano, store.Meta(baselineDone))

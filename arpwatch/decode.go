@@ -24,9 +24,10 @@ var (
 // packetLen is the length of an ARP packet for IPv4 on Ethernet (RFC 826).
 const packetLen = 28
 
-// Decode makes a sighting of an ARP frame. The device is the ARP sender, also
-// when the Ethernet source differs, as it does behind a repeater. The address
-// of a probe is the one that the device asks for (RFC 5227, section 2.1.1).
+// Decode makes a sighting of an ARP frame. The device is the ARP sender; Via is
+// the Ethernet source where that differs, as it does behind a repeater or when a
+// proxy answers. The address of a probe is the one that the device asks for
+// (RFC 5227, section 2.1.1).
 func Decode(f capture.Frame) (presence.Sighting, error) {
 	if f.EtherType != capture.EtherTypeARP {
 		return presence.Sighting{}, errNotARP
@@ -49,6 +50,9 @@ func Decode(f capture.Frame) (presence.Sighting, error) {
 		Addr:      p.SenderIP,
 		Unicast:   f.Dst[0]&1 == 0,
 	}
+	if f.Src != mac {
+		s.Via = f.Src
+	}
 	switch {
 	case p.Operation != arp.OperationRequest && p.Operation != arp.OperationReply:
 		return presence.Sighting{}, errOperation
@@ -57,7 +61,7 @@ func Decode(f capture.Frame) (presence.Sighting, error) {
 	case p.SenderIP == p.TargetIP:
 		s.Kind = presence.ARPAnnouncement
 	case p.Operation == arp.OperationRequest:
-		s.Kind = presence.ARPRequest
+		s.Kind, s.Peer = presence.ARPRequest, p.TargetIP
 	default:
 		s.Kind = presence.ARPReply
 	}

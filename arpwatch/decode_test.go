@@ -47,12 +47,12 @@ var decodeTests = []struct {
 		name: "request, padded to 60 bytes",
 		raw: toAll + "24 0a c4 11 22 33 " + arpHead + "00 01" +
 			"24 0a c4 11 22 33 c0 a8 01 32 00 00 00 00 00 00 c0 a8 01 01" + padding,
-		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPRequest},
+		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPRequest, Peer: netip.MustParseAddr("192.168.1.1")},
 	}, {
 		name: "request by unicast, the cache is being checked",
 		raw: toMe + "24 0a c4 11 22 33 " + arpHead + "00 01" +
 			"24 0a c4 11 22 33 c0 a8 01 32 b8 27 eb 00 00 01 c0 a8 01 02",
-		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPRequest, Unicast: true},
+		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPRequest, Peer: netip.MustParseAddr("192.168.1.2"), Unicast: true},
 	}, {
 		name: "reply",
 		raw: toMe + "24 0a c4 11 22 33 " + arpHead + "00 02" +
@@ -62,7 +62,7 @@ var decodeTests = []struct {
 		name: "reply whose Ethernet source is a repeater's",
 		raw: toMe + "10 da 43 99 88 77 " + arpHead + "00 02" +
 			"24 0a c4 11 22 33 c0 a8 01 32 b8 27 eb 00 00 01 c0 a8 01 02" + padding,
-		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPReply, Unicast: true},
+		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPReply, Unicast: true, Via: presence.MAC{0x10, 0xda, 0x43, 0x99, 0x88, 0x77}},
 	}, {
 		name: "probe by an iPhone that joins",
 		raw: toAll + "da a1 19 3c 5b 07 " + arpHead + "00 01" +
@@ -82,7 +82,7 @@ var decodeTests = []struct {
 		name: "request tagged with VLAN 10",
 		raw: toAll + "24 0a c4 11 22 33 81 00 60 0a " + arpHead + "00 01" +
 			"24 0a c4 11 22 33 0a 00 0a 05 00 00 00 00 00 00 0a 00 0a 01",
-		want: presence.Sighting{Interface: "eth0.10", MAC: plug, Addr: netip.MustParseAddr("10.0.10.5"), Kind: presence.ARPRequest},
+		want: presence.Sighting{Interface: "eth0.10", MAC: plug, Addr: netip.MustParseAddr("10.0.10.5"), Kind: presence.ARPRequest, Peer: netip.MustParseAddr("10.0.10.1")},
 	}, {
 		name: "announcement tagged twice",
 		raw: toAll + "24 0a c4 11 22 33 88 a8 00 64 81 00 00 0a " + arpHead + "00 01" +
@@ -92,7 +92,7 @@ var decodeTests = []struct {
 		name: "request in 9,000 bytes",
 		raw: toAll + "24 0a c4 11 22 33 " + arpHead + "00 01" +
 			"24 0a c4 11 22 33 c0 a8 01 32 00 00 00 00 00 00 c0 a8 01 01" + strings.Repeat("aa", 8958),
-		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPRequest},
+		want: presence.Sighting{MAC: plug, Addr: netip.MustParseAddr("192.168.1.50"), Kind: presence.ARPRequest, Peer: netip.MustParseAddr("192.168.1.1")},
 	}, {
 		name: "cut short in the target",
 		raw: toAll + "24 0a c4 11 22 33 " + arpHead + "00 01" +

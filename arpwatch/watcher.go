@@ -119,7 +119,7 @@ func (w *Watcher) hear(f capture.Frame) {
 		w.reflected.Add(1)
 		return
 	}
-	if s.MAC != f.Src {
+	if s.Via != (presence.MAC{}) {
 		w.foreign.Add(1)
 	}
 	// An address that is only asked for is nobody's yet, and one on another

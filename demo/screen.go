@@ -114,7 +114,8 @@ func stamp(d time.Duration) string {
 var eventStyles = map[presence.EventType]style{
 	presence.Arrived: green, presence.Left: yellow, presence.NewDevice: blue,
 	presence.SensingLost: red, presence.SensingBack: green,
-	presence.AddressConflict: red,
+	presence.AddressConflict: red, presence.VendorChanged: red, presence.ProxyFound: yellow,
+	presence.NetworkScan: yellow, presence.SecondDHCP: red, presence.SecondRouter: red,
 }
 
 // recent is the last events in at most room lines, the newest last.

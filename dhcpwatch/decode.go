@@ -35,7 +35,8 @@ func (m message) fromClient() bool { return m.Evidence() != presence.None }
 // Decode makes a sighting of a frame that carries a DHCPv4 message of a client
 // (DISCOVER, REQUEST, INFORM, DECLINE, RELEASE) or of a server (OFFER, ACK).
 // The device is chaddr, whoever sent the frame: relays and repeaters send for
-// others. ok is false for frames that carry anything else, a server's NAK
+// others, and Via says which station did. Peer is the server that the message
+// names. ok is false for frames that carry anything else, a server's NAK
 // among it. The error says what is wrong with a frame that claims to be DHCP
 // and cannot be.
 func Decode(f capture.Frame) (s presence.Sighting, ok bool, err error) {
@@ -82,6 +83,10 @@ func interpret(f capture.Frame, p *dhcpv4.DHCPv4) (m message, ok bool, err error
 		},
 		relay: addrOf(p.GatewayIPAddr),
 	}
+	if f.Src != mac {
+		m.Via = f.Src
+	}
+	m.Peer = addrOf(p.Options.Get(dhcpv4.OptionServerIdentifier))
 	if p.OpCode == dhcpv4.OpcodeBootReply {
 		m.Addr = addrOf(p.YourIPAddr)
 		// Only the name is about the client; the rest would be the server's own.

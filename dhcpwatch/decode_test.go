@@ -22,7 +22,7 @@ var compare = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, presence.MAC{})
 // first client names itself by option 12, the second by option 81 only.
 func TestDecodeRealFrames(t *testing.T) {
 	tv := presence.MAC{0x3c, 0x22, 0xfb, 0x00, 0x00, 0x02}
-	given := netip.MustParseAddr("10.99.0.45")
+	given, router := netip.MustParseAddr("10.99.0.45"), netip.MustParseAddr("10.99.0.1")
 	named := func(host, class string) *presence.DHCP {
 		return &presence.DHCP{
 			HostName: host, VendorClass: class, ClientID: "013c22fb000002",
@@ -31,13 +31,13 @@ func TestDecodeRealFrames(t *testing.T) {
 	}
 	want := []presence.Sighting{
 		{MAC: tv, Kind: presence.DHCPDiscover, DHCP: named("livingroom", "udhcp 1.35.0")},
-		{MAC: tv, Kind: presence.DHCPOffer, Unicast: true, Addr: given, DHCP: &presence.DHCP{}},
-		{MAC: tv, Kind: presence.DHCPRequest, Addr: given, DHCP: named("livingroom", "udhcp 1.35.0")},
-		{MAC: tv, Kind: presence.DHCPAck, Unicast: true, Addr: given, DHCP: &presence.DHCP{HostName: "livingroom"}},
+		{MAC: tv, Kind: presence.DHCPOffer, Unicast: true, Addr: given, Via: gateway, Peer: router, DHCP: &presence.DHCP{}},
+		{MAC: tv, Kind: presence.DHCPRequest, Addr: given, Peer: router, DHCP: named("livingroom", "udhcp 1.35.0")},
+		{MAC: tv, Kind: presence.DHCPAck, Unicast: true, Addr: given, Via: gateway, Peer: router, DHCP: &presence.DHCP{HostName: "livingroom"}},
 		{MAC: tv, Kind: presence.DHCPDiscover, DHCP: named("tv", "android-dhcp-14")},
-		{MAC: tv, Kind: presence.DHCPOffer, Unicast: true, Addr: given, DHCP: &presence.DHCP{HostName: "tv"}},
-		{MAC: tv, Kind: presence.DHCPRequest, Addr: given, DHCP: named("tv", "android-dhcp-14")},
-		{MAC: tv, Kind: presence.DHCPAck, Unicast: true, Addr: given, DHCP: &presence.DHCP{HostName: "tv"}},
+		{MAC: tv, Kind: presence.DHCPOffer, Unicast: true, Addr: given, Via: gateway, Peer: router, DHCP: &presence.DHCP{HostName: "tv"}},
+		{MAC: tv, Kind: presence.DHCPRequest, Addr: given, Peer: router, DHCP: named("tv", "android-dhcp-14")},
+		{MAC: tv, Kind: presence.DHCPAck, Unicast: true, Addr: given, Via: gateway, Peer: router, DHCP: &presence.DHCP{HostName: "tv"}},
 	}
 	var got []presence.Sighting
 	for _, raw := range recorded(t, "testdata/udhcpc-dnsmasq.pcap") {
@@ -105,16 +105,24 @@ func TestDecode(t *testing.T) {
 		},
 		"offer": {
 			fromServer(answering.message(typed(dhcpv4.MessageTypeOffer))),
-			presence.Sighting{Kind: presence.DHCPOffer, Unicast: true, Addr: addr("192.168.1.57"), DHCP: &presence.DHCP{}},
+			presence.Sighting{Kind: presence.DHCPOffer, Unicast: true, Via: gateway, Addr: addr("192.168.1.57"), DHCP: &presence.DHCP{}},
+		},
+		"offer of a server that says who it is": {
+			fromServer(answering.message(typed(dhcpv4.MessageTypeOffer).with(dhcpv4.OptionServerIdentifier, 192, 168, 1, 1))),
+			presence.Sighting{Kind: presence.DHCPOffer, Unicast: true, Via: gateway, Peer: addr("192.168.1.1"), Addr: addr("192.168.1.57"), DHCP: &presence.DHCP{}},
+		},
+		"offer of a server that claims to be everyone": {
+			fromServer(answering.message(typed(dhcpv4.MessageTypeOffer).with(dhcpv4.OptionServerIdentifier, 255, 255, 255, 255))),
+			presence.Sighting{Kind: presence.DHCPOffer, Unicast: true, Via: gateway, Addr: addr("192.168.1.57"), DHCP: &presence.DHCP{}},
 		},
 		"acknowledgement by broadcast, with a name; the server's own options are not the client's": {
 			ethernet(broadcast, gateway, capture.EtherTypeIPv4, udp(67, 68, answering.message(typed(dhcpv4.MessageTypeAck).
 				text(dhcpv4.OptionHostName, "pixel").text(dhcpv4.OptionClassIdentifier, "PXEClient")))),
-			presence.Sighting{Kind: presence.DHCPAck, Addr: addr("192.168.1.57"), DHCP: &presence.DHCP{HostName: "pixel"}},
+			presence.Sighting{Kind: presence.DHCPAck, Via: gateway, Addr: addr("192.168.1.57"), DHCP: &presence.DHCP{HostName: "pixel"}},
 		},
 		"chaddr wins over the sender of the frame": {
 			ethernet(broadcast, gateway, capture.EtherTypeIPv4, udp(68, 67, client(asking))),
-			presence.Sighting{Kind: presence.DHCPDiscover, DHCP: &presence.DHCP{}},
+			presence.Sighting{Via: gateway, Kind: presence.DHCPDiscover, DHCP: &presence.DHCP{}},
 		},
 		"VLAN": {
 			tagged(fromClient(client(asking)), 30),

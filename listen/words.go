@@ -18,6 +18,11 @@ var titles = map[presence.EventType]string{
 	presence.SensingBack:     "Porchlight hears again",
 	presence.Baseline:        "Porchlight has looked around",
 	presence.NewGuests:       "New guests",
+	presence.VendorChanged:   "Another device at an address",
+	presence.ProxyFound:      "Answers for others",
+	presence.NetworkScan:     "Network scan",
+	presence.SecondDHCP:      "Another DHCP server",
+	presence.SecondRouter:    "Another IPv6 router",
 }
 
 // words returns what the notification of an event says. node is empty where it

@@ -37,9 +37,10 @@ func (m *message) own(a netip.Addr) {
 // multicast listener, or of a DHCPv6 client's message. The device is the
 // Ethernet source. Its address is the source of the packet, or the one that it
 // advertises or wants to have; it is invalid when the message speaks for
-// another MAC, as that of a proxy does, or for none. ok is false for frames
-// that carry anything else. The error says what is wrong with a frame that
-// claims to be one of these and cannot be.
+// another MAC, as that of a proxy does, or for none. Peer is a router that offers
+// itself as the default one. ok is false for frames that carry anything else. The
+// error says what is wrong with a frame that claims to be one of these and cannot
+// be.
 func Decode(f capture.Frame) (s presence.Sighting, ok bool, err error) {
 	m, ok, err := decode(f)
 	return m.Sighting, ok, err

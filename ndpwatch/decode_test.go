@@ -19,6 +19,7 @@ func TestDecode(t *testing.T) {
 	m := func(k presence.Kind, a netip.Addr) presence.Sighting { return presence.Sighting{Kind: k, Addr: a} }
 	unicast := func(s presence.Sighting) presence.Sighting { s.Unicast = true; return s }
 	of := func(mac presence.MAC, s presence.Sighting) presence.Sighting { s.MAC = mac; return s }
+	offers := func(s presence.Sighting) presence.Sighting { s.Peer = s.Addr; return s }
 	for name, test := range map[string]struct {
 		raw  []byte
 		want presence.Sighting
@@ -40,6 +41,10 @@ func TestDecode(t *testing.T) {
 		"router advertisement": {
 			frame{from: router, src: routerLL, dst: allNodes}.icmp(t, 134, 0, make([]byte, 12), says(1, router), []byte{5, 1, 0, 0, 0, 0, 5, 0xdc}),
 			of(router, m(presence.NDPRouterAdvertisement, routerLL)),
+		},
+		"router advertisement of a default router": {
+			frame{from: router, src: routerLL, dst: allNodes}.icmp(t, 134, 0, []byte{64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0}, says(1, router)),
+			offers(of(router, m(presence.NDPRouterAdvertisement, routerLL))),
 		},
 		"solicitation": {
 			frame{src: global, dst: group(routerLL)}.icmp(t, 135, 0, with(0, routerLL), says(1, phone)),

@@ -1,6 +1,7 @@
 package ndpwatch
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 
@@ -26,6 +27,10 @@ const (
 	// (RFC 4861, section 11.2). Reports of listeners cannot be routed either.
 	hopLimitDiscovery = 255
 	hopLimitListener  = 1
+
+	// For how long a router is a default router; 0: not at all (RFC 4861, section
+	// 4.2). Those that only know ways to other networks say so (RFC 4191).
+	routerLifetimeAt = 6
 
 	flagSolicited = 0x40 // of an advertisement: it answers a question
 
@@ -148,6 +153,9 @@ func readDiscovery(f capture.Frame, p packet) (m message, ok bool, err error) {
 	}
 	if m.foreign = said && mac != f.Src; !m.foreign {
 		m.own(addr)
+	}
+	if b[0] == typeRouterAdvert && binary.BigEndian.Uint16(b[routerLifetimeAt:]) > 0 {
+		m.Peer = addr
 	}
 	return m, true, nil
 }

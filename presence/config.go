@@ -42,6 +42,9 @@ type Config struct {
 	// BaselineAt is when the first run's list was made: who was first seen
 	// before is not new.
 	BaselineAt time.Time
+	// Told are the newest events of the log: what is told once is not told again
+	// because of a restart.
+	Told []Event
 	// Self are this machine's own MACs; they are not devices.
 	Self []MAC
 	// Declared is what the device file says at the start; see Declare.

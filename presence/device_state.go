@@ -51,8 +51,12 @@ type device struct {
 	used     [maxAddrs]addrInUse // IPv4, in no order
 	usedIPv6 [maxIPv6]time.Time  // when each of IPv6 was last used, in its order
 
-	places []place   // that it was heard on, once there is more than one
-	moved  time.Time // when it came to the segment that it is on; zero: it was never on another
+	places []place    // that it was heard on, once there is more than one
+	moved  time.Time  // when it came to the segment that it is on; zero: it was never on another
+	via    MAC        // the station that sends for it, as a repeater does, or itself; zero: not known
+	given  netip.Addr // by DHCP
+	crowd  *crowd     // nil: it has one address
+	asking *asking    // nil: it has asked for nobody
 
 	due  time.Time
 	heap int // place in the queue; -1: not in it

@@ -47,6 +47,10 @@ type Engine struct {
 	baseline bool
 	guests   guestbook
 	doorman  doorman
+	troubles troubles
+	voices   map[MAC]*voice // by their own MAC
+	claims   claims
+	servers  map[service][]server
 	touched  map[ID]struct{} // heard or learned since the last Touched
 
 	out     Output
@@ -68,12 +72,16 @@ func New(cfg Config) *Engine {
 		stations: stations{},
 		touched:  map[ID]struct{}{},
 		changed:  map[ID]struct{}{},
+		troubles: troubles{},
+		voices:   map[MAC]*voice{},
+		servers:  map[service][]server{},
 		baseline: cfg.Baseline,
 	}
 	for _, m := range cfg.Self {
 		e.self[m] = true
 	}
 	e.setDeclared(cfg.Declared)
+	e.troubles.remember(cfg.Told)
 	return e
 }
 
@@ -163,7 +171,8 @@ func (e *Engine) Sight(s Sighting) Output {
 	}
 	ev := s.Evidence()
 	d := e.byMAC[s.MAC]
-	if d != nil && d.IgnoreARPReplies && s.answers() {
+	e.noteServer(s)
+	if d != nil && d.IgnoreARPReplies && s.answers() || e.disbelieved(d, s) {
 		return e.end()
 	}
 	if d == nil {
@@ -174,6 +183,7 @@ func (e *Engine) Sight(s Sighting) Output {
 		e.consult(d)
 	}
 	e.learnNames(d, s)
+	d.noteGiven(s)
 	switch ev {
 	case None:
 		if d.Interface == s.Interface || d.Interface == "" {
@@ -198,6 +208,7 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	}
 	ev = d.back(s, ev)
 	e.learnSilence(d, max(s.At.Sub(d.heard), 0), ev, s.At)
+	d.heardVia(s)
 	doubt := s.Interface != "" && e.locate(d, s, ev)
 	if s.Interface == d.Interface {
 		e.learnAddress(d, s)
@@ -224,6 +235,8 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	if doubt {
 		e.askSoon(d)
 	}
+	e.claim(d, s)
+	e.countQuestions(d, s)
 }
 
 func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {

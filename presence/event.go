@@ -21,6 +21,13 @@ const (
 	SensingBack     EventType = "sensing_back"
 	Baseline        EventType = "baseline"
 	NewGuests       EventType = "new_guests"
+
+	// What is odd about a network; each is told once, see trouble.
+	VendorChanged EventType = "vendor_changed"
+	ProxyFound    EventType = "proxy_found"
+	NetworkScan   EventType = "network_scan"
+	SecondDHCP    EventType = "second_dhcp_server"
+	SecondRouter  EventType = "second_router"
 )
 
 // EventTypes lists every type, in the order in which they are declared to
@@ -29,6 +36,7 @@ func EventTypes() []EventType {
 	return []EventType{
 		NewDevice, Arrived, Left, AddressChanged, AddressConflict,
 		MergeSuggested, SensingLost, SensingBack, Baseline, NewGuests,
+		VendorChanged, ProxyFound, NetworkScan, SecondDHCP, SecondRouter,
 	}
 }
 
@@ -40,14 +48,14 @@ type Event struct {
 	Time       time.Time  `json:"time"` // UTC
 	ID         ID         `json:"id,omitempty"`
 	MAC        MAC        `json:"mac,omitzero"`
-	Addr       netip.Addr `json:"ip,omitzero"`    // Device.Address: an IPv6 address where there is no other
+	Addr       netip.Addr `json:"ip,omitzero"`    // Device.Address: an IPv6 address where there is no other; of a trouble the address that it is about
 	Name       string     `json:"name,omitempty"` // what to call the device: Device.DisplayName
 	HostName   string     `json:"host_name,omitempty"`
 	Vendor     string     `json:"vendor,omitempty"`
 	PrivateMAC bool       `json:"private_mac"`
-	Interface  string     `json:"interface,omitempty"` // sensing events only
+	Interface  string     `json:"interface,omitempty"` // of sensing events and troubles
 	Why        string     `json:"why"`                 // in words that a person understands
-	Devices    []Found    `json:"devices,omitempty"`   // of a list: who was found, as many as fit
+	Devices    []Found    `json:"devices,omitempty"`   // of a list: who was found, as many as fit; of a trouble between two: both sides
 }
 
 // An event that lists devices (Baseline, NewGuests) has at most MaxFound of them, and no more than fit into
@@ -61,7 +69,8 @@ const (
 
 // Found is a device in an event that lists several.
 type Found struct {
-	ID   ID         `json:"id"`
+	ID   ID         `json:"id,omitempty"`
+	MAC  MAC        `json:"mac,omitzero"` // in troubles only
 	Addr netip.Addr `json:"ip,omitzero"`
 	Name string     `json:"name"`
 }

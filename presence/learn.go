@@ -119,7 +119,7 @@ func (e *Engine) learnNames(d *device, s Sighting) {
 
 // learnAddress takes the address that d has just used.
 func (e *Engine) learnAddress(d *device, s Sighting) {
-	if !hostAddr(s.Addr) {
+	if !hostAddr(s.Addr) || e.spokenFor(d, s) {
 		return
 	}
 	if s.Addr.Is6() {

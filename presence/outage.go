@@ -164,6 +164,7 @@ func (e *Engine) taint(l *link) {
 
 // grace lets the silence of each device on l begin anew, and asks at once who is home.
 func (e *Engine) grace(l *link) {
+	e.claims = claims{} // an address may have passed on unheard
 	e.on(l, e.restart)
 }
 

@@ -119,9 +119,11 @@ type Sighting struct {
 	MAC       MAC        // the device that it is of
 	Addr      netip.Addr // the address that the device uses, asks for, or was given; may be invalid
 	Kind      Kind
-	Unicast   bool   // the frame was addressed to one station, so others may never hear its like
-	DHCP      *DHCP  // what the DHCP or DHCPv6 message said; nil for other kinds
-	AP        string // of the Wi-Fi kinds: which access point says it
+	Unicast   bool       // the frame was addressed to one station, so others may never hear its like
+	Via       MAC        // the Ethernet source, where that is another than MAC; zero: MAC sent the frame itself
+	Peer      netip.Addr // another address that the frame names: who an ARP request asks for, the server of a DHCP message, the default router of an advertisement; may be invalid
+	DHCP      *DHCP      // what the DHCP or DHCPv6 message said; nil for other kinds
+	AP        string     // of the Wi-Fi kinds: which access point says it
 }
 
 // Evidence returns what s proves. A DHCP REQUEST by unicast is a renewal

@@ -1,0 +1,39 @@
+package presence
+
+import "time"
+
+// recent is a set of the last few different things, and when each was last noted.
+type recent[T comparable] struct {
+	what [many]T
+	at   [many]time.Time
+}
+
+// many is how many of a kind within manyWithin one station can have before it is
+// taken for a proxy: routers have some addresses, and so has who has virtual
+// machines behind its MAC.
+const (
+	many       = 9
+	manyWithin = time.Hour
+)
+
+// note adds x, in place of the one that was not noted for longest, and reports
+// whether the set is full of what was noted lately.
+func (r *recent[T]) note(x T, now time.Time) bool {
+	slot := 0
+	for i := range r.what {
+		if !r.at[i].IsZero() && r.what[i] == x {
+			slot = i
+			break
+		}
+		if r.at[i].Before(r.at[slot]) {
+			slot = i
+		}
+	}
+	r.what[slot], r.at[slot] = x, now
+	for _, at := range r.at {
+		if at.IsZero() || now.Sub(at) >= manyWithin {
+			return false
+		}
+	}
+	return true
+}
