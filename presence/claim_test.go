@@ -73,8 +73,14 @@ func TestConflict(t *testing.T) {
 		"HSRP":                          {inTurn(time.Second, slices.Repeat([]MAC{{0, 0, 0x0c, 0x07, 0xac, 9}, board}, 10)...), 0},
 		"another VLAN":                  {[]frame{{0, uses(mac1, ARPRequest)}, {0, other}, {0, uses(mac1, ARPRequest)}, {0, other}, {0, uses(mac1, ARPRequest)}}, 0},
 		"two ask for it": {[]frame{
-			{0, uses(mac1, ARPProbe)}, {1, uses(board, ARPProbe)}, {1, uses(mac1, DHCPRequest)}, {1, uses(board, DHCPRequest)},
-			{0, uses(mac1, ARPProbe)}, {1, uses(board, ARPProbe)}, {1, uses(mac1, DHCPRequest)}, {1, uses(board, DHCPRequest)},
+			{0, uses(mac1, ARPProbe)},
+			{1, uses(board, ARPProbe)},
+			{1, uses(mac1, DHCPRequest)},
+			{1, uses(board, DHCPRequest)},
+			{0, uses(mac1, ARPProbe)},
+			{1, uses(board, ARPProbe)},
+			{1, uses(mac1, DHCPRequest)},
+			{1, uses(board, DHCPRequest)},
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
