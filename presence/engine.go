@@ -81,7 +81,6 @@ func New(cfg Config) *Engine {
 		e.self[m] = true
 	}
 	e.setDeclared(cfg.Declared)
-	e.troubles.remember(cfg.Told)
 	return e
 }
 
@@ -121,6 +120,7 @@ func (e *Engine) end() Output {
 // is home, gets the whole of its own timeout from now on, and is asked at once.
 func (e *Engine) Restore(now time.Time, records []Record) Output {
 	e.begin(now)
+	e.troubles.remember(e.cfg.Told, e.now)
 	for _, r := range records {
 		if e.devices[r.ID] != nil || e.byMAC[r.MAC] != nil || !r.MAC.Station() || e.self[r.MAC] {
 			continue

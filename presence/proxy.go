@@ -38,6 +38,9 @@ func (e *Engine) spokenFor(d *device, s Sighting) bool {
 	case c == nil:
 		c = &crowd{}
 		c.addrs.note(d.Addr, d.heard)
+		if _, told := e.troubles[trouble{kind: ProxyFound, mac: s.MAC}]; told { // before a restart
+			c.until, c.own = s.At.Add(manyWithin), true
+		}
 		d.crowd = c
 	}
 	if c.addrs.note(s.Addr, s.At) {

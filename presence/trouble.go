@@ -70,11 +70,11 @@ func (ts troubles) notice(t trouble, now time.Time) bool {
 	return true
 }
 
-// remember takes what was told before a restart.
-func (ts troubles) remember(events []Event) {
+// remember takes what was told before a restart. It may have gone on until then.
+func (ts troubles) remember(events []Event, now time.Time) {
 	for _, ev := range events {
 		if t, ok := troubleOf(ev); ok {
-			ts[t] = ev.Time
+			ts[t] = now
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -194,6 +195,20 @@ func (w *reality) offered(p person) {
 		w.lab.Must(err)
 	}
 }
+
+// proxy makes the kernel answer for whom it could reach through the interface
+// that it is asked on (RFC 3069), which is everyone.
+func (w *reality) proxy(p person) {
+	for _, setting := range []string{"ip_forward=1", "neigh/lan0/proxy_delay=0", "conf/lan0/proxy_arp_pvlan=1"} {
+		name, value, _ := strings.Cut(setting, "=")
+		write := "echo " + value + " > /proc/sys/net/ipv4/" + name
+		if out, err := w.client(p).Command(context.Background(), "sh", "-c", write).CombinedOutput(); err != nil {
+			w.t.Fatalf("%s: %v: %s", write, err, out)
+		}
+	}
+}
+
+func (w *reality) scan() { w.sub.publish(topics.Scan(), "", false) }
 
 func (w *reality) next(within time.Duration) (presence.Event, bool) { return w.sub.next(within) }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,7 @@ type simulation struct {
 	baseline bool            // done
 	cut      bool            // the broker is away
 	kept     []presence.Event
+	told     []presence.Event // all
 	seq      int64
 	stored   map[presence.ID]presence.Record
 	shown    map[presence.ID]presence.Device
@@ -43,6 +45,7 @@ type simulated struct {
 	addrs    []netip.Addr // it answers for; the first is its own
 	ifname   string       // where it is heard
 	up, deaf bool
+	proxy    bool // answers for all others as well
 }
 
 const (
@@ -92,7 +95,7 @@ func (w *simulation) start() {
 	b := bridge.New(bridge.Config{
 		Engine: presence.New(presence.Config{
 			AwayAfter: simTimeout, ProbeInterval: simTimeout / probesPerTimeout,
-			MaxTracked: -1, Baseline: !w.baseline,
+			MaxTracked: -1, Baseline: !w.baseline, Told: w.told,
 		}),
 		Log: w, Publisher: w, LAN: w, SweepInterval: 24 * time.Hour,
 		BaselineDone: func() { w.with(func() { w.baseline = true }) },
@@ -243,6 +246,10 @@ func (w *simulation) offered(p person) {
 	w.say(w.device(p), presence.DHCPAck, w.addr(p), true)
 }
 
+func (w *simulation) proxy(p person) { w.with(func() { w.device(p).proxy = true }) }
+
+func (w *simulation) scan() { w.bridge.Scan() }
+
 func (w *simulation) next(within time.Duration) (presence.Event, bool) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -309,6 +316,7 @@ func (w *simulation) Append(events []presence.Event) []presence.Event {
 		w.seq++
 		events[i].Seq = w.seq
 		w.with(func() {
+			w.told = append(w.told, events[i])
 			if w.cut {
 				w.kept = append(w.kept, events[i])
 			} else {
@@ -366,23 +374,28 @@ func (w *simulation) Probe(p presence.Probe) error {
 
 // ask has d answer a request for a, if it does.
 func (w *simulation) ask(d *simulated, a netip.Addr) {
-	for _, own := range d.addrs {
-		if own == a && d.up && !d.deaf && !w.blind[d.ifname] {
-			kind := presence.ARPReply
-			if a.Is6() {
-				kind = presence.NDPAdvertisement
-			}
-			time.AfterFunc(simAnswer, func() { w.say(d, kind, a, true) })
-		}
+	if !d.up || d.deaf || w.blind[d.ifname] || !slices.Contains(d.addrs, a) && !(d.proxy && a.Is4()) {
+		return
 	}
+	kind := presence.ARPReply
+	if a.Is6() {
+		kind = presence.NDPAdvertisement
+	}
+	time.AfterFunc(simAnswer, func() { w.say(d, kind, a, true) })
 }
 
 // Sweep implements bridge.LAN; IPv6 is not swept.
 func (w *simulation) Sweep(ctx context.Context) error {
 	w.with(func() {
 		for _, d := range w.devices {
-			if d.addrs[0].Is4() {
-				w.ask(d, d.addrs[0])
+			asked := slices.Clone(d.addrs[:1])
+			for a := lan.Addr().Next(); d.proxy && lan.Contains(a); a = a.Next() {
+				asked = append(asked, a)
+			}
+			for _, a := range asked {
+				if a.Is4() {
+					w.ask(d, a)
+				}
 			}
 		}
 	})

@@ -204,6 +204,20 @@ var stories = []story{
 		},
 	},
 	{
+		name:   "a proxy answers for every address",
+		people: []person{here(phone), here(printer), here(camera), tablet},
+		steps: []step{
+			counted(4, 4), proxies("camera"), scans,
+			soon(told{presence.ProxyFound, "camera", "answers for 9 addresses"}),
+			leaves("phone"), quiet(0.7), soon(left("phone")), scans,
+			quiet(1.5), are(notHome, "phone"), are(home, "gateway", "printer", "camera"), shown("camera", ""), counted(3, 4),
+			unchanged(stop, start, available("online"), scans, quiet(1.2)),
+			joins("phone"), soon(arrived("phone")),
+			joins("tablet"), soon(newOne("tablet"), arrived("tablet")), counted(5, 5),
+			leaves("camera"), soon(left("camera")), are(home, "gateway", "phone", "tablet", "printer"),
+		},
+	},
+	{
 		name:   "a device with IPv6 only comes, leaves without a word, returns",
 		people: []person{sensor},
 		steps: []step{

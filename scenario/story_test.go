@@ -61,6 +61,8 @@ type world interface {
 	release(p person, stays bool)
 	claim(p person, second bool) // asks for another address by DHCP, then uses it; second: just uses it
 	offered(person)              // the server's OFFER and ACK for it, which nobody asked for
+	proxy(person)                // answers for every IPv4 address from now on, with its own MAC
+	scan()                       // by command: asks every address
 
 	// next returns the next event, each once; false when none came in time.
 	next(within time.Duration) (presence.Event, bool)
@@ -139,6 +141,7 @@ var (
 	isOffered = verb("is offered an address", world.offered)
 	saysBye   = verb("says RELEASE and stays", func(w world, p person) { w.release(p, true) })
 	goesOff   = verb("says RELEASE and goes", func(w world, p person) { w.release(p, false) })
+	proxies   = verb("answers for every address", world.proxy)
 	moves     = verb("gets another address", func(w world, p person) { w.claim(p, false) })
 	alsoUses  = verb("uses a second address", func(w world, p person) { w.claim(p, true) })
 )
@@ -156,6 +159,7 @@ var (
 	cellarLost   = act("the cable to the cellar is pulled", func(w world) { w.unplug("lan1") })
 	cellarBack   = act("the cable to the cellar is back", func(w world) { w.plug("lan1") })
 	brokerBreaks = act("the broker is killed", world.breakBroker)
+	scans        = act("Porchlight looks around", world.scan)
 	brokerMended = act("the broker is back", world.mendBroker)
 )
 
