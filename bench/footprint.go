@@ -16,6 +16,7 @@ type load struct {
 	name      string
 	devices   int
 	prefix    string
+	segments  int  // the devices are in that many; 0: in one
 	embedded  bool // Porchlight's own broker instead of mosquitto
 	settings  []string
 	cpu       float64 // bound, percent of a core
@@ -25,6 +26,8 @@ type load struct {
 var loads = []load{
 	{name: "250 devices, mosquitto", devices: 250, prefix: "10.77.0.0/23", cpu: 1, megabytes: 40},
 	{name: "250 devices, embedded broker", devices: 250, prefix: "10.77.0.0/23", embedded: true, cpu: 1, megabytes: 40},
+	{name: "1,000 devices in four segments", devices: 1000, prefix: "10.77.0.0/22", segments: 4, settings: []string{"MAX_TRACKED=1000", "AWAY_AFTER=45s"}, cpu: 3, megabytes: 60},
+	{name: "1,000 devices in one segment", devices: 1000, prefix: "10.77.0.0/21", settings: []string{"MAX_TRACKED=1000"}, cpu: 3, megabytes: 60},
 	{name: "10,000 devices, all of them entities", devices: 10_000, prefix: "10.77.0.0/16", settings: []string{"MAX_TRACKED=10000"}, cpu: 20, megabytes: 150},
 	{name: "10,000 devices, 500 entities (default)", devices: 10_000, prefix: "10.77.0.0/16", cpu: 20, megabytes: 150},
 }
@@ -65,11 +68,21 @@ func (b *bench) footprintOf(ctx context.Context, f load) (r row, err error) {
 		return r, err
 	}
 	defer l.close()
-	devices, err := l.pop.AddMany(f.devices, l.Static(16), lab.Behaviour{DelayMax: 20 * time.Millisecond})
+	n := max(f.segments, 1)
+	answers := lab.Behaviour{DelayMax: 20 * time.Millisecond}
+	devices, err := l.pop.AddMany(f.devices/n, l.Static(16), answers)
 	if err != nil {
 		return r, err
 	}
 	settings := slices.Clone(f.settings)
+	more, err := l.more(ctx, n-1, f.devices/n, answers)
+	defer more.close()
+	if err != nil {
+		return r, err
+	}
+	chatting := slices.Concat(devices, more.devices)
+	devices = append(devices, more.all()...)
+	settings = append(settings, "INTERFACES="+more.interfaces)
 	if f.embedded {
 		l.address = "127.0.0.1:1883" // of the observer's namespace
 	} else {
@@ -89,9 +102,10 @@ func (b *bench) footprintOf(ctx context.Context, f load) (r row, err error) {
 	if err := l.settle(ctx, d, devices, f.embedded); err != nil {
 		return r, err
 	}
-	chatting := make(chan struct{})
-	go func() { defer close(chatting); chat(ctx, devices, l.obs.Addr(), chatter) }()
-	defer func() { stop(); <-chatting }()
+	chatted := make(chan struct{})
+	go func() { defer close(chatted); chat(ctx, chatting, l.obs.Addr(), chatter) }()
+	roamed := more.roam(ctx)
+	defer func() { stop(); <-chatted }()
 	if err := pause(ctx, 10*time.Second); err != nil {
 		return r, err
 	}
@@ -117,7 +131,22 @@ func (b *bench) footprintOf(ctx context.Context, f load) (r row, err error) {
 		measured: fmt.Sprintf("%.2f %% of a core, %s resident at most, %s of them the program file; %s while starting", cpu, mb(most), mb(now.program), mb(now.peak)),
 		bound:    fmt.Sprintf("%g %% and %d MB", f.cpu, f.megabytes),
 	}
-	r.verdict = judge(cpu < f.cpu && most < f.megabytes<<10)
+	good := cpu < f.cpu && most < f.megabytes<<10
+	if f.segments > 1 {
+		stop()
+		moves, err := roamed()
+		if err != nil {
+			return r, err
+		}
+		flickers, err := d.flickers(context.WithoutCancel(ctx))
+		if err != nil {
+			return r, err
+		}
+		r.measured += fmt.Sprintf("; %d moves between segments, %d devices taken for away", moves, flickers)
+		r.bound += ", none away"
+		good = good && moves > 0 && flickers == 0
+	}
+	r.verdict = judge(good)
 	return r, nil
 }
 
