@@ -191,7 +191,7 @@ func TestDeviceRoundTrip(t *testing.T) {
 	full.Groups = []string{"children", "it's, \"quoted\""}
 	full.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("fe80::1")}
 	full.Model = learned(t)
-	full.FromFile = nil // is told anew at each start
+	full.FromFile, full.Reach = nil, nil // are told anew at each start
 	off, on := false, true
 	for name, r := range map[string]presence.Record{
 		"every field": full,

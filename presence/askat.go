@@ -26,7 +26,7 @@ func (e *Engine) askAt(d *device, n int) netip.Addr {
 	switch {
 	case d.IgnoreARPReplies:
 		return netip.Addr{} // the answer would not count
-	case d.Interface == "":
+	case d.Interface == "", d.Interface == Routed:
 		return netip.Addr{} // it was never heard, so nobody knows on which one to ask
 	}
 	first, second, sure := e.addressesOf(d)

@@ -41,6 +41,9 @@ func (e *Engine) matchDeclared() {
 		}
 		e.add(d)
 		e.mark(d)
+		if len(d.Reach) > 0 {
+			e.schedule(d, e.now)
+		}
 	}
 	for _, id := range sortedIDs(e.devices) {
 		if d := e.devices[id]; d.FirstSeen.IsZero() && !d.settled() {
@@ -76,7 +79,7 @@ func (e *Engine) redecide(d *device) {
 		return
 	}
 	e.tune(d)
-	if d.State == Home {
+	if d.State == Home || len(d.Reach) > 0 {
 		e.schedule(d, e.now)
 	}
 	e.mark(d)

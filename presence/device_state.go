@@ -42,6 +42,7 @@ type device struct {
 	step     int       // probes that were scheduled in this silence
 	early    bool      // ask ahead of the plan
 	again    time.Time // when to ask again after a nudge; zero: not
+	cutAt    time.Time // when the way to where it is reached was last found cut in this silence
 	waiting  time.Time // since when the decision waits for probes to go out
 	muted    bool      // it can be asked by IPv6 only, and the last such probe could not be sent
 	parted   parting
@@ -70,7 +71,7 @@ type addrInUse struct {
 // unask forgets what was asked in this silence.
 func (d *device) unask() {
 	d.asked, d.step, d.tried = 0, 0, 0
-	d.waiting, d.again, d.muted = time.Time{}, time.Time{}, false
+	d.waiting, d.again, d.cutAt, d.muted = time.Time{}, time.Time{}, time.Time{}, false
 }
 
 func (d *device) record() Record {

@@ -175,6 +175,10 @@ func (e *Engine) Sight(s Sighting) Output {
 	if d != nil && d.IgnoreARPReplies && s.answers() || e.disbelieved(d, s) {
 		return e.end()
 	}
+	if s.Kind.reached() {
+		e.reached(d, s)
+		return e.end()
+	}
 	if d == nil {
 		if ev < Alive || !s.MAC.Station() || e.self[s.MAC] || !e.admit(s) {
 			return e.end()
@@ -298,7 +302,7 @@ func (e *Engine) Asked(now time.Time, p Probe) {
 	if d == nil {
 		return
 	}
-	if d.muted && p.Addr.Is6() {
+	if d.muted && p.Addr.Is6() && p.Reach == (Reach{}) {
 		d.muted = false
 		if d.State == Home && !d.waiting.IsZero() {
 			e.restart(d) // its timeout has passed, but it was not asked
@@ -311,11 +315,16 @@ func (e *Engine) Asked(now time.Time, p Probe) {
 	d.lastAsk = now
 }
 
-// Unsent tells that a probe that the Engine asked for could not be sent. It is
+// Unsent tells that a probe that the Engine asked for could not be sent; for one
+// with a Reach that may turn out after it was Asked, when the way there is cut. It is
 // how the Engine learns that nobody can be asked by IPv6 on an interface. Who can
 // be asked in no other way is not declared away for the silence that follows
 // before it is as long as AwayMax; once it can be asked it has its timeout anew.
 func (e *Engine) Unsent(now time.Time, p Probe) {
+	if d := e.byMAC[p.MAC]; d != nil && p.Reach != (Reach{}) {
+		e.cut(d, now)
+		return
+	}
 	if !p.Addr.Is6() {
 		return
 	}

@@ -190,7 +190,7 @@ func (e *Engine) askSoon(d *device) {
 // anchor reports whether d can be relied on to answer at once: it is
 // practically never away, nearly always answers, and is never silent for long.
 func (e *Engine) anchor(d *device) bool {
-	return d.State == Home && d.model.neverAway() && e.askAt(d, 0).IsValid() && !d.muted &&
+	return d.State == Home && d.model.neverAway() && e.canAsk(d) && !d.muted &&
 		d.model.answers(max(e.cfg.ProbeInterval, anchorAnswers)*3/2) &&
 		e.learned(d) <= max(anchorTimeout, 2*e.cfg.ProbeInterval)
 }

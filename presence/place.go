@@ -34,11 +34,14 @@ type place struct {
 // segments lets all its devices be heard on both. locate reports whether d must
 // be asked for that.
 func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
+	if s.Kind.reached() && d.Interface != "" {
+		return false // an answer says nothing about where it is heard
+	}
 	if d.places == nil {
 		switch d.Interface {
 		case s.Interface:
 			return false
-		case "":
+		case "", Routed:
 			d.Interface = s.Interface
 			return false
 		}

@@ -27,6 +27,7 @@ type rig struct {
 	reached func(Probe) bool // whether whom a probe is for is where it goes; nil: always
 	mute    bool             // probes cannot be sent
 	mute6   bool             // those by IPv6 cannot, and the Engine is told
+	cut     bool             // those to where a device is reached cannot, which turns out later
 	replies []Sighting       // under way
 	events  []Event
 	probes  []sent
@@ -60,9 +61,20 @@ func (r *rig) take(out Output) {
 			continue
 		}
 		r.e.Asked(r.now, p)
+		kind := ARPReply
+		switch {
+		case p.Reach == (Reach{}):
+		case r.cut:
+			r.e.Unsent(r.now, p)
+			continue
+		case p.Reach.Port > 0:
+			kind = TCPReply
+		default:
+			kind = PingReply
+		}
 		if r.answers[p.MAC] && (r.reached == nil || r.reached(p)) {
 			r.replies = append(r.replies, Sighting{
-				At: r.now.Add(2 * time.Millisecond), Interface: p.Interface, MAC: p.MAC, Addr: p.Addr, Kind: ARPReply,
+				At: r.now.Add(2 * time.Millisecond), Interface: p.Interface, MAC: p.MAC, Addr: p.Addr, Kind: kind,
 			})
 		}
 	}

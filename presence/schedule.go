@@ -223,8 +223,10 @@ func (e *Engine) postponed(d *device) time.Time {
 		return e.now.Add(checkSpacing)
 	case !e.cfg.Passive && e.astray(d):
 		return e.now.Add(e.cfg.ProbeInterval / 3)
-	case e.cfg.Passive || !e.askAt(d, 0).IsValid():
+	case e.cfg.Passive || !e.canAsk(d):
 		return time.Time{}
+	case !d.cutAt.IsZero():
+		return e.untilOpen(d)
 	case d.muted && e.now.Sub(d.quiet) < e.cfg.AwayMax: // not to be asked is not to be away
 		return e.now.Add(e.cfg.ProbeInterval / 3)
 	case e.now.Sub(d.waiting) > patience:
@@ -245,14 +247,18 @@ func earlier(a, b time.Time) time.Time {
 
 // attendAway asks a device that is away, at growing intervals.
 func (e *Engine) attendAway(d *device) {
-	if e.now.Sub(d.Since) > awayAskUntil || !e.askAt(d, 0).IsValid() {
+	routed := len(d.Reach) > 0 // its return is never heard
+	if !routed && e.now.Sub(d.Since) > awayAskUntil || !e.canAsk(d) {
 		e.unschedule(d)
 		return
 	}
 	e.probe(d, false)
-	wait := e.cfg.ProbeInterval << min(d.step, 10)
+	wait := e.cfg.ProbeInterval
+	if !routed {
+		wait = min(wait<<min(d.step, 10), max(awayAskMax, e.cfg.ProbeInterval))
+	}
 	d.step++
-	e.schedule(d, e.now.Add(min(wait, max(awayAskMax, e.cfg.ProbeInterval))))
+	e.schedule(d, e.now.Add(wait))
 }
 
 // ask puts the probe at this place of the plan out.
@@ -267,15 +273,20 @@ func (e *Engine) ask(d *device, place int) {
 // probe sends one probe to d now and closes the gate behind it. The place of
 // the address alternates, as d may have another one by now.
 func (e *Engine) probe(d *device, broadcast bool) {
-	ifname, addr := d.Interface, e.askAt(d, d.tried)
-	if p := e.elsewhere(d, d.tried); p != nil {
-		ifname, addr = p.ifname, p.addr
+	p := Probe{Interface: d.Interface, MAC: d.MAC, Addr: e.askAt(d, d.tried), Broadcast: broadcast}
+	if at := e.elsewhere(d, d.tried); at != nil {
+		p.Interface, p.Addr = at.ifname, at.addr
 	}
-	if !addr.IsValid() || e.linkNamed(ifname).blind {
+	r, routed := e.reachAt(d, d.tried)
+	if routed {
+		p = Probe{Interface: Routed, MAC: d.MAC, Addr: r.Addr, Reach: r}
+	}
+	if !p.Addr.IsValid() || e.linkNamed(p.Interface).blind {
 		return
 	}
 	d.tried++
-	e.out.Probes = append(e.out.Probes, Probe{Interface: ifname, MAC: d.MAC, Addr: addr, Broadcast: broadcast, Nudge: e.nudge(d)})
+	p.Nudge = !routed && e.nudge(d)
+	e.out.Probes = append(e.out.Probes, p)
 	if ready := e.now.Add(-slack); e.gate.Before(ready) {
 		e.gate = ready
 	}

@@ -70,6 +70,7 @@ type Settings struct {
 	AwayAfter        time.Duration // fixed timeout; 0: learned
 	IgnoreARPReplies bool          // its answers to questions are no evidence: something else may give them
 	Nudge            *bool         // whether it is woken when it is silent; nil: its kind decides
+	Reach            []Reach       // where it is asked that no segment hears; only the device file says so
 	Notes            string
 }
 
@@ -88,6 +89,7 @@ type Change struct {
 	IgnoreARPReplies *bool
 	Nudge            *bool
 	NudgeByKind      bool // the NUDGE setting decides again; Nudge is nil then
+	Reach            *[]Reach
 	Notes            *string
 }
 
@@ -115,6 +117,7 @@ func (c *Change) Fields() (names []string) {
 		{"away_after", c.AwayAfter != nil},
 		{"ignore_arp_replies", c.IgnoreARPReplies != nil},
 		{"nudge", c.Nudge != nil || c.NudgeByKind},
+		{"reach", c.Reach != nil},
 		{"notes", c.Notes != nil},
 	} {
 		if f.set {
@@ -142,6 +145,9 @@ func (c *Change) apply(s Settings) Settings {
 	s.Nudge = choose(s.Nudge, c.Nudge, c.NudgeByKind)
 	if c.Known != nil {
 		s.Known = *c.Known
+	}
+	if c.Reach != nil {
+		s.Reach = slices.Clone((*c.Reach)[:min(len(*c.Reach), MaxReach)])
 	}
 	if c.Important != nil {
 		s.Important = *c.Important
@@ -190,6 +196,7 @@ func cleanGroups(names []string) (clean []string) {
 func (s *Settings) Equal(o *Settings) bool {
 	same := func(a, b *bool) bool { return a == b || a != nil && b != nil && *a == *b }
 	return same(s.Track, o.Track) && same(s.Nudge, o.Nudge) && s.Name == o.Name && s.Kind == o.Kind && s.Icon == o.Icon && slices.Equal(s.Groups, o.Groups) &&
+		slices.Equal(s.Reach, o.Reach) &&
 		s.Known == o.Known && s.Important == o.Important && s.AwayAfter == o.AwayAfter && s.IgnoreARPReplies == o.IgnoreARPReplies && s.Notes == o.Notes
 }
 

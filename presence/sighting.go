@@ -53,6 +53,10 @@ const (
 	WiFiAssociation
 	WiFiListed // it is associated, since the access point knows when
 	WiFiDisassociation
+
+	// Answers from where a device is reached (Reach), and not heard.
+	PingReply
+	TCPReply // a connection was accepted, or refused by the device itself
 )
 
 // Evidence is what a sighting proves about the device that it is of.
@@ -101,6 +105,8 @@ var kinds = [...]struct {
 	WiFiAssociation:        {"Wi-Fi association", Join},
 	WiFiListed:             {"Wi-Fi association", Alive},
 	WiFiDisassociation:     {"Wi-Fi disassociation", Hint},
+	PingReply:              {"answer to a ping", Alive},
+	TCPReply:               {"answer to a TCP connection", Alive},
 }
 
 // String returns the kind in the words that a person reads in an event.
@@ -155,6 +161,9 @@ func (k Kind) wifi() bool { return k >= WiFiAssociation && k <= WiFiDisassociati
 
 func (k Kind) dhcpv6() bool { return k >= DHCPv6Solicit && k <= DHCPv6Release }
 
+// reached reports whether k comes from where a device is reached.
+func (k Kind) reached() bool { return k == PingReply || k == TCPReply }
+
 // answers reports whether s answers a question, so that a network card, an access
 // point or a sleep proxy may have sent it for a device that sleeps or is away.
 func (s Sighting) answers() bool {
@@ -180,11 +189,13 @@ type Sensing struct {
 }
 
 // Probe is a question to one device, to be sent now: an ARP request for Addr,
-// or a neighbour solicitation if that is an IPv6 address.
+// or a neighbour solicitation if that is an IPv6 address. With a Reach it is that
+// instead; Addr is Reach.Addr then, and Interface is Routed.
 type Probe struct {
 	Interface string
 	MAC       MAC
 	Addr      netip.Addr
 	Broadcast bool // to everyone who may have Addr instead of to MAC alone
 	Nudge     bool // wake it first, with a datagram to MAC at Addr
+	Reach     Reach
 }

@@ -28,8 +28,11 @@ func Words(d time.Duration) string {
 
 func whyArrived(s Sighting, lastSeen time.Time, known bool) string {
 	what := s.Kind.String() + " heard"
-	if s.AP != "" {
+	switch {
+	case s.AP != "":
 		what = s.Kind.String() + " with " + s.AP
+	case s.Kind.reached():
+		what = fmt.Sprintf("%s at %s (no segment hears it)", s.Kind, s.Addr)
 	}
 	if !known {
 		return what + " from it for the first time"
