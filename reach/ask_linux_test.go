@@ -35,7 +35,7 @@ func newSite(t *testing.T) *site {
 	other := labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true, Prefix: netip.MustParsePrefix("10.78.0.0/24")})
 	s.us = s.home.Observer("lan0", lab.WithAddr(s.home.Static(0))).Host
 	s.router = s.home.Observer("r0", lab.WithAddr(s.home.Static(1))).Host
-	other.Attach(s.router, "r1", lab.WithAddr(other.Static(0)))
+	inside := other.Attach(s.router, "r1", lab.WithAddr(other.Static(0)))
 	s.host = other.Observer("lan0", lab.WithAddr(other.Static(1))).Host
 	s.known, s.none = other.Static(1), other.Static(9)
 	s.home.Must(s.router.Do(func() error {
@@ -62,6 +62,9 @@ func newSite(t *testing.T) *site {
 			s.ip(a.h, "route", "add", a.toNet, "via", a.router)
 		}
 	}
+	for _, h := range []*lab.Host{s.us, s.router, inside, s.host} {
+		s.awaitIPv6(h)
+	}
 	s.home.Must(s.host.Do(func() error {
 		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":22")
 		if err == nil {
@@ -70,6 +73,21 @@ func newSite(t *testing.T) *site {
 		return err
 	}))
 	return s
+}
+
+// awaitIPv6 waits until h's kernel has checked its address, and speaks IPv6.
+func (s *site) awaitIPv6(h *lab.Host) {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		a, err := h.LinkLocal()
+		s.home.Must(err)
+		if a.IsValid() {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s has no IPv6 address", h.Interface())
+		}
+	}
 }
 
 func (s *site) ip(h *lab.Host, args ...string) {
