@@ -44,7 +44,8 @@ type deviceLine struct {
 	Track            *bool               `json:"track"`            // as set; null: the TRACK setting decides
 	SetAwayAfterS    float64             `json:"set_away_after_s"` // as set; 0: learned
 	IgnoreARPReplies bool                `json:"ignore_arp_replies"`
-	Nudge            *bool               `json:"nudge"` // as set; null: the NUDGE setting decides
+	Nudge            *bool               `json:"nudge"`           // as set; null: the NUDGE setting decides
+	Reach            []string            `json:"reach,omitempty"` // as in the device file
 	Notes            string              `json:"notes,omitempty"`
 	FromFile         []string            `json:"from_file"` // the settings that the device file decides
 }
@@ -79,7 +80,7 @@ func (c devicesCmd) Run(a *app) error {
 				HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
 				FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
 				Groups: listed(d.Groups), Kind: d.Kind, Icon: discovery.Icon(&d), Important: d.Important, Track: d.Track,
-				SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Nudge: d.Nudge, Notes: d.Notes, FromFile: listed(d.FromFile),
+				SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Nudge: d.Nudge, Reach: reaches(d.Reach), Notes: d.Notes, FromFile: listed(d.FromFile),
 			}
 		})
 	}
@@ -102,6 +103,14 @@ func deviceRows(devices []presence.Device) [][]string {
 			text(d.Address()), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why))
 	}
 	return rows
+}
+
+// reaches is where a device is asked that no segment hears, as the device file has it.
+func reaches(list []presence.Reach) (texts []string) {
+	for _, r := range list {
+		texts = append(texts, r.String())
+	}
+	return texts
 }
 
 // listed is names as a list of JSON, also when there is none.

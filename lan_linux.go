@@ -21,6 +21,7 @@ import (
 	"porchlight/doctor"
 	"porchlight/ndpwatch"
 	"porchlight/presence"
+	"porchlight/reach"
 )
 
 // lan is the interfaces that are listened to and asked on.
@@ -28,6 +29,7 @@ type lan struct {
 	arp   []*arpwatch.Watcher
 	dhcp  []*dhcpwatch.Watcher
 	ndp   []*ndpwatch.Watcher
+	reach *reach.Prober // nil: nobody is asked beyond the segments
 	names []string
 	sweep arpwatch.SweepOptions
 	own   *ownEar
@@ -79,6 +81,9 @@ func (l *lan) run(ctx context.Context) error {
 	for _, w := range l.ndp {
 		g.Go(func() error { return w.Run(ctx) })
 	}
+	if l.reach != nil {
+		g.Go(func() error { return l.reach.Run(ctx) })
+	}
 	return g.Wait()
 }
 
@@ -95,6 +100,9 @@ func (l *lan) problems() (all []string) {
 
 // Probe sends p on its interface, or on the one that its VLAN comes through.
 func (l *lan) Probe(p presence.Probe) error {
+	if p.Reach != (presence.Reach{}) && l.reach != nil {
+		return l.reach.Probe(p)
+	}
 	for name := range presence.Trunks(p.Interface) {
 		if i := slices.Index(l.names, name); i >= 0 {
 			if p.Addr.Is6() {

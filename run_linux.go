@@ -23,6 +23,7 @@ import (
 	"porchlight/mqtt"
 	"porchlight/notify"
 	"porchlight/presence"
+	"porchlight/reach"
 	"porchlight/systemd"
 )
 
@@ -145,12 +146,15 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	if err != nil {
 		return err
 	}
+	l.reach = reach.New(reach.Config{
+		Sight: func(s presence.Sighting) { b.Sight(s) }, Unsent: func(p presence.Probe) { b.Unsent(p) }, Log: log,
+	})
 	stations := newHostapd(names, cfg, &b, log)
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
 		Problems: func() []string {
-			return slices.Concat(appProblems(cfg), l.problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems())
+			return slices.Concat(appProblems(cfg), l.problems(), l.reach.Problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems())
 		},
 		BaselineDone: func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:       log,

@@ -156,6 +156,15 @@ func (b *Bridge) Sense(s presence.Sensing) {
 	})
 }
 
+// Unsent tells that a probe that LAN.Probe took could not be sent after all. It
+// never waits.
+func (b *Bridge) Unsent(p presence.Probe) {
+	b.inbox.call(func() {
+		b.failed.Add(1)
+		b.cfg.Engine.Unsent(time.Now(), p)
+	})
+}
+
 // Scan starts a sweep now, unless one is waiting to start.
 func (b *Bridge) Scan() {
 	select {

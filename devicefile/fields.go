@@ -23,6 +23,7 @@ var readers = map[string]func(*yaml.Node, *presence.Change) (want string){
 	"known":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Known) },
 	"important":          func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Important) },
 	"ignore_arp_replies": func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.IgnoreARPReplies) },
+	"reach":              reach,
 	"nudge":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Nudge) },
 	"track":              func(n *yaml.Node, c *presence.Change) string { return flag(n, &c.Track) },
 	"kind":               kind,
@@ -118,6 +119,28 @@ func groups(n *yaml.Node, c *presence.Change) string {
 		names = append(names, name)
 	}
 	c.Groups = &names
+	return ""
+}
+
+// reach reads where a device is asked that no segment hears: one way, or a list.
+func reach(n *yaml.Node, c *presence.Change) string {
+	const want = `want "ping 10.1.2.3" or "tcp 10.1.2.3:22", with an IP address, or a list of those`
+	nodes := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		nodes = n.Content
+	}
+	if len(nodes) > presence.MaxReach {
+		return fmt.Sprintf("want at most %d", presence.MaxReach)
+	}
+	ways := []presence.Reach{}
+	for _, n := range nodes {
+		r, ok := presence.ParseReach(n.Value)
+		if n.Kind != yaml.ScalarNode || !ok {
+			return want + got(n)
+		}
+		ways = append(ways, r)
+	}
+	c.Reach = &ways
 	return ""
 }
 

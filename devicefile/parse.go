@@ -187,8 +187,9 @@ func (p *parser) devices(nodes []*yaml.Node) {
 // device reads one entry of the list.
 func (p *parser) device(n *yaml.Node) {
 	var d presence.Declaration
-	hasMAC := false
+	hasMAC, hasReach := false, false
 	p.fields(n, func(key, value *yaml.Node) {
+		hasReach = hasReach || key.Value == "reach"
 		if key.Value == "mac" {
 			hasMAC = true
 			d.MAC = p.mac(value)
@@ -205,7 +206,11 @@ func (p *parser) device(n *yaml.Node) {
 			}
 		}
 	})
-	if !hasMAC {
+	switch {
+	case hasMAC:
+	case hasReach:
+		d.MAC = p.madeUp(n, &d)
+	default:
 		p.fault(n, "mac", "is missing")
 	}
 	p.countGroups(n, d.Groups)
@@ -223,6 +228,25 @@ func (p *parser) mac(n *yaml.Node) presence.MAC {
 	case p.lines[m] > 0:
 		p.fault(n, "mac", "%s has an entry in line %d already", m, p.lines[m])
 	default:
+		p.lines[m] = n.Line
+	}
+	return m
+}
+
+// madeUp is the address of a device that is known by where it is reached only.
+func (p *parser) madeUp(n *yaml.Node, d *presence.Declaration) (m presence.MAC) {
+	switch {
+	case d.Name == nil || *d.Name == "":
+		p.fault(n, "name", "is missing: a device without a mac needs one")
+	case d.Reach == nil: // which has been told
+	case len(*d.Reach) == 0:
+		p.fault(n, "mac", "is missing")
+	default:
+		to := (*d.Reach)[0].Addr
+		m = presence.ReachMAC(to)
+		if p.lines[m] > 0 {
+			p.fault(n, "reach", "%s has an entry in line %d already", to, p.lines[m])
+		}
 		p.lines[m] = n.Line
 	}
 	return m

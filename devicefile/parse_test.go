@@ -3,6 +3,7 @@ package devicefile
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -56,14 +57,32 @@ func TestParse(t *testing.T) {
 		{"a number of seconds, a single group", "devices: [{mac: 02:00:5e:10:00:01, away_after: 90, groups: Kids}]", []presence.Declaration{
 			{MAC: first, Change: presence.Change{AwayAfter: ptr(90 * time.Second), Groups: ptr([]string{"Kids"})}},
 		}},
+		{"where it is reached", "devices:\n- {mac: 02:00:5e:10:00:01, reach: ping 10.1.2.3}\n- {name: NAS, reach: [tcp 10.1.2.4:22, 'tcp [fd00::4]:22']}", []presence.Declaration{
+			{MAC: first, Change: presence.Change{Reach: ptr(reaches("ping 10.1.2.3"))}},
+			{MAC: presence.ReachMAC(netip.MustParseAddr("10.1.2.4")), Change: presence.Change{
+				Name: ptr("NAS"), Reach: ptr(reaches("tcp 10.1.2.4:22", "tcp [fd00::4]:22")),
+			}},
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Parse([]byte(c.yaml))
-			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			if diff := cmp.Diff(c.want, got, cmp.Comparer(func(a, b presence.Reach) bool { return a == b })); err != nil || diff != "" {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		})
 	}
+}
+
+// reaches are these ways to reach a device.
+func reaches(texts ...string) (list []presence.Reach) {
+	for _, s := range texts {
+		r, ok := presence.ParseReach(s)
+		if !ok {
+			panic(s)
+		}
+		list = append(list, r)
+	}
+	return list
 }
 
 func TestParseFaults(t *testing.T) {
@@ -94,7 +113,12 @@ func TestParseFaults(t *testing.T) {
 		{"a wrong MAC", "devices:\n  - mac: 02:00:5e:10:00\n", `line 2: mac: want an address such as 02:00:5e:10:00:01, not "02:00:5e:10:00"`},
 		{"a group's MAC", "devices:\n  - mac: ff:ff:ff:ff:ff:ff\n", "line 2: mac: ff:ff:ff:ff:ff:ff is an address of no single device"},
 		{"the same MAC twice", mac + "    name: a\n  - name: b\n    mac: 02-00-5E-10-00-01\n", "line 5: mac: 02:00:5e:10:00:01 has an entry in line 2 already"},
-		{"an unknown field", mac + "    nmae: Anna\n", "line 3: nmae: no such field; there are mac, away_after, groups, icon, ignore_arp_replies, important, kind, known, name, notes, nudge, track"},
+		{"an unknown field", mac + "    nmae: Anna\n", "line 3: nmae: no such field; there are mac, away_after, groups, icon, ignore_arp_replies, important, kind, known, name, notes, nudge, reach, track"},
+		{"reached by a name", mac + "    reach: ping nas.lan\n", `line 3: reach: want "ping 10.1.2.3" or "tcp 10.1.2.3:22", with an IP address, or a list of those, not "ping nas.lan"`},
+		{"reached at too many", mac + "    reach: [ping 10.0.0.1, ping 10.0.0.2, ping 10.0.0.3, ping 10.0.0.4, ping 10.0.0.5]\n", "line 3: reach: want at most 4"},
+		{"neither MAC nor name", "devices:\n  - reach: ping 10.1.2.3\n", "line 2: name: is missing: a device without a mac needs one"},
+		{"reached nowhere", "devices:\n  - {name: x, reach: []}\n", "line 2: mac: is missing"},
+		{"reached twice", "devices:\n  - {name: x, reach: ping 10.1.2.3}\n  - {name: y, reach: \"tcp 10.1.2.3:22\"}\n", "line 3: reach: 10.1.2.3 has an entry in line 2 already"},
 		{"a field twice", mac + "    name: a\n    name: b\n", "line 4: name: is given twice"},
 		{"an unknown kind", mac + "    kind: fridge\n", `line 3: kind: want one of phone, tablet`},
 		{"no icon", mac + "    icon: cellphone\n", `line 3: icon: want an icon such as mdi:cellphone, not "cellphone"`},
@@ -153,7 +177,7 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err := Parse(content)
-	if err != nil || len(list) != 5 {
+	if err != nil || len(list) != 6 {
 		t.Fatalf("%d devices, %v", len(list), err)
 	}
 	readme, err := os.ReadFile("../README.md")

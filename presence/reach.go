@@ -97,10 +97,13 @@ func (e *Engine) reached(d *device, s Sighting) {
 	}
 }
 
-// cut notes that the way to d is cut: that is no silence of its own.
+// cut notes that the way to where d is reached is cut. If it can be asked nowhere
+// else, its silence says nothing meanwhile.
 func (e *Engine) cut(d *device, now time.Time) {
-	d.cutAt, d.tainted = now, true
 	d.asked = max(d.asked-1, 0)
+	if !e.askAt(d, 0).IsValid() {
+		d.cutAt, d.tainted = now, true
+	}
 }
 
 // untilOpen returns when to look again after d, to whom the way was cut. Once it

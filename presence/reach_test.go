@@ -285,3 +285,14 @@ func TestRoutedTogether(t *testing.T) {
 		t.Errorf("one that leaves alone: %v", got)
 	}
 }
+
+// TestHeardFirstWayCut: who is asked on a segment leaves it, whatever is cut.
+func TestHeardFirstWayCut(t *testing.T) {
+	r := newRig(t, Config{Declared: []Declaration{routed(1)}})
+	r.hear(sighting(1, ARPRequest))
+	r.cut = true
+	r.wait(20 * time.Minute)
+	if d := r.device(1); d.State != NotHome {
+		t.Errorf("%s: %s", d.State, d.Why)
+	}
+}

@@ -10,21 +10,22 @@ import (
 	"porchlight/presence"
 )
 
-// ask asks once, until ctx ends, and finds out why there is no answer if there
-// is none.
-func ask(ctx context.Context, r presence.Reach) (answered bool, err error) {
-	if r.Port == 0 {
-		err = ping(ctx, r.Addr)
+// ask asks once, and finds out why there is no answer if there is none.
+func (r *routers) ask(ctx context.Context, to presence.Reach) (answered bool, err error) {
+	limit, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if to.Port == 0 {
+		err = ping(limit, to.Addr)
 	} else {
-		err = connect(ctx, r.Addr, r.Port)
+		err = connect(limit, to.Addr, to.Port)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return true, nil
+	case silent(err):
+		return false, r.way(ctx, to.Addr)
 	}
-	if !silent(err) {
-		return false, plain(err)
-	}
-	return false, way(r.Addr)
+	return false, plain(err)
 }
 
 // silent reports whether err says no more than that nobody answered. That a host

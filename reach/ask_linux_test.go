@@ -20,6 +20,7 @@ import (
 // site is a home and another segment behind a router.
 type site struct {
 	t           *testing.T
+	routers     routers
 	home        *labtest.Lab
 	us          *lab.Host // at home, with a default route by the router
 	router      *lab.Host // its interface at home
@@ -104,9 +105,12 @@ func (s *site) ask(t *testing.T, text string) (answered bool, err error) {
 	if !ok {
 		t.Fatalf("%q is no reach", text)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	doErr := s.us.Do(func() error { answered, err = ask(ctx, r); return nil })
+	doErr := s.us.Do(func() error {
+		if answered, err = s.routers.ask(t.Context(), r); answered {
+			s.routers.learn(t.Context(), r.Addr)
+		}
+		return nil
+	})
 	if doErr != nil {
 		t.Fatal(doErr)
 	}
@@ -148,9 +152,8 @@ func TestAsk(t *testing.T) {
 			})
 		}
 	})
-	// The router is off: its neighbours find out when they next need it.
+	// The router is off, which the kernel does not know so soon.
 	s.home.Must(s.router.Unplug())
-	s.ip(s.us, "neigh", "flush", "dev", "lan0")
 	t.Run("without the router", func(t *testing.T) {
 		for _, way := range []string{"ping " + known, "tcp " + known + ":22", "ping fd00:78::2"} {
 			t.Run(way, func(t *testing.T) {
@@ -162,6 +165,12 @@ func TestAsk(t *testing.T) {
 			})
 		}
 	})
+	// One that never answered a ping is gone when the kernel has given it up.
+	s.routers.known = nil
+	s.ip(s.us, "neigh", "flush", "dev", "lan0")
+	if answered, err := s.ask(t, "ping "+known); answered || err == nil {
+		t.Errorf("the kernel cannot find the router: answered %t, %v", answered, err)
+	}
 	s.ip(s.us, "route", "del", "default")
 	for _, way := range []string{"ping " + known, "tcp " + known + ":22"} {
 		if answered, err := s.ask(t, way); answered || !errors.Is(err, errNoRoute) {

@@ -51,6 +51,8 @@ type Prober struct {
 	queue chan presence.Probe
 	// ask asks once. An error says why nothing can be known of the device.
 	ask func(context.Context, presence.Reach) (answered bool, err error)
+	// learn gets to know the way to who has answered.
+	learn func(context.Context, netip.Addr)
 
 	mu  sync.Mutex
 	cut map[netip.Addr]fault // to where the way is cut
@@ -64,7 +66,11 @@ type fault struct {
 
 // New makes a Prober; Run starts it.
 func New(cfg Config) *Prober {
-	p := &Prober{cfg: cfg, log: cfg.Log, queue: make(chan presence.Probe, queueLen), ask: ask, cut: map[netip.Addr]fault{}}
+	r := &routers{}
+	p := &Prober{
+		cfg: cfg, log: cfg.Log, queue: make(chan presence.Probe, queueLen),
+		ask: r.ask, learn: r.learn, cut: map[netip.Addr]fault{},
+	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -100,9 +106,7 @@ func (p *Prober) Run(ctx context.Context) error {
 
 // probe asks once, and tells what came of it.
 func (p *Prober) probe(ctx context.Context, q presence.Probe) {
-	limit, cancel := context.WithTimeout(ctx, patience)
-	answered, err := p.ask(limit, q.Reach)
-	cancel()
+	answered, err := p.ask(ctx, q.Reach)
 	if ctx.Err() != nil {
 		return
 	}
@@ -116,6 +120,7 @@ func (p *Prober) probe(ctx context.Context, q presence.Probe) {
 			kind = presence.TCPReply
 		}
 		p.cfg.Sight(presence.Sighting{At: time.Now(), Interface: presence.Routed, MAC: q.MAC, Addr: q.Reach.Addr, Kind: kind})
+		p.learn(ctx, q.Reach.Addr)
 	}
 }
 

@@ -34,7 +34,7 @@ func play(t *testing.T, ask func(context.Context, presence.Reach) (bool, error),
 			Sight:  func(s presence.Sighting) { told <- fmt.Sprintf("%s %s %s %s", s.MAC, s.Interface, s.Addr, s.Kind) },
 			Unsent: func(q presence.Probe) { told <- "unsent " + q.Reach.String() },
 		})
-		p.ask = ask
+		p.ask, p.learn = ask, func(context.Context, netip.Addr) {}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- p.Run(ctx) }()
@@ -118,11 +118,14 @@ func TestManyProblems(t *testing.T) {
 	})
 }
 
-// TestPatience: nobody is waited for longer than an answer may take, and so many
-// at once that there is an end to it; who asks is never held up.
+// TestPatience: so many are waited for at once that there is an end to it, and who
+// asks is never held up.
 func TestPatience(t *testing.T) {
 	ask := func(ctx context.Context, _ presence.Reach) (bool, error) {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-time.After(patience):
+		}
 		return false, nil
 	}
 	play(t, ask, func(p *Prober, told chan string) {
