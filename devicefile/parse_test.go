@@ -158,18 +158,6 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
-func TestManyDevices(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("devices:\n")
-	for i := range MaxDevices {
-		fmt.Fprintf(&b, "  - mac: 02:00:00:%02x:%02x:%02x\n    name: Device number %d\n    groups: [Floor %d, All]\n    kind: iot\n    away_after: 10m\n    notes: from a long list\n", i>>16, i>>8&0xff, i&0xff, i, i%20)
-	}
-	list, err := Parse([]byte(b.String()))
-	if err != nil || len(list) != MaxDevices || *list[MaxDevices-1].Name != "Device number 9999" {
-		t.Fatalf("%d devices of %d bytes, %v", len(list), b.Len(), err)
-	}
-}
-
 // The example of the README is this file, and has no fault.
 func TestExample(t *testing.T) {
 	content, err := os.ReadFile("example.yaml")

@@ -37,6 +37,7 @@ type Config struct {
 type Watcher struct {
 	cfg    Config
 	active string // the content that counts
+	kept   string // what Keep was given last
 	absent bool   // that there is no file has been told
 
 	mu      sync.Mutex
@@ -44,15 +45,19 @@ type Watcher struct {
 }
 
 // New returns a Watcher; Load and then Run are called, once each.
-func New(cfg Config) *Watcher { return &Watcher{cfg: cfg} }
+func New(cfg Config) *Watcher { return &Watcher{cfg: cfg, kept: cfg.Last} }
 
 // Load reads the file, or takes what it said last, and returns what counts.
 func (w *Watcher) Load() []presence.Declaration {
-	last, err := Parse([]byte(w.cfg.Last))
-	if err == nil {
-		w.active = w.cfg.Last
+	content, err := Read(w.cfg.Path)
+	var last []presence.Declaration
+	if err != nil || string(content) != w.kept { // else it is read twice for nothing
+		var wrong error
+		if last, wrong = Parse([]byte(w.kept)); wrong == nil {
+			w.active = w.kept
+		}
 	}
-	list, err := w.parse(Read(w.cfg.Path))
+	list, err := w.parse(content, err)
 	if err != nil {
 		return last
 	}
@@ -122,9 +127,9 @@ func (w *Watcher) parse(content []byte, err error) ([]presence.Declaration, erro
 	w.mu.Lock()
 	w.problem = ""
 	w.mu.Unlock()
-	if w.active != string(content) {
-		w.active = string(content)
-		w.cfg.Keep(w.active)
+	if w.active = string(content); w.active != w.kept {
+		w.kept = w.active
+		w.cfg.Keep(w.kept)
 	}
 	return list, nil
 }

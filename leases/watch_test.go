@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,6 +144,58 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBadFiles: whatever becomes of a lease file, one line at most says what is
+// wrong, what was read before stays, and when it is in order again it counts.
+func TestBadFiles(t *testing.T) {
+	text := func(content string) func(*testing.T, string) {
+		return func(t *testing.T, path string) { write(t, path, content) }
+	}
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, path string)
+		names string // that count then
+		says  string // empty: nothing
+	}{
+		"torn off in a line":      {text(lease(1, "kettle") + lease(2, "nas")[:20]), "kettle", ""},
+		"torn off between lines":  {text(lease(1, "kettle")), "kettle", ""},
+		"huge":                    {func(t *testing.T, path string) { must(t, os.Truncate(path, maxFile+1)) }, "kettle nas", "it is larger than 16 MB"},
+		"a hole":                  {func(t *testing.T, path string) { must(t, os.Truncate(path, 1<<20)) }, "kettle nas", ""},
+		"gone":                    {func(t *testing.T, path string) { must(t, os.Remove(path)) }, "kettle nas", "no such file or directory; it is waited for"},
+		"a directory":             {func(t *testing.T, path string) { must(t, os.Remove(path)); must(t, os.Mkdir(path, 0o700)) }, "kettle nas", "it is not a regular file"},
+		"a pipe":                  {func(t *testing.T, path string) { must(t, os.Remove(path)); must(t, syscall.Mkfifo(path, 0o600)) }, "kettle nas", "it is not a regular file"},
+		"another file":            {text("Dear diary,\n"), "kettle nas", "this is no lease file of dnsmasq, Pi-hole, Kea or dhcpd"},
+		"a program":               {text("\x7fELF\x02\x01\n\xff\xfe\n"), "kettle nas", "this is no lease file"},
+		"a name of 10 kB":         {text(lease(1, "kettle") + lease(2, strings.Repeat("x", 10<<10)) + lease(3, "tv")), "kettle tv", ""},
+		"a name of control bytes": {text(lease(1, "ket\x00\x1b[2J\xfftle") + lease(2, "nas")), "ket [2J tle nas", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "dnsmasq.leases")
+				write(t, path, lease(1, "kettle")+lease(2, "nas"))
+				h, _ := polled(t, Config{Leases: []string{path}})
+				h.expect(t, "at the start", "kettle nas")
+				c.spoil(t, path)
+				pass(time.Hour)
+				h.expect(t, "then", c.names)
+				warned := map[bool]int{true: 1}[c.says != ""]
+				if log := h.log.String(); strings.Count(log, "level=WARN") != warned || warned > 0 && (!strings.Contains(log, c.says) || !strings.Contains(log, path)) {
+					t.Errorf("it says:\n%s", log)
+				}
+				must(t, os.RemoveAll(path))
+				write(t, path, lease(3, "tv"))
+				pass(time.Minute)
+				h.expect(t, "in order again", "tv")
+			})
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A file that never stays as it is is read even so, and not too often.
