@@ -397,8 +397,17 @@ func (b *Bridge) finish(now time.Time) {
 	if t.dirty {
 		b.cfg.Publisher.SetSummary(b.summary())
 	}
-	t.events, t.changed, t.forgotten, t.dirty = t.events[:0], t.changed[:0], t.forgotten[:0], false
+	t.events, t.changed, t.forgotten, t.dirty = emptied(t.events), emptied(t.changed), emptied(t.forgotten), false
 	t.groups = false
+}
+
+// emptied returns s without its elements, to be filled again; the room of very
+// many, as at the start or when the device file has changed, is given back.
+func emptied[T any](s []T) []T {
+	if cap(s) > 1024 {
+		return nil
+	}
+	return s[:0]
 }
 
 // save hands devices over to be stored as they are now.
@@ -406,13 +415,13 @@ func (b *Bridge) save(changed []presence.Device) {
 	if len(changed) == 0 {
 		return
 	}
-	b.records = b.records[:0]
 	for _, d := range changed {
 		if r, ok := b.cfg.Engine.Record(d.ID); ok {
 			b.records = append(b.records, r)
 		}
 	}
 	b.cfg.Log.SaveDevices(b.records)
+	b.records = emptied(b.records)
 }
 
 // flush hands over what changes with every sighting.

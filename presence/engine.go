@@ -95,7 +95,9 @@ func (e *Engine) begin(now time.Time) {
 	clear(e.out.Events)
 	e.out.Events = e.out.Events[:0]
 	e.out.Probes = e.out.Probes[:0]
-	e.out.Changed = e.out.Changed[:0]
+	if e.out.Changed = e.out.Changed[:0]; cap(e.out.Changed) > 1024 {
+		e.out.Changed = nil // the room of very many, as when the device file has changed
+	}
 	e.out.Forgotten = e.out.Forgotten[:0]
 	e.out.GroupsChanged = false
 }
