@@ -27,6 +27,7 @@ type house struct {
 	protocol []string
 	seq      int64
 	saved    map[presence.ID]presence.Record
+	logged   []presence.Event
 	probes   []presence.Probe
 	sweeps   chan error
 	stall    time.Duration // how long the next Update takes
@@ -46,6 +47,7 @@ func (h *house) Append(events []presence.Event) []presence.Event {
 		events[i].Seq = h.seq
 		h.note("log %s %s", events[i].Type, events[i].ID)
 	}
+	h.with(func() { h.logged = append(h.logged, events...) })
 	return events
 }
 
@@ -355,6 +357,45 @@ func TestCommands(t *testing.T) {
 			t.Errorf("still tracked: %+v", devices)
 		}
 	})
+}
+
+// TestGuestsAcrossKills: a guest of whom only the log knows yet when Porchlight is
+// killed is told a day later, and not again after a kill just then.
+func TestGuestsAcrossKills(t *testing.T) {
+	cfg := presence.Config{NewGuests: presence.GuestsDaily}
+	digests := func(h *house) (n int) {
+		h.with(func() {
+			for _, e := range h.logged {
+				if e.Type == presence.NewGuests {
+					n++
+				}
+			}
+		})
+		return n
+	}
+	h := play(t, cfg, nil, func(_ *house, b *Bridge) {
+		b.Sight(heard(phone, presence.DHCPRequest))
+		synctest.Wait()
+	})
+	if len(h.logged) != 1 || h.logged[0].Type != presence.Arrived {
+		t.Errorf("at once: %+v", h.logged)
+	}
+	records := CatchUp(nil, h.logged)
+	h = play(t, cfg, slices.Clone(records), func(h *house, _ *Bridge) {
+		time.Sleep(23 * time.Hour)
+		synctest.Wait()
+		if digests(h) != 0 {
+			t.Error("told too early")
+		}
+		time.Sleep(2 * time.Hour)
+	})
+	if digests(h) != 1 {
+		t.Errorf("told %d times", digests(h))
+	}
+	h = play(t, cfg, CatchUp(records, h.logged), func(*house, *Bridge) { time.Sleep(48 * time.Hour) })
+	if digests(h) != 0 {
+		t.Error("told again")
+	}
 }
 
 // TestDeviceFile: what the file says is there before the first publish, wins
