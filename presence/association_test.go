@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -370,5 +371,42 @@ func TestNudgeWhenDisassociated(t *testing.T) {
 	r.wait(5 * time.Second)
 	if woken := nudges(r.sends(), at); len(woken) == 0 || woken[0] > 50*time.Millisecond {
 		t.Errorf("nudged after %v", woken)
+	}
+}
+
+// A phone that drops the Wi-Fi twice an hour when it sleeps is taken for away by
+// that until the habit is known, which takes a day; not after that. That it has
+// really gone is then known when it has had that time.
+func TestHabitOfDroppingTheLink(t *testing.T) {
+	r := associated(t, Config{}, record(1, Model{}))
+	rng := rand.New(rand.NewPCG(1, 2))
+	var wrong []int // departures, by day
+	for day := range 14 {
+		r.events = nil
+		for range 24 {
+			for range 2 {
+				r.answers[mac(1)] = true
+				r.wait(24 * time.Minute)
+				r.answers[mac(1)] = false
+				r.hear(wifi(1, WiFiDisassociation, "ap0"))
+				r.wait(time.Duration(120+rng.IntN(240)) * time.Second)
+				r.hear(wifi(1, WiFiAssociation, "ap0"))
+			}
+		}
+		wrong = append(wrong, 0)
+		for _, e := range r.events {
+			if e.Type == Left {
+				wrong[day]++
+			}
+		}
+	}
+	if wrong[0] > 24 || !cmp.Equal(wrong[1:], make([]int, 13)) {
+		t.Errorf("taken for away, by day: %v", wrong)
+	}
+	at := r.now
+	r.hear(wifi(1, WiFiDisassociation, "ap0"))
+	r.wait(time.Hour)
+	if after, why := r.left(1, at); after < 5*time.Minute || after > 8*time.Minute || !strings.Contains(why, "often drops the link") {
+		t.Errorf("away after %s: %s", after, why)
 	}
 }
