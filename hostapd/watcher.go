@@ -47,8 +47,8 @@ type Watcher struct {
 	cfg Config
 
 	mu    sync.Mutex
-	peers map[string]*peer // by the path of the socket
-	empty map[string]error // why nothing of cfg.Sockets is used, by path
+	peers map[string]*peer  // by the path of the socket
+	empty map[string]string // the problem with each of cfg.Sockets, by path; empty: none
 }
 
 // peer is a control socket.
@@ -56,13 +56,13 @@ type peer struct {
 	running bool
 	retryAt time.Time
 	wait    time.Duration
-	err     error // nil: it works, or was not tried yet
+	problem string // empty: none, or it was not tried yet
 }
 
 // New returns a Watcher; Run starts it.
 func New(cfg Config) *Watcher {
 	cfg.pace = usualPace
-	return &Watcher{cfg: cfg, peers: map[string]*peer{}, empty: map[string]error{}}
+	return &Watcher{cfg: cfg, peers: map[string]*peer{}, empty: map[string]string{}}
 }
 
 // Run follows the access points until ctx ends, and returns nil then.
@@ -91,14 +91,14 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 // due looks for sockets, and returns those to be connected to now.
 func (w *Watcher) due(now time.Time) (start []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	var all []string
 	for _, path := range w.cfg.Sockets {
 		found, err := socketsAt(path)
 		w.note(path, err)
 		all = append(all, found...)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for path, p := range w.peers {
 		if !p.running && !slices.Contains(all, path) {
 			delete(w.peers, path)
@@ -121,15 +121,13 @@ func (w *Watcher) due(now time.Time) (start []string) {
 // note keeps, and says once, why there is nothing at one of cfg.Sockets; nil:
 // there is.
 func (w *Watcher) note(path string, err error) {
+	problem := w.problem(path, err)
+	w.mu.Lock()
 	was := w.empty[path]
-	if err == nil {
-		delete(w.empty, path)
-		return
-	}
-	w.empty[path] = err
-	if was == nil || was.Error() != err.Error() {
-		text, remedy := Explain(path, err)
-		w.cfg.Log.Warn(text+"; it is waited for", "remedy", remedy)
+	w.empty[path] = problem
+	w.mu.Unlock()
+	if problem != "" && problem != was {
+		w.cfg.Log.Warn("waiting for hostapd", "why", problem)
 	}
 }
 
@@ -164,59 +162,55 @@ func (w *Watcher) follow(ctx context.Context, path string) {
 	log := w.cfg.Log.With("access_point", ap, "socket", path)
 	err := runSession(ctx, &w.cfg, ap, path, func(stations int) {
 		worked = true
-		w.settle(path, nil, true)
+		w.settle(path, "", true)
 		log.Info("listening to hostapd", "stations", stations)
 	})
 	if ctx.Err() != nil {
 		return
 	}
-	said := w.settle(path, err, false)
-	if w.mayIgnore(path, err) {
-		return
-	}
-	if text, remedy := Explain(path, err); worked || !said {
-		log.Warn("hostapd does not say who is associated", "why", text, "remedy", remedy)
+	problem := w.problem(path, err)
+	if was := w.settle(path, problem, false); problem != "" && (worked || was != problem) {
+		log.Warn("hostapd does not say who is associated", "why", problem)
 	}
 }
 
-// settle notes how it is with a socket. It reports whether it was so before.
-func (w *Watcher) settle(path string, err error, running bool) (same bool) {
+// settle notes how it is with a socket, and returns what the problem was before.
+func (w *Watcher) settle(path, problem string, running bool) (was string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.peers[path]
-	same = p.err != nil && err != nil && p.err.Error() == err.Error()
-	p.running, p.err = running, err
-	if err == nil {
+	was = p.problem
+	p.running, p.problem = running, problem
+	if running {
 		p.wait = 0
-		return same
+		return was
 	}
 	p.wait = min(max(2*p.wait, w.cfg.pace.look), w.cfg.pace.wait)
 	p.retryAt = time.Now().Add(p.wait)
-	return same
+	return was
+}
+
+// problem says in words what err is about. It is none that a socket knows of no
+// stations which is only one of those in a directory: hostapd's global one may
+// be there too.
+func (w *Watcher) problem(path string, err error) string {
+	if err == nil || errors.Is(err, errNoBSS) && !slices.Contains(w.cfg.Sockets, path) {
+		return ""
+	}
+	text, remedy := Explain(path, err)
+	return text + ": " + remedy
 }
 
 // Problems says where nothing is heard of hostapd, and what to do, for a person.
 func (w *Watcher) Problems() (all []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	add := func(path string, err error) {
-		text, remedy := Explain(path, err)
-		all = append(all, text+": "+remedy)
+	for _, problem := range w.empty {
+		all = append(all, problem)
 	}
-	for path, err := range w.empty {
-		add(path, err)
-	}
-	for path, p := range w.peers {
-		if p.err != nil && !w.mayIgnore(path, p.err) {
-			add(path, p.err)
-		}
+	for _, p := range w.peers {
+		all = append(all, p.problem)
 	}
 	slices.Sort(all)
-	return all
-}
-
-// mayIgnore reports whether err is none, as the socket is only one of those in
-// a directory: the global socket of hostapd may be there too.
-func (w *Watcher) mayIgnore(path string, err error) bool {
-	return errors.Is(err, errNoBSS) && !slices.Contains(w.cfg.Sockets, path)
+	return slices.DeleteFunc(all, func(problem string) bool { return problem == "" })
 }
