@@ -23,6 +23,7 @@ type deviceView struct {
 	Facts   []fact
 	Silence silenceChart
 	Form    deviceForm
+	Past    devicePast
 	InFile  bool
 }
 
@@ -57,6 +58,9 @@ func (p *pages) devicePage(w http.ResponseWriter, r *http.Request) {
 		layout: p.layout(r, d.DisplayName(), "device"), ID: d.ID, Home: d.State == presence.Home,
 		State: stateWords(&d, now), Why: d.Why, Facts: factsOf(&d, now),
 		Silence: newSilenceChart(learned, d.AwayAfter), Form: formOf(&d), InFile: len(d.FromFile) > 0,
+	}
+	if v.Past, err = p.pastOf(r.Context(), &d, now); err != nil {
+		v.Past.Fault = err.Error()
 	}
 	p.render(w, http.StatusOK, "device.html", v)
 }

@@ -39,7 +39,7 @@ func newHomeAssistant(t *testing.T, source Source) *homeAssistant {
 		}
 	}
 	l.Must(h.host.Do(func() (err error) {
-		h.page, err = NewIngress(Config{Source: source, Version: "1.2.3", Listen: "0.0.0.0:0", Password: "not asked for"}, ingressPort)
+		h.page, err = NewIngress(Config{Source: source, History: past(t), Version: "1.2.3", Listen: "0.0.0.0:0", Password: "not asked for"}, ingressPort)
 		return err
 	}))
 	ctx, cancel := context.WithCancel(t.Context())

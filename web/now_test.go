@@ -58,7 +58,7 @@ func TestPage(t *testing.T) {
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("status %d, %s", w.Code, w.Header().Get("Content-Type"))
 		}
-		const want = "2 of 4 devices home · Porchlight Skip to the content Porchlight Now Health 2 of 4 devices home Newest: Apple, Inc. 02:03, 2 days ago eth0 hears" +
+		const want = "2 of 4 devices home · Porchlight Skip to the content Porchlight Now Timeline Events Health 2 of 4 devices home Newest: Apple, Inc. 02:03, 2 days ago eth0 hears" +
 			" Search State any away home Group any Kind any Vendor any Apple, Inc. Synology Incorporated Show" +
 			" Home Anna's phone 3 h 05 min 192.168.1.23 02:6f:1e:10:00:7c private MAC ARP reply heard after 3 h 05 min of silence" +
 			" nas 8 days 192.168.1.10 00:11:32:aa:bb:01 Synology Incorporated ARP reply heard after 3 h 05 min of silence" +
@@ -159,7 +159,8 @@ func TestLongLists(t *testing.T) {
 }
 
 func TestRelativeURLsOnly(t *testing.T) {
-	body := get(t, Config{Source: family(time.Now())}, "/").Body.String()
+	cfg := Config{Source: family(time.Now()), History: past(t)}
+	body := get(t, cfg, "/").Body.String()
 	for _, m := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(body, -1) {
 		if strings.HasPrefix(m[1], "#") {
 			continue
@@ -167,7 +168,7 @@ func TestRelativeURLsOnly(t *testing.T) {
 		if strings.HasPrefix(m[1], "/") || strings.Contains(m[1], ":") {
 			t.Errorf("%s is not relative", m[0])
 		}
-		if w := get(t, Config{Source: family(time.Now())}, path.Join("/", m[1])); w.Code != http.StatusOK {
+		if w := get(t, cfg, path.Join("/", m[1])); w.Code != http.StatusOK {
 			t.Errorf("%s: status %d", m[1], w.Code)
 		}
 	}

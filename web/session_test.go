@@ -180,7 +180,7 @@ func TestOtherSitesCannotChangeAnything(t *testing.T) {
 
 func TestNothingChangesByGET(t *testing.T) {
 	h := family(time.Now())
-	page := handler(t, Config{Source: h, Commands: h})
+	page := handler(t, Config{Source: h, Commands: h, History: past(t)})
 	for _, path := range []string{"/", "/devices/001132aabb01?name=x", "/devices/001132aabb01/forget", "/scan", "/logout", "/login?password=x"} {
 		ask(page, path)
 	}

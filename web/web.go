@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"porchlight/history"
 	"porchlight/presence"
 )
 
@@ -65,6 +66,7 @@ type Config struct {
 	Version  string
 	Source   Source
 	Commands Commands
+	History  *history.Queries
 	Doctor   Doctor // nil: it is not offered
 	Log      *slog.Logger
 }
@@ -145,6 +147,8 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		"GET /devices/{id}":         limit(p.devicePage),
 		"POST /devices/{id}":        limit(p.setDevice),
 		"POST /devices/{id}/forget": limit(p.forgetDevice),
+		"GET /timeline":             limit(p.timeline),
+		"GET /events":               limit(p.events),
 		"GET /health":               limit(p.health),
 		"POST /health":              http.HandlerFunc(p.examine),
 		"POST /scan":                limit(p.scan),

@@ -76,6 +76,16 @@
 		form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); look(); });
 	}
 
+	// A bar of the timeline says what it is, also to who cannot point at it.
+	const said = document.getElementById("said");
+	if (said) {
+		said.textContent = said.dataset.hint;
+		document.addEventListener("click", (event) => {
+			const title = event.target.closest?.(".bars rect")?.querySelector("title");
+			if (title) said.textContent = title.textContent;
+		});
+	}
+
 	// What cannot be undone is asked about.
 	document.addEventListener("click", (event) => {
 		const question = event.target.closest("[data-ask]")?.dataset.ask;
