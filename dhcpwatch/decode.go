@@ -83,6 +83,7 @@ func interpret(f capture.Frame, p *dhcpv4.DHCPv4) (m message, ok bool, err error
 		},
 		relay: addrOf(p.GatewayIPAddr),
 	}
+	m.Relayed = m.relay.IsValid()
 	if f.Src != mac {
 		m.Via = f.Src
 	}

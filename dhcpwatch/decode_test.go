@@ -124,6 +124,10 @@ func TestDecode(t *testing.T) {
 			ethernet(broadcast, gateway, capture.EtherTypeIPv4, udp(68, 67, client(asking))),
 			presence.Sighting{Via: gateway, Kind: presence.DHCPDiscover, DHCP: &presence.DHCP{}},
 		},
+		"handed on by a relay": {
+			ethernet(phone, gateway, capture.EtherTypeIPv4, udp(67, 67, bootp{op: 1, chaddr: phone, giaddr: net.IPv4(10, 0, 0, 1)}.message(asking))),
+			presence.Sighting{Via: gateway, Unicast: true, Relayed: true, Kind: presence.DHCPDiscover, DHCP: &presence.DHCP{}},
+		},
 		"VLAN": {
 			tagged(fromClient(client(asking)), 30),
 			presence.Sighting{Interface: "eth0.30", Kind: presence.DHCPDiscover, DHCP: &presence.DHCP{}},

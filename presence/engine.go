@@ -192,7 +192,7 @@ func (e *Engine) Sight(s Sighting) Output {
 	d.noteGiven(s)
 	switch ev {
 	case None:
-		if d.Interface == s.Interface || d.Interface == "" {
+		if d.Interface == s.Interface || d.Interface == "" || s.Relayed {
 			d.expect(s.Addr)
 		}
 	case Hint:
@@ -216,7 +216,7 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	e.learnSilence(d, max(s.At.Sub(d.heard), 0), ev, s.At)
 	d.heardVia(s)
 	doubt := s.Interface != "" && e.locate(d, s, ev)
-	if s.Interface == d.Interface {
+	if s.Interface == d.Interface || s.Relayed {
 		e.learnAddress(d, s)
 	}
 	d.noteAddr(s)

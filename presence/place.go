@@ -34,8 +34,8 @@ type place struct {
 // segments lets all its devices be heard on both. locate reports whether d must
 // be asked for that.
 func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
-	if s.Kind.reached() && d.Interface != "" {
-		return false // an answer says nothing about where it is heard
+	if (s.Kind.reached() || s.Relayed) && d.Interface != "" {
+		return false // neither says on which segment it is
 	}
 	if d.places == nil {
 		switch d.Interface {
@@ -116,7 +116,7 @@ func (d *device) foreign(a netip.Addr) bool {
 
 // noteAddr notes the address that d has used where s was heard.
 func (d *device) noteAddr(s Sighting) {
-	if d.places != nil && hostAddr(s.Addr) && !s.asksForAddr() {
+	if d.places != nil && hostAddr(s.Addr) && !s.asksForAddr() && !s.Relayed {
 		d.place(s.Interface).addr = s.Addr
 	}
 }

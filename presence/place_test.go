@@ -201,6 +201,36 @@ func TestUnknownAddressElsewhere(t *testing.T) {
 	}
 }
 
+// TestRelayed has a DHCP relay hand what a device says in its segment on to a
+// server in another, which is heard as well: the device is where it was.
+func TestRelayed(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		r, _ := roams(t, spot{"eth0", "10.0.0.1"})
+		r.reached = func(p Probe) bool { return p.Interface == "eth0" && p.Addr.String() == "10.0.0.9" }
+		say := func(k Kind, a string) {
+			relayed := on("eth1", k, a)
+			relayed.Relayed, relayed.Via, relayed.Unicast = true, mac(9), true
+			both := []Sighting{on("eth0", k, a), relayed}
+			if first {
+				both[0], both[1] = both[1], both[0]
+			}
+			r.hear(both[0])
+			r.now = r.now.Add(time.Millisecond)
+			r.hear(both[1])
+		}
+		say(DHCPDiscover, "")
+		r.wait(3 * time.Second)
+		say(DHCPRequest, "10.0.0.9")
+		r.wait(time.Hour)
+		if diff := cmp.Diff([]EventType{AddressChanged}, r.types()); diff != "" {
+			t.Error(diff)
+		}
+		if d := r.device(1); d.Interface != "eth0" || d.Addr.String() != "10.0.0.9" {
+			t.Errorf("it is on %s with %v", d.Interface, d.Addr)
+		}
+	}
+}
+
 // watchPlace counts how often device 1 is said to be somewhere else.
 func watchPlace(r *rig, was *string) (moves int) {
 	if is := r.device(1).Interface; is != *was {

@@ -130,6 +130,7 @@ type Sighting struct {
 	Peer      netip.Addr // another address that the frame names: who an ARP request asks for, the server of a DHCP message, the default router of an advertisement; may be invalid
 	DHCP      *DHCP      // what the DHCP or DHCPv6 message said; nil for other kinds
 	AP        string     // of the Wi-Fi kinds: which access point says it
+	Relayed   bool       // a DHCP relay handed it on: the device need not be on the segment of Interface
 }
 
 // Evidence returns what s proves. A DHCP REQUEST by unicast is a renewal
