@@ -173,25 +173,28 @@ func (w *reality) ip(p person, args ...string) {
 	}
 }
 
-func (w *reality) offered(p person) {
-	a := w.addr(p)
+func (w *reality) offered(by, to person) {
+	a := w.addr(to)
 	if !a.IsValid() {
 		a = netip.MustParseAddr("10.77.0.60")
 	}
-	gw := w.lab.Gateway()
+	from, say := w.lab.Gateway().Addr(), w.lab.Gateway().Say
+	if by.name != gateway.name {
+		from, say = w.addr(by), w.client(by).Say
+	}
 	for _, kind := range []dhcpv4.MessageType{dhcpv4.MessageTypeOffer, dhcpv4.MessageTypeAck} {
-		m, err := dhcpv4.New(dhcpv4.WithMessageType(kind), dhcpv4.WithHwAddr(net.HardwareAddr(p.mac[:])), dhcpv4.WithYourIP(a.AsSlice()))
+		m, err := dhcpv4.New(dhcpv4.WithMessageType(kind), dhcpv4.WithHwAddr(net.HardwareAddr(to.mac[:])), dhcpv4.WithYourIP(a.AsSlice()))
 		w.lab.Must(err)
 		m.OpCode = dhcpv4.OpcodeBootReply
-		gwMAC := gw.MAC()
-		eth := &layers.Ethernet{SrcMAC: gwMAC[:], DstMAC: p.mac[:], EthernetType: layers.EthernetTypeIPv4}
-		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: gw.Addr().AsSlice(), DstIP: a.AsSlice()}
+		m.UpdateOption(dhcpv4.OptServerIdentifier(from.AsSlice()))
+		eth := &layers.Ethernet{SrcMAC: by.mac[:], DstMAC: lab.Broadcast[:], EthernetType: layers.EthernetTypeIPv4}
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: from.AsSlice(), DstIP: a.AsSlice()}
 		udp := &layers.UDP{SrcPort: 67, DstPort: 68}
 		w.lab.Must(udp.SetNetworkLayerForChecksum(ip))
 		buf := gopacket.NewSerializeBuffer()
 		w.lab.Must(gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
 			eth, ip, udp, gopacket.Payload(m.ToBytes())))
-		_, err = gw.Say(buf.Bytes())
+		_, err = say(buf.Bytes())
 		w.lab.Must(err)
 	}
 }
@@ -206,6 +209,18 @@ func (w *reality) proxy(p person) {
 			w.t.Fatalf("%s: %v: %s", write, err, out)
 		}
 	}
+}
+
+func (w *reality) ask(p person) {
+	for a := lan.Addr().Next(); lan.Contains(a); a = a.Next() {
+		_, err := w.client(p).Say(lab.Request(p.mac, w.addr(p), a).Frame())
+		w.lab.Must(err)
+	}
+}
+
+func (w *reality) usurp(p, of person) {
+	_, err := w.client(p).Say(lab.Announcement(p.mac, w.addr(of)).Frame())
+	w.lab.Must(err)
 }
 
 func (w *reality) scan() { w.sub.publish(topics.Scan(), "", false) }

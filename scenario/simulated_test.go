@@ -241,9 +241,22 @@ func (w *simulation) claim(p person, second bool) {
 	w.say(d, presence.ARPAnnouncement, a, false)
 }
 
-func (w *simulation) offered(p person) {
-	w.say(w.device(p), presence.DHCPOffer, w.addr(p), true)
-	w.say(w.device(p), presence.DHCPAck, w.addr(p), true)
+func (w *simulation) offered(by, to person) {
+	for _, k := range []presence.Kind{presence.DHCPOffer, presence.DHCPAck} {
+		w.hear(presence.Sighting{
+			At: time.Now(), Interface: "lan0", MAC: to.mac, Addr: w.addr(to), Kind: k, Unicast: true, Via: by.mac, Peer: w.addr(by),
+		})
+	}
+}
+
+func (w *simulation) ask(p person) {
+	for a := lan.Addr().Next(); lan.Contains(a); a = a.Next() {
+		w.hear(presence.Sighting{At: time.Now(), Interface: "lan0", MAC: p.mac, Addr: w.addr(p), Kind: presence.ARPRequest, Peer: a})
+	}
+}
+
+func (w *simulation) usurp(p, of person) {
+	w.say(w.device(p), presence.ARPAnnouncement, w.addr(of), false)
 }
 
 func (w *simulation) proxy(p person) { w.with(func() { w.device(p).proxy = true }) }
@@ -366,14 +379,14 @@ func (w *simulation) Probe(p presence.Probe) error {
 			if !p.Broadcast && d.mac != p.MAC || d.ifname != p.Interface {
 				continue
 			}
-			w.ask(d, p.Addr)
+			w.answer(d, p.Addr)
 		}
 	})
 	return nil
 }
 
-// ask has d answer a request for a, if it does.
-func (w *simulation) ask(d *simulated, a netip.Addr) {
+// answer has d answer a request for a, if it does.
+func (w *simulation) answer(d *simulated, a netip.Addr) {
 	if !d.up || d.deaf || w.blind[d.ifname] || !slices.Contains(d.addrs, a) && !(d.proxy && a.Is4()) {
 		return
 	}
@@ -394,7 +407,7 @@ func (w *simulation) Sweep(ctx context.Context) error {
 			}
 			for _, a := range asked {
 				if a.Is4() {
-					w.ask(d, a)
+					w.answer(d, a)
 				}
 			}
 		}

@@ -218,6 +218,23 @@ var stories = []story{
 		},
 	},
 	{
+		name:   "trouble is told once, and moves nobody",
+		people: []person{phone, here(printer), here(camera)},
+		steps: []step{
+			joins("phone"), soon(newOne("phone"), arrived("phone")),
+			isOffered("phone"), quiet(0.3),
+			serves("camera", "phone"), soon(told{presence.SecondDHCP, "camera", "gives out addresses by DHCP"}),
+			quarrel("printer", "camera"), soon(told{presence.AddressConflict, "printer", "is used by two devices"}),
+			asksAll("camera"), soon(told{presence.NetworkScan, "camera", "more than 50 different addresses"}),
+			unchanged(
+				serves("camera", "phone"), quarrel("printer", "camera"), asksAll("camera"), quiet(1.2),
+				stop, start, available("online"), quiet(0.3),
+				isOffered("phone"), serves("camera", "phone"), quarrel("printer", "camera"), asksAll("camera"), quiet(1.2),
+			),
+			are(home, "gateway", "phone", "printer", "camera"), leaves("printer"), soon(left("printer")),
+		},
+	},
+	{
 		name:   "a device with IPv6 only comes, leaves without a word, returns",
 		people: []person{sensor},
 		steps: []step{

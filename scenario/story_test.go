@@ -60,8 +60,10 @@ type world interface {
 	renew(person)    // its lease, by unicast
 	release(p person, stays bool)
 	claim(p person, second bool) // asks for another address by DHCP, then uses it; second: just uses it
-	offered(person)              // the server's OFFER and ACK for it, which nobody asked for
+	offered(by, to person)       // an OFFER and an ACK of the server by, which nobody asked for
 	proxy(person)                // answers for every IPv4 address from now on, with its own MAC
+	ask(person)                  // by ARP for every address, quickly
+	usurp(p, of person)          // announces the address of another
 	scan()                       // by command: asks every address
 
 	// next returns the next event, each once; false when none came in time.
@@ -138,13 +140,29 @@ var (
 	wakes     = verb("wakes", world.wake)
 	announces = verb("announces itself", world.announce)
 	renews    = verb("renews its lease", world.renew)
-	isOffered = verb("is offered an address", world.offered)
+	isOffered = verb("is offered an address", func(w world, p person) { w.offered(gateway, p) })
+	asksAll   = verb("asks for every address", world.ask)
 	saysBye   = verb("says RELEASE and stays", func(w world, p person) { w.release(p, true) })
 	goesOff   = verb("says RELEASE and goes", func(w world, p person) { w.release(p, false) })
 	proxies   = verb("answers for every address", world.proxy)
 	moves     = verb("gets another address", func(w world, p person) { w.claim(p, false) })
 	alsoUses  = verb("uses a second address", func(w world, p person) { w.claim(p, true) })
 )
+
+// serves has a device offer an address to another, as DHCP servers do.
+func serves(name, to string) step {
+	return step{name + " offers an address", func(s *teller) { s.offered(s.person(name), s.person(to)) }}
+}
+
+// quarrel has two use the address of the first in turn.
+func quarrel(first, second string) step {
+	return step{second + " uses the address of " + first, func(s *teller) {
+		for range 2 {
+			s.announce(s.person(first))
+			s.usurp(s.person(second), s.person(first))
+		}
+	}}
+}
 
 func act(words string, do func(world)) step {
 	return step{words, func(s *teller) { do(s.world) }}
