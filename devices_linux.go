@@ -13,7 +13,13 @@ import (
 )
 
 type devicesCmd struct {
-	JSON bool `help:"Print JSON Lines."`
+	JSON bool `xor:"form" help:"Print JSON Lines."`
+	CSV  bool `xor:"form" help:"Print CSV."`
+	chosenDevices
+	Since    moment   `placeholder:"TIME" help:"Only those that were heard since then: how long ago (2h, 7d), or a time (18:30, yesterday, 2026-03-01)."`
+	NewSince moment   `placeholder:"TIME" help:"Only those that were heard for the first time since then."`
+	Type     []string `short:"t" aliases:"kind" placeholder:"KIND" help:"Only devices of this kind, such as phone."`
+	State    string   `enum:",home,not_home" default:"" placeholder:"STATE" help:"Only those that are home, or not_home."`
 }
 
 // deviceLine is a device in the JSON of the commands.
@@ -52,39 +58,62 @@ type deviceLine struct {
 
 // Run lists the devices of the database.
 func (c devicesCmd) Run(a *app) error {
-	cfg, err := a.config()
-	if err != nil {
-		return err
-	}
-	reader, err := history.OpenReader(cfg.DataDir)
+	reader, devices, err := a.knownDevices()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	records, err := reader.Devices(a.ctx)
-	if err != nil {
+	if devices, err = c.choose(a, reader.Queries, devices); err != nil {
 		return err
 	}
-	declared, err := declaredNow(a.ctx, reader)
-	if err != nil {
-		return err
-	}
-	devices := asDecided(cfg, records, declared)
 	slices.SortStableFunc(devices, func(x, y presence.Device) int {
 		return strings.Compare(string(x.State), string(y.State)) // home before not_home
 	})
-	if c.JSON {
-		return printJSON(a.stdout, devices, func(d presence.Device) any {
-			return deviceLine{
-				ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
-				HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
-				FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
-				Groups: listed(d.Groups), Kind: d.Kind, Icon: discovery.Icon(&d), Important: d.Important, Track: d.Track,
-				SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Nudge: d.Nudge, Reach: reaches(d.Reach), Notes: d.Notes, FromFile: listed(d.FromFile),
-			}
-		})
+	if !c.JSON && !c.CSV {
+		return table(a.stdout, deviceRows(devices))
 	}
-	return table(a.stdout, deviceRows(devices))
+	out, err := newLines(a.stdout, c.CSV, deviceLine{})
+	for i := range devices {
+		if err == nil {
+			err = out.print(newDeviceLine(&devices[i]))
+		}
+	}
+	return err
+}
+
+// choose returns the devices that are wanted.
+func (c devicesCmd) choose(a *app, q *history.Queries, devices []presence.Device) ([]presence.Device, error) {
+	since, err := c.Since.at(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	first, err := c.NewSince.at(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	var ids []presence.ID
+	if c.chosenDevices.any() {
+		if ids, err = c.ids(a, q, devices); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(devices, func(d presence.Device) bool {
+		return d.State != presence.Home && d.LastSeen.Before(since) ||
+			!first.IsZero() && d.FirstSeen.Before(first) ||
+			ids != nil && !slices.Contains(ids, d.ID) ||
+			len(c.Type) > 0 && !slices.Contains(c.Type, string(d.Kind)) ||
+			c.State != "" && c.State != string(d.State)
+	}), nil
+}
+
+func newDeviceLine(d *presence.Device) deviceLine {
+	return deviceLine{
+		ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
+		HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
+		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
+		Groups: listed(d.Groups), Kind: d.Kind, Icon: discovery.Icon(d), Important: d.Important, Track: d.Track,
+		SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Nudge: d.Nudge, Reach: reaches(d.Reach), Notes: d.Notes, FromFile: listed(d.FromFile),
+	}
 }
 
 // deviceRows is the table for people. Its column of groups is there when

@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"strings"
 	"time"
 
 	"porchlight/history"
@@ -10,74 +10,135 @@ import (
 )
 
 type eventsCmd struct {
-	JSON   bool `help:"Print JSON Lines."`
+	JSON   bool `xor:"form" help:"Print JSON Lines."`
+	CSV    bool `xor:"form" help:"Print CSV."`
 	Follow bool `short:"f" help:"Go on with what happens from now."`
-	Last   int  `short:"n" default:"50" help:"How many of the newest events to print."`
+	Last   *int `short:"n" placeholder:"N" help:"How many of the newest events to print (50, or all with --since or --until)."`
+	span
+	chosenDevices
+	Type []string `short:"t" placeholder:"TYPE" help:"Only events of this type, such as arrived."`
 }
 
-// followEvery is how often the database is looked at for new events.
-const followEvery = 250 * time.Millisecond
+const (
+	// followEvery is how often the database is looked at for new events.
+	followEvery = 250 * time.Millisecond
+	// usualLast is how many events are printed when nothing else is said.
+	usualLast = 50
+	// pageSize is how many events are read at a time.
+	pageSize = 1000
+)
 
 // Validate is called by kong.
 func (c eventsCmd) Validate() error {
-	if c.Last < 0 {
-		return fmt.Errorf("--last %d: want a number of events", c.Last)
+	if c.Last != nil && *c.Last < 0 {
+		return fmt.Errorf("--last %d: want a number of events", *c.Last)
+	}
+	for _, name := range c.Type {
+		var all []string
+		for _, t := range presence.EventTypes() {
+			all = append(all, string(t))
+			if string(t) == name {
+				all = nil
+				break
+			}
+		}
+		if all != nil {
+			return fmt.Errorf("--type %q: want one of %s", name, strings.Join(all, ", "))
+		}
 	}
 	return nil
 }
 
-// Run lists the newest events of the log.
+// Run lists events of the log, the oldest first.
 func (c eventsCmd) Run(a *app) error {
-	reader, err := a.reader()
+	reader, known, err := a.knownDevices()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	events, err := reader.Last(a.ctx, max(c.Last, 1))
+	filter, err := c.filter(a, reader.Queries, known)
 	if err != nil {
 		return err
 	}
-	last := int64(0)
-	if c.Last == 0 && len(events) > 0 {
-		last, events = events[len(events)-1].Seq, nil
+	out, err := c.printer(a)
+	if err != nil {
+		return err
 	}
-	for {
-		for _, e := range events {
-			if err := c.print(a.stdout, e); err != nil {
-				return err
-			}
-			last = e.Seq
-		}
-		if !c.Follow {
-			return nil
-		}
+	last, err := c.past(a, reader.Queries, filter, out)
+	for err == nil && c.Follow {
 		select {
 		case <-a.ctx.Done():
 			return nil
 		case <-time.After(followEvery):
 		}
-		if events, err = reader.Events(a.ctx, last, 1000); err != nil {
-			if a.ctx.Err() != nil {
-				return nil
+		last, err = c.printAfter(a, reader.Queries, filter, last, out)
+	}
+	if c.Follow && a.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c eventsCmd) filter(a *app, q *history.Queries, known []presence.Device) (f history.EventFilter, err error) {
+	if f.Since, f.Until, err = c.times(); err != nil {
+		return f, err
+	}
+	for _, t := range c.Type {
+		f.Types = append(f.Types, presence.EventType(t))
+	}
+	if c.chosenDevices.any() {
+		f.Devices, err = c.ids(a, q, known)
+	}
+	return f, err
+}
+
+// past prints what has happened, and returns where the log ended.
+func (c eventsCmd) past(a *app, q *history.Queries, f history.EventFilter, out func(presence.Event) error) (last int64, err error) {
+	newest, err := q.Find(a.ctx, history.EventFilter{}, history.Page{Limit: 1})
+	if err != nil || len(newest) == 0 {
+		return 0, err
+	}
+	last = newest[0].Seq
+	if c.Last == nil && c.span.any() {
+		return c.printAfter(a, q, f, 0, out)
+	}
+	n := usualLast
+	if c.Last != nil {
+		n = *c.Last
+	}
+	events, err := q.Find(a.ctx, f, history.Page{Limit: n, Before: last + 1})
+	for _, e := range events {
+		if err := out(e); err != nil {
+			return last, err
+		}
+	}
+	return last, err
+}
+
+// printAfter prints all that comes after a number, a page at a time.
+func (c eventsCmd) printAfter(a *app, q *history.Queries, f history.EventFilter, after int64, out func(presence.Event) error) (last int64, err error) {
+	for {
+		events, err := q.Find(a.ctx, f, history.Page{Limit: pageSize, After: after, Oldest: true})
+		for _, e := range events {
+			if err := out(e); err != nil {
+				return after, err
 			}
-			return err
+			after = e.Seq
+		}
+		if err != nil || len(events) < pageSize {
+			return after, err
 		}
 	}
 }
 
-func (c eventsCmd) print(w io.Writer, e presence.Event) error {
-	if c.JSON {
-		return printJSON(w, []presence.Event{e}, func(e presence.Event) any { return e })
+// printer returns what prints an event in the form that is wanted.
+func (c eventsCmd) printer(a *app) (func(presence.Event) error, error) {
+	if !c.JSON && !c.CSV {
+		return func(e presence.Event) error {
+			_, err := fmt.Fprintln(a.stdout, eventLine(e))
+			return err
+		}, nil
 	}
-	_, err := fmt.Fprintln(w, eventLine(e))
-	return err
-}
-
-// reader opens the database for looking only.
-func (a *app) reader() (*history.Reader, error) {
-	cfg, err := a.config()
-	if err != nil {
-		return nil, err
-	}
-	return history.OpenReader(cfg.DataDir)
+	l, err := newLines(a.stdout, c.CSV, presence.Event{})
+	return func(e presence.Event) error { return l.print(e) }, err
 }

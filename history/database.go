@@ -45,7 +45,8 @@ func dsn(path, params string) string {
 const (
 	writeParams = "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
 		"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(16777216)&_pragma=foreign_keys(1)&_txlock=immediate"
-	readParams = "mode=ro&_pragma=busy_timeout(5000)&_pragma=query_only(1)"
+	queryOnly  = "&_pragma=query_only(1)"
+	readParams = "mode=ro&_pragma=busy_timeout(5000)" + queryOnly
 
 	// checkTime bounds the check of the file at the start. A database of a few
 	// hundred megabytes on a slow card is checked in part.

@@ -20,6 +20,7 @@ import (
 type Reader struct {
 	*Queries
 	pool *sql.DB
+	dsn  string
 }
 
 // OpenReader opens dir/porchlight.db for reading. It fails when there is none,
@@ -31,13 +32,15 @@ func OpenReader(dir string) (*Reader, error) {
 		return nil, err
 	}
 	old := false
-	pool, err := sql.Open("sqlite", dsn(path, readParams))
+	name := dsn(path, readParams)
+	pool, err := sql.Open("sqlite", name)
 	if err == nil {
 		old, err = checkVersion(pool)
 		if code(err) != 0 && pool.Close() == nil && atRest(path) {
 			// In a directory that is not ours to write, SQLite can only read a
 			// file that nobody is writing.
-			if pool, err = sql.Open("sqlite", dsn(path, "mode=ro&immutable=1")); err == nil {
+			name = dsn(path, "mode=ro&immutable=1")
+			if pool, err = sql.Open("sqlite", name); err == nil {
 				old, err = checkVersion(pool)
 			}
 		}
@@ -51,7 +54,7 @@ func OpenReader(dir string) (*Reader, error) {
 		}
 		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
 	}
-	return &Reader{&Queries{func() (*sql.DB, error) { return pool, nil }, old}, pool}, nil
+	return &Reader{&Queries{func() (*sql.DB, error) { return pool, nil }, old}, pool, name}, nil
 }
 
 // readable says in plain words what keeps path from being read. It does not
