@@ -8,6 +8,7 @@ type systemCommands struct {
 	Events   eventsCmd   `cmd:"" help:"List what happened."`
 	Sessions sessionsCmd `cmd:"" help:"List who was home from when to when, who was home at a time, or the longest absences."`
 	Export   exportCmd   `cmd:"" help:"Copy the whole history into an SQLite file, also while Porchlight runs."`
+	Import   importCmd   `cmd:"" help:"Start with what another tool knows: put the devices of its list into the device file."`
 	Replay   replayCmd   `cmd:"" help:"Run a capture (pcap or pcapng) through the engine and print the events."`
 	Notify   notifyCmd   `cmd:"" help:"Try whether messages arrive."`
 	Doctor   doctorCmd   `cmd:"" help:"Say in plain words what would keep Porchlight from working."`

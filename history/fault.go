@@ -42,7 +42,7 @@ func noShm(err error) bool {
 func explain(dir string, err error) error {
 	remedy := "see that the disk works"
 	switch c := code(err); {
-	case errors.Is(err, errInUse):
+	case errors.Is(err, ErrInUse):
 		return err
 	case errors.Is(err, errGone):
 		remedy = "see that nothing removes files there"

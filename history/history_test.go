@@ -452,7 +452,7 @@ func TestSecondInstance(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	_, err := Open(dir, slog.New(slog.DiscardHandler))
-	if !errors.Is(err, errInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) ||
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) ||
 		!strings.Contains(err.Error(), "PORCHLIGHT_DATA_DIR") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("second instance: %v", err)
 	}

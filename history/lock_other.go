@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 )
 
-var errInUse = errors.New("is used by another Porchlight")
+// ErrInUse means that another process has the database open for writing.
+var ErrInUse = errors.New("is used by another Porchlight")
 
 // lockDir only marks the place where there is no flock.
 func lockDir(dir string) (*os.File, error) {

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// errInUse means that another process holds the lock.
-var errInUse = errors.New("is used by another Porchlight")
+// ErrInUse means that another process has the database open for writing.
+var ErrInUse = errors.New("is used by another Porchlight")
 
 // lockDir takes the lock that one writer at a time holds; it goes with the
 // returned file, or with the process. The file names its holder.
@@ -30,7 +30,7 @@ func lockDir(dir string) (*os.File, error) {
 		if pid := strings.TrimSpace(string(b)); pid != "" {
 			who = " (process " + pid + ")"
 		}
-		return nil, fmt.Errorf("%s %w%s: stop it, or give this one its own PORCHLIGHT_DATA_DIR", dir, errInUse, who)
+		return nil, fmt.Errorf("%s %w%s: stop it, or give this one its own PORCHLIGHT_DATA_DIR", dir, ErrInUse, who)
 	}
 	if err != nil {
 		_ = f.Close()

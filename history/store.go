@@ -113,7 +113,7 @@ func Open(dir string, log *slog.Logger, opts ...Option) (*Store, error) {
 		o(&s.opts)
 	}
 	err := s.attach()
-	if errors.Is(err, errInUse) || errors.Is(err, errNewer) {
+	if errors.Is(err, ErrInUse) || errors.Is(err, errNewer) {
 		s.unlock()
 		return nil, err
 	}
