@@ -37,6 +37,7 @@ var figures = []figure{
 	{"flood", "made-up MACs", flood},
 	{"loss", "broker, process and link killed at random", loss},
 	{"restart", "a restart while everyone is home", restart},
+	{"history", "a year of a home in the database", past},
 }
 
 // bench is what all figures share.
