@@ -116,6 +116,8 @@ func fill(v reflect.Value) {
 		v.SetBool(true)
 	case reflect.Int64:
 		v.SetInt(7)
+	case reflect.Uint16:
+		v.SetUint(7)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem())
