@@ -111,16 +111,13 @@ func (l *lane) run(ctx context.Context) error {
 		if until := l.hold(time.Now()); len(l.waiting) > 0 && !until.IsZero() {
 			next = soonest(next, until)
 		} else if len(l.waiting) > 0 {
-			if err := l.deliver(ctx); ctx.Err() != nil {
-				return nil
-			} else if err != nil {
-				pause = min(max(2*pause, firstPause), lastPause)
-				next = time.Now().Add(pause)
-				changed = nil // what is new does not make it work
-			} else {
+			if l.deliver(ctx) == nil {
 				pause = 0
 				continue
 			}
+			pause = min(max(2*pause, firstPause), lastPause)
+			next = time.Now().Add(pause)
+			changed = nil // what is new does not make it work
 		}
 		if !sleep(ctx, changed, next) {
 			return nil

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -61,7 +62,7 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 	}
 	page := history.Page{Limit: eventsPerPage + 1}
 	page.Before, _ = strconv.ParseInt(q.Get("before"), 10, 64)
-	list, err := p.find(r, f, v.Of, page)
+	list, err := p.find(r.Context(), f, v.Of, page)
 	if err != nil {
 		p.fault(w, r, http.StatusServiceUnavailable, "The events cannot be read", err)
 		return
@@ -75,15 +76,15 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // find returns events of the devices that are called so; of all when of is empty.
-func (p *pages) find(r *http.Request, f history.EventFilter, of string, page history.Page) ([]presence.Event, error) {
+func (p *pages) find(ctx context.Context, f history.EventFilter, of string, page history.Page) ([]presence.Event, error) {
 	if of != "" {
-		ids, err := p.cfg.History.Lookup(r.Context(), of)
+		ids, err := p.cfg.History.Lookup(ctx, of)
 		if err != nil || len(ids) == 0 {
 			return nil, err
 		}
 		f.Devices = ids
 	}
-	return p.cfg.History.Find(r.Context(), f, page)
+	return p.cfg.History.Find(ctx, f, page)
 }
 
 // olderThan is the query of the page that ends before seq.

@@ -85,7 +85,7 @@ func (p *pages) healthView(ctx context.Context, r *http.Request) (v healthView, 
 	for _, i := range summary.Sensing {
 		v.Interfaces = append(v.Interfaces, interfaceRow{newSense(i, now), s.Interfaces[i.Interface]})
 	}
-	v.Parts = slices.Concat([]Finding{brokerPart(s), databasePart(s)}, deliveryParts(s), messageParts(s, now))
+	v.Parts = partsOf(s, now)
 	v.Counts = []fact{
 		{"Sightings", count(s.Sightings)},
 		{"Sightings that there was no room for", count(s.Dropped)},
@@ -95,6 +95,11 @@ func (p *pages) healthView(ctx context.Context, r *http.Request) (v healthView, 
 		{"Frames of made-up MACs that were refused", count(s.Refused)},
 	}
 	return v, nil
+}
+
+// partsOf says how each part fares, in the doctor's levels.
+func partsOf(s Stats, now time.Time) []Finding {
+	return slices.Concat([]Finding{brokerPart(s), databasePart(s)}, deliveryParts(s), messageParts(s, now))
 }
 
 func brokerPart(s Stats) Finding {

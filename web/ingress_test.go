@@ -67,29 +67,29 @@ func (h *homeAssistant) dial(from string) (conn net.Conn, err error) {
 	return conn, err
 }
 
-type answer struct {
+type reply struct {
 	status         int
 	location, body string
 }
 
 // get asks as the Supervisor does, which hands over the browser's headers.
-func (h *homeAssistant) get(from, path string) (answer, error) {
+func (h *homeAssistant) get(from, path string) (reply, error) {
 	conn, err := h.dial(from)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	defer conn.Close()
 	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: homeassistant.local:8123\r\nX-Ingress-Path: /api/hassio_ingress/ml8UFm2r6Zu\r\n"+
 		"X-Forwarded-For: 192.168.1.20, 172.30.32.1\r\nX-Remote-User-Name: anna\r\nConnection: close\r\n\r\n"); err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header.Get("Location"), string(body)}, err
+	return reply{resp.StatusCode, resp.Header.Get("Location"), string(body)}, err
 }
 
 func TestIngress(t *testing.T) {

@@ -46,7 +46,12 @@ type Source interface {
 type Doctor func(ctx context.Context, report func(Finding))
 
 // Finding is what the doctor has found.
-type Finding struct{ Level, Check, Text, Remedy string }
+type Finding struct {
+	Level  string `json:"level"` // ok, warn or fail
+	Check  string `json:"check"` // what was looked at, in a word
+	Text   string `json:"text"`
+	Remedy string `json:"remedy,omitempty"`
+}
 
 // Commands carries out what people ask for on the pages. Its methods are called
 // from any goroutine, and do not wait: what they bring about is in the next
@@ -158,6 +163,10 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 	} {
 		mux.Handle(pattern, g.protect(h))
 	}
+	for _, e := range p.endpoints() {
+		mux.Handle(e.pattern, g.protect(e.answer))
+	}
+	mux.Handle("GET /api/v1/openapi.json", g.protect(p.openAPI()))
 	mux.Handle("GET /login", p.loginPage(g))
 	mux.Handle("POST /login", p.loginPage(g))
 	for _, name := range []string{"style.css", "app.js", "icon.svg"} {
