@@ -116,7 +116,7 @@ func (d *device) foreign(a netip.Addr) bool {
 
 // noteAddr notes the address that d has used where s was heard.
 func (d *device) noteAddr(s Sighting) {
-	if d.places != nil && hostAddr(s.Addr) && !s.asksForAddr() && !s.Relayed {
+	if d.places != nil && hostAddr(s.Addr) && !s.asksForAddr() && !s.Relayed && !s.Kind.reached() {
 		d.place(s.Interface).addr = s.Addr
 	}
 }

@@ -296,3 +296,32 @@ func TestHeardFirstWayCut(t *testing.T) {
 		t.Errorf("%s: %s", d.State, d.Why)
 	}
 }
+
+// TestReachedSaysNothingOfTheSegment: an answer from beyond a router changes
+// neither where a device is heard nor through which repeater.
+func TestReachedSaysNothingOfTheSegment(t *testing.T) {
+	r := newRig(t, Config{Declared: []Declaration{routed(1)}})
+	behind := sighting(1, ARPRequest)
+	behind.Via = mac(9)
+	r.hear(behind)
+	r.hear(answerOf(1, PingReply))
+	r.wait(5 * time.Minute)
+	reply := behind
+	reply.Kind = ARPReply
+	r.hear(reply)
+	if d := r.device(1); !d.LastSeen.Equal(r.now) {
+		t.Errorf("last seen at %s: the answer through the repeater does not count", d.LastSeen)
+	}
+
+	joins := sighting(1, DHCPRequest)
+	joins.Interface = "eth1"
+	r.hear(joins)
+	r.hear(answerOf(1, PingReply))
+	r.sends()
+	r.wait(20 * time.Minute)
+	for _, p := range r.sends() {
+		if (p.Interface == Routed) != (p.Reach != Reach{}) {
+			t.Fatalf("%+v", p)
+		}
+	}
+}

@@ -37,6 +37,7 @@ func (e *Engine) disbelieved(d *device, s Sighting) bool {
 // heardVia notes through which station d speaks, by what it has said itself.
 func (d *device) heardVia(s Sighting) {
 	switch {
+	case s.Kind.reached(): // through a router
 	case s.Via == (MAC{}):
 		d.via = s.MAC
 	case !s.answers() && s.Kind != ARPAnnouncement:
