@@ -94,8 +94,8 @@ func routerTo(a netip.Addr) (first netip.Addr, gone bool, err error) {
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EACCES):
 		return first, false, errNoRoute
-	case err != nil || len(routes) == 0:
-		return first, false, nil // it cannot be known
+	case len(routes) == 0: // for another reason: it cannot be known
+		return first, false, nil //nolint:nilerr // no reason to doubt the way
 	}
 	link := routes[0].LinkIndex
 	first, ok := netip.AddrFromSlice(routes[0].Gw)
