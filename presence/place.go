@@ -34,7 +34,10 @@ type place struct {
 // segments lets all its devices be heard on both. locate reports whether d must
 // be asked for that.
 func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
-	if (s.Kind.reached() || s.Relayed) && d.Interface != "" {
+	if routed := s.Kind.reached() || s.Relayed; routed && (d.Interface != "" || len(d.Reach) > 0) {
+		if d.Interface == "" {
+			d.Interface = Routed
+		}
 		return false // neither says on which segment it is
 	}
 	if d.places == nil {

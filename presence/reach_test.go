@@ -325,3 +325,22 @@ func TestReachedSaysNothingOfTheSegment(t *testing.T) {
 		}
 	}
 }
+
+// TestRelayedAndReached: what comes through a DHCP relay is no reason to ask on
+// the segment of the relay.
+func TestRelayedAndReached(t *testing.T) {
+	r := newRig(t, Config{Declared: []Declaration{routed(1)}})
+	joins := sighting(1, DHCPRequest)
+	joins.Relayed = true
+	r.hear(joins)
+	r.sends()
+	r.wait(20 * time.Minute)
+	if d := r.device(1); d.Interface != Routed || d.State != NotHome {
+		t.Errorf("%s, on %s: %s", d.State, d.Interface, d.Why)
+	}
+	for _, p := range r.sends() {
+		if p.Reach == (Reach{}) {
+			t.Fatalf("%+v", p)
+		}
+	}
+}
