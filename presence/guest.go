@@ -66,9 +66,10 @@ func (e *Engine) restoreGuest(d *device) {
 	if e.cfg.NewGuests == GuestsDaily {
 		at = earlier(d.FirstSeen.Add(guestDay), e.now.Add(guestDay))
 	}
-	if e.guests.at.IsZero() || at.Before(e.guests.at) {
+	if e.guests.at.IsZero() {
 		e.guests.at, e.guests.since = at, d.FirstSeen
 	}
+	e.guests.at, e.guests.since = earlier(e.guests.at, at), earlier(e.guests.since, d.FirstSeen)
 }
 
 // tellGuests tells all that wait, when it is time.
