@@ -104,7 +104,7 @@ func changeOf(form url.Values) (presence.Change, error) {
 			fields[name] = value == "yes"
 		case name == "groups":
 			fields[name] = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' })
-		case name == "track" || name == "away_after" && value == "":
+		case name == "track" || name == "nudge" || name == "away_after" && value == "":
 			fields[name] = nil
 		default:
 			fields[name] = value

@@ -23,6 +23,7 @@ func TestSetDevice(t *testing.T) {
 		"a name of yes":  {url.Values{"name": {"yes"}}, "[name]", ""},
 		"groups":         {url.Values{"groups": {"Kids, Tablets,,"}}, "[groups]", ""},
 		"by policy":      {url.Values{"track": {""}}, "[track]", ""},
+		"by its kind":    {url.Values{"nudge": {""}}, "[nudge]", ""},
 		"learned":        {url.Values{"away_after": {""}}, "[away_after]", ""},
 		"fixed":          {url.Values{"away_after": {"10m"}}, "[away_after]", ""},
 		"unticked":       {url.Values{"boxes": {"known", "important"}, "important": {"yes"}}, "[known important]", ""},

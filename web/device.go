@@ -36,7 +36,7 @@ type deviceForm struct {
 
 	DefaultName, DefaultIcon, Learned string
 
-	Kinds, Track                []option
+	Kinds, Track, Nudge         []option
 	Known, Important, NoReplies bool
 
 	Fixed map[string]bool // the fields that the device file decides
@@ -120,6 +120,17 @@ func factsOf(d *presence.Device, now time.Time) (facts []fact) {
 	return facts
 }
 
+// switchOf are the choices of a switch that is on, off, or left to a setting.
+func switchOf(set *bool, otherwise string) []option {
+	is := ""
+	if set != nil {
+		is = map[bool]string{true: "yes", false: "no"}[*set]
+	}
+	list := choices(map[string]string{"yes": "yes", "no": "no"}, is)
+	list[0].Text = otherwise
+	return list
+}
+
 func formOf(d *presence.Device) deviceForm {
 	plain := *d
 	plain.Name, plain.Icon = "", ""
@@ -138,12 +149,8 @@ func formOf(d *presence.Device) deviceForm {
 	}
 	f.Kinds = choices(kinds, string(d.Kind))
 	f.Kinds[0].Text = "not said"
-	track := ""
-	if d.Track != nil {
-		track = map[bool]string{true: "yes", false: "no"}[*d.Track]
-	}
-	f.Track = choices(map[string]string{"yes": "yes", "no": "no"}, track)
-	f.Track[0].Text = "as the setting TRACK says"
+	f.Track = switchOf(d.Track, "as the setting TRACK says")
+	f.Nudge = switchOf(d.Nudge, "as the setting NUDGE says of its kind")
 	for _, name := range d.FromFile {
 		f.Fixed[name] = true
 	}
