@@ -36,6 +36,8 @@ type journal struct {
 	used int
 	last int64 // the last event in it
 	read bool  // what an earlier run left is in the database
+
+	lines bytes.Buffer // what add writes, kept for the next time
 }
 
 // open maps the journal of dir.
@@ -61,8 +63,9 @@ func (j *journal) add(events []presence.Event) (ok bool) {
 	if j.mem == nil {
 		return false
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	b := &j.lines
+	b.Reset()
+	enc := json.NewEncoder(b)
 	for i := range events {
 		if enc.Encode(&events[i]) != nil {
 			return false

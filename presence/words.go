@@ -37,7 +37,7 @@ func whyArrived(s Sighting, lastSeen time.Time, known bool) string {
 	if !known {
 		return what + " from it for the first time"
 	}
-	return fmt.Sprintf("%s after %s of silence", what, Words(s.At.Sub(lastSeen)))
+	return what + " after " + Words(s.At.Sub(lastSeen)) + " of silence" // people wait for it: fmt takes longer
 }
 
 func (e *Engine) whyLeft(d *device) string {
