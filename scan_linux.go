@@ -100,6 +100,9 @@ func (c scanCmd) Run(a *app) error {
 	for _, err := range failed {
 		_, _ = fmt.Fprintln(a.stderr, "porchlight:", err)
 	}
+	for _, note := range proxies(rows) {
+		_, _ = fmt.Fprintln(a.stderr, "porchlight:", note)
+	}
 	if c.JSON {
 		return printJSON(a.stdout, rows, func(f found) any { return f })
 	}

@@ -225,6 +225,9 @@ func FuzzDecode(f *testing.F) {
 		if !s.MAC.Station() || !s.Addr.Is4() || !host(s.Addr) {
 			t.Errorf("impossible sender %v at %v", s.MAC, s.Addr)
 		}
+		if s.Via == s.MAC || s.Peer.IsValid() != (s.Kind == presence.ARPRequest) {
+			t.Errorf("%v by %v, which names %v", s.Kind, s.Via, s.Peer)
+		}
 		if s.Kind < presence.ARPProbe || s.Kind > presence.ARPReply || s.At != at || s.Interface == "" {
 			t.Errorf("impossible sighting %+v", s)
 		}

@@ -34,6 +34,10 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("MAC %v is not a station's", s.MAC)
 		case s.Addr.IsValid() && (!s.Addr.Is4() || s.Addr.IsMulticast() || s.Addr.IsUnspecified()):
 			t.Errorf("address %v is not a station's", s.Addr)
+		case s.Peer.IsValid() && (!s.Peer.Is4() || s.Peer.IsMulticast() || s.Peer.IsUnspecified()):
+			t.Errorf("the server %v cannot be a station", s.Peer)
+		case s.Via == s.MAC:
+			t.Errorf("%v sends for itself", s.Via)
 		case s.DHCP == nil:
 			t.Fatal("no DHCP details")
 		}

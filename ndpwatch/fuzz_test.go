@@ -74,6 +74,9 @@ func checkDecode(t *testing.T, frame capture.Frame) {
 	case s.Addr.IsValid() && (!s.Addr.Is6() || s.Addr.Is4In6() || s.Addr.IsMulticast() || s.Addr.IsUnspecified() || s.Addr.Zone() != ""):
 		t.Errorf("address %v is not a station's", s.Addr)
 	}
+	if s.Peer.IsValid() && (s.Kind != presence.NDPRouterAdvertisement || !s.Peer.IsLinkLocalUnicast()) {
+		t.Errorf("the router %v, named by %v", s.Peer, s.Kind)
+	}
 	if s.DHCP == nil {
 		return
 	}

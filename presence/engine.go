@@ -49,6 +49,7 @@ type Engine struct {
 	doorman  doorman
 	troubles troubles
 	voices   map[MAC]*voice // by their own MAC
+	restored time.Time
 	claims   claims
 	servers  map[service][]server
 	touched  map[ID]struct{} // heard or learned since the last Touched
@@ -122,6 +123,7 @@ func (e *Engine) end() Output {
 // is home, gets the whole of its own timeout from now on, and is asked at once.
 func (e *Engine) Restore(now time.Time, records []Record) Output {
 	e.begin(now)
+	e.restored = e.now
 	e.troubles.remember(e.cfg.Told, e.now)
 	for _, r := range records {
 		if e.devices[r.ID] != nil || e.byMAC[r.MAC] != nil || !r.MAC.Station() || e.self[r.MAC] {

@@ -19,11 +19,18 @@ type world struct {
 	blind map[string]bool
 	seen  map[ID]EventType // the last of arrived and left
 	alive map[ID]time.Time // last evidence, or the end of a blindness
+	told  map[trouble]time.Time
 }
 
 // take checks the events of a call and reports its probes as sent.
 func (w *world) take(out Output) {
 	for _, ev := range out.Events {
+		if tr, odd := troubleOf(ev); odd {
+			if last, ok := w.told[tr]; ok && ev.Time.Sub(last) < tr.over() {
+				w.t.Fatalf("told again: %+v", ev)
+			}
+			w.told[tr] = ev.Time
+		}
 		d, ok := w.e.Device(ev.ID)
 		if ev.Type != Arrived && ev.Type != Left {
 			continue
@@ -128,6 +135,9 @@ func (w *world) check() {
 			w.t.Fatalf("nobody will look after %s", d.ID)
 		}
 	}
+	if len(w.e.voices) > maxVoices || len(w.e.servers) > maxSegments || len(w.e.claims.young)+len(w.e.claims.old) > 2*maxClaims {
+		w.t.Fatalf("%d voices, %d segments with servers, %d+%d claims", len(w.e.voices), len(w.e.servers), len(w.e.claims.young), len(w.e.claims.old))
+	}
 	if queued != len(w.e.due) {
 		w.t.Fatalf("%d in the queue, %d think so", len(w.e.due), queued)
 	}
@@ -141,7 +151,7 @@ func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			t: t, now: t0, blind: map[string]bool{}, seen: map[ID]EventType{},
-			alive: map[ID]time.Time{},
+			alive: map[ID]time.Time{}, told: map[trouble]time.Time{},
 			cfg: Config{
 				AwayMax:       minutes(1, 60).Draw(t, "AwayMax"),
 				AwayInitial:   minutes(1, 10).Draw(t, "AwayInitial"),
@@ -185,6 +195,12 @@ func TestProperties(t *testing.T) {
 				if w.blind[parent(s.Interface)] {
 					t.Skip()
 				}
+				if rapid.Bool().Draw(t, "by another") {
+					s.Via = mac(device.Draw(t, "via"))
+				}
+				if rapid.Bool().Draw(t, "names another") {
+					s.Peer = addr(rapid.IntRange(0, 200).Draw(t, "peer"))
+				}
 				if rapid.Bool().Draw(t, "IPv6") {
 					s.Addr = addr6(rapid.IntRange(0, 20).Draw(t, "addr6"))
 				}
@@ -194,6 +210,12 @@ func TestProperties(t *testing.T) {
 				was, _ := w.e.Device(mac(n).ID())
 				out := w.e.Sight(s)
 				listed := s.Kind == WiFiListed && was.State == Home // not heard just now
+				if is, _ := w.e.Device(mac(n).ID()); s.Via != (MAC{}) && s.answers() {
+					listed = listed || !is.LastSeen.After(was.LastSeen) // it does not count
+					if was.ID == "" && is.ID != "" {
+						t.Fatalf("%s became known because %s answered for it", is.ID, s.Via)
+					}
+				}
 				if _, ok := w.e.Device(mac(n).ID()); ok && !listed && s.Evidence() >= Alive && s.At.After(w.alive[mac(n).ID()]) {
 					w.alive[mac(n).ID()] = s.At
 				}

@@ -14,7 +14,7 @@ import (
 type crowd struct {
 	addrs recent[netip.Addr]
 	until time.Time // it is a proxy
-	own   bool      // it has asked from the address that it goes by
+	own   bool      // the address that it goes by is not just one that it answered for
 }
 
 func (d *device) isProxy(now time.Time) bool { return d.crowd != nil && d.crowd.until.After(now) }
@@ -38,8 +38,9 @@ func (e *Engine) spokenFor(d *device, s Sighting) bool {
 	case c == nil:
 		c = &crowd{}
 		c.addrs.note(d.Addr, d.heard)
+		c.own = d.given == d.Addr || s.At.Sub(d.FirstSeen) > manyWithin
 		if _, told := e.troubles[trouble{kind: ProxyFound, mac: s.MAC}]; told { // before a restart
-			c.until, c.own = s.At.Add(manyWithin), true
+			c.until = s.At.Add(manyWithin)
 		}
 		d.crowd = c
 	}
@@ -74,5 +75,5 @@ func (e *Engine) settleAt(d *device, s Sighting) {
 
 func whyProxy(c *crowd) string {
 	return fmt.Sprintf("it answers for %d addresses and more, such as %s and %s: it is a proxy, and nobody but itself is home by its answers",
-		many, c.addrs.what[0], c.addrs.what[1])
+		ManyAddresses, c.addrs.what[0], c.addrs.what[1])
 }

@@ -82,7 +82,7 @@ func TestProxyIsToldAgain(t *testing.T) {
 	r := newRig(t, Config{}, anchor(1))
 	r.answers[mac(1)] = true
 	proxy := func() {
-		for n := 1; n <= many; n++ {
+		for n := 1; n <= ManyAddresses; n++ {
 			r.hear(answersFor(1, n))
 		}
 	}
@@ -122,7 +122,7 @@ func TestFewAddresses(t *testing.T) {
 	r.mute = true
 	for day := range 10 {
 		for range 100 {
-			for n := range many - 2 {
+			for n := range ManyAddresses - 2 {
 				r.hear(answersFor(1, 100+n))
 			}
 			r.wait(time.Minute)
@@ -201,6 +201,26 @@ func TestVoice(t *testing.T) {
 				t.Error("it came home by what another said for it")
 			}
 		})
+	}
+}
+
+// TestVoiceAfterRestart: what one station says for another keeps nobody home for
+// longer than AwayMax after a restart, even if the device was never heard itself.
+func TestVoiceAfterRestart(t *testing.T) {
+	r := newRig(t, Config{}, responsive(1))
+	for range 2 * 60 {
+		r.hear(via(2, sighting(1, ARPReply)))
+		r.wait(30 * time.Second)
+	}
+	if got := r.types(); len(got) > 0 {
+		t.Fatalf("events in the first hour: %v", got)
+	}
+	for range 4 {
+		r.hear(via(2, sighting(1, ARPReply)))
+		r.wait(30 * time.Second)
+	}
+	if got := r.types(); !slices.Equal(got, []EventType{Left}) {
+		t.Errorf("events %v", got)
 	}
 }
 

@@ -4,17 +4,16 @@ import "time"
 
 // recent is a set of the last few different things, and when each was last noted.
 type recent[T comparable] struct {
-	what [many]T
-	at   [many]time.Time
+	what [ManyAddresses]T
+	at   [ManyAddresses]time.Time
 }
 
-// many is how many of a kind within manyWithin one station can have before it is
-// taken for a proxy: routers have some addresses, and so has who has virtual
-// machines behind its MAC.
-const (
-	many       = 9
-	manyWithin = time.Hour
-)
+// ManyAddresses is how many addresses one MAC must use within an hour, or how
+// many MACs one station must answer for, to be taken for a proxy: routers have
+// some addresses, and so has who has virtual machines behind its MAC.
+const ManyAddresses = 9
+
+const manyWithin = time.Hour
 
 // note adds x, in place of the one that was not noted for longest, and reports
 // whether the set is full of what was noted lately.

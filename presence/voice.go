@@ -21,13 +21,14 @@ type voice struct {
 
 // disbelieved reports whether s is an answer that another station gave for its
 // device, and that does not count. It counts only for a device that is known to
-// speak through this station, which then is a repeater; after a restart that is
-// not known, and who is home has the benefit of the doubt.
+// speak through this station, which then is a repeater; for a while after a
+// restart that is not known, and who is home has the benefit of the doubt.
 func (e *Engine) disbelieved(d *device, s Sighting) bool {
 	if s.Via == (MAC{}) || !s.answers() && s.Kind != ARPAnnouncement {
 		return false
 	}
-	if d != nil && (d.via == s.Via || d.via == (MAC{}) && d.State == Home) {
+	doubt := d != nil && d.via == (MAC{}) && d.State == Home && s.At.Sub(e.restored) < e.cfg.AwayMax
+	if doubt || d != nil && d.via == s.Via {
 		return false
 	}
 	e.noteVoice(s)
@@ -73,5 +74,5 @@ func (e *Engine) forgetVoice() {
 }
 
 func whyVoice() string {
-	return fmt.Sprintf("it answers in the name of %d devices and more that do not speak through it: it is a proxy, and its answers do not count", many)
+	return fmt.Sprintf("it answers in the name of %d devices and more that do not speak through it: it is a proxy, and its answers do not count", ManyAddresses)
 }
