@@ -63,7 +63,7 @@ func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
 		there.been = true
 	case silent < echoFor:
 		return false
-	case ev == Join:
+	case ev == Join, d.State != Home: // who does not answer is not there
 	case there.doubt.IsZero(), here.heard.After(there.doubt.Add(-echoFor)) && silent > doubtAgain:
 		there.doubt = s.At
 		return true

@@ -140,9 +140,21 @@ func TestRoamingToAndFro(t *testing.T) {
 	}
 }
 
-// TestReturnElsewhere has a device that was away come back on another segment,
-// asking for the address that it had.
+// TestReturnElsewhere has a device that was away come back on another segment:
+// it is there at once, with what it says there.
 func TestReturnElsewhere(t *testing.T) {
+	r, move := roams(t, spot{"eth0", "10.0.0.1"})
+	move(spot{})
+	r.wait(time.Hour)
+	r.types()
+	r.hear(on("eth1", ARPRequest, "10.0.1.7"))
+	if d := r.device(1); d.Interface != "eth1" || d.Addr.String() != "10.0.1.7" || len(r.events) != 1 || r.events[0].Addr != d.Addr {
+		t.Errorf("it is on %s with %s, events %+v", d.Interface, d.Addr, r.events)
+	}
+}
+
+// TestReturnElsewhereByDHCP has it ask for the address that it had before.
+func TestReturnElsewhereByDHCP(t *testing.T) {
 	r, move := roams(t, spot{"eth0", "10.0.0.1"})
 	move(spot{})
 	r.wait(time.Hour)
@@ -415,5 +427,55 @@ func TestPlacesAreBounded(t *testing.T) {
 	}
 	if d := r.device(1); d.State != Home || d.Interface != "eth0" {
 		t.Errorf("it is %s on %s", d.State, d.Interface)
+	}
+}
+
+// TestRoamingAtRandom has a device walk through four segments for weeks, as real
+// ones do: most joins are heard in part, some are not heard at all and the device
+// says something later. As long as anything is heard where it is, it is home, and
+// it is only ever asked for addresses that it had on that segment.
+func TestRoamingAtRandom(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	spots := make([]spot, 4)
+	for i := range spots {
+		spots[i] = spot{fmt.Sprintf("eth%d", i), fmt.Sprintf("10.0.%d.7", i)}
+	}
+	r, move := roams(t, spots[0])
+	at := 0
+	for range 2000 {
+		from := spots[at]
+		at = (at + 1 + random.IntN(3)) % 4
+		to := spots[at]
+		move(to)
+		r.wait(time.Duration(50+random.IntN(2500)) * time.Millisecond)
+		join := []Sighting{
+			on(to.ifname, DHCPRequest, from.addr), on(to.ifname, DHCPDiscover, ""), on(to.ifname, DHCPRequest, to.addr),
+			on(to.ifname, ARPProbe, to.addr), on(to.ifname, ARPAnnouncement, to.addr),
+		}
+		if random.IntN(10) == 0 {
+			join = nil // all of it was missed
+			r.wait(time.Duration(random.IntN(4)) * time.Second)
+		}
+		heard := false
+		for _, s := range append(join, on(to.ifname, ARPRequest, to.addr)) {
+			last := s.Kind == ARPRequest
+			if last && !heard || random.IntN(5) > 0 {
+				r.hear(s)
+				heard = true
+			}
+			r.wait(time.Duration(random.IntN(800)) * time.Millisecond)
+		}
+		r.wait(time.Duration(random.IntN(600)) * time.Second)
+		for _, e := range r.events {
+			if e.Type != AddressChanged {
+				t.Fatalf("%s to %s: %+v", from.ifname, to.ifname, e)
+			}
+		}
+		r.types()
+		for _, p := range r.sends() {
+			if p.Interface[len("eth"):] != p.Addr.String()[len("10.0."):len("10.0.0")] {
+				t.Fatalf("asked for %s on %s", p.Addr, p.Interface)
+			}
+		}
 	}
 }

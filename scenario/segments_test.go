@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"porchlight/lab"
 	"porchlight/lab/labtest"
@@ -155,4 +159,49 @@ func TestTwoSubnetsOnOneSegment(t *testing.T) {
 	_, err := second.Say(lab.Announcement(second.MAC(), netip.MustParseAddr("10.99.0.1")).Frame())
 	h.lab.Must(err)
 	h.problem("lan0 and lan1 hear each other", "arp_ignore=1")
+}
+
+// A phone that goes over to a VLAN, which is heard as tagged frames on the trunk,
+// stays home, and its departure from there is known.
+func TestTaggedSegment(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	phone := h.lab.Client("phone")
+	sender := h.lab.Observer("lan7") // says what the phone says in the VLAN
+	h.begin()
+	h.join(phone)
+	h.sub.awaitEvent(presence.Arrived, macOf(phone))
+	h.lab.Must(phone.Leave())
+	if e, ok := h.sub.next(time.Second); ok { // nobody is on two segments at once
+		t.Errorf("told of %+v", e)
+	}
+
+	a := netip.MustParseAddr("10.79.0.5")
+	request, err := lab.DHCP{Type: dhcpv4.MessageTypeRequest, MAC: phone.MAC(), Requested: a}.Frame()
+	h.lab.Must(err)
+	for _, frame := range [][]byte{request, lab.Announcement(phone.MAC(), a).Frame()} {
+		_, err = sender.Say(vlan(10, frame))
+		h.lab.Must(err)
+	}
+	if e := h.sub.awaitEvent(presence.AddressChanged, macOf(phone)); e.Addr != a {
+		t.Errorf("%+v", e)
+	}
+	tick := time.NewTicker(realTimeout / probesPerTimeout)
+	defer tick.Stop()
+	for range 2 * probesPerTimeout {
+		_, err = sender.Say(vlan(10, lab.Request(phone.MAC(), a, a.Prev()).Frame()))
+		h.lab.Must(err)
+		<-tick.C
+	}
+	if e, ok := h.sub.next(0); ok {
+		t.Errorf("told of %+v", e)
+	}
+	if e := h.sub.awaitEvent(presence.Left, macOf(phone)); !strings.HasPrefix(e.Why, "no answer to ") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// vlan puts an 802.1Q tag into a frame.
+func vlan(id byte, frame []byte) []byte {
+	return slices.Concat(frame[:12], []byte{0x81, 0, 0, id}, frame[12:])
 }
