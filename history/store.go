@@ -53,6 +53,7 @@ type Store struct {
 	changes changes
 	notes   notes
 	jobs    []func(*database) error
+	leases  leaseBook
 	waiters []waiter
 	changed chan struct{} // closed when head moves
 
@@ -107,6 +108,7 @@ func Open(dir string, log *slog.Logger, opts ...Option) (*Store, error) {
 		opts: options{maxAge: 365 * 24 * time.Hour, maxCount: maxEvents},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		changes: newChanges(), notes: newNotes(), changed: make(chan struct{}),
+		leases:  leaseBook{make(map[leaseKey]Lease), make(map[leaseKey]time.Time)},
 		skipped: make(map[string]int), toldSkipped: make(map[string]bool),
 	}
 	for _, o := range opts {

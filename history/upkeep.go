@@ -41,6 +41,7 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 		s.due(what, true)
 		clock.tick(s, time.Now())
+		s.writeLeases()
 		s.watch()
 		if err := s.sync(); err != nil {
 			s.meet(err)
