@@ -151,7 +151,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	})
 	stations := newHostapd(names, cfg, &b, log)
 	b = bridge.New(bridge.Config{
-		Engine: presence.New(engine), Log: store, Publisher: session, LAN: l,
+		Engine: presence.New(engine), Log: store, Past: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
 		Problems: func() []string {
 			return slices.Concat(appProblems(cfg), l.problems(), l.reach.Problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems())

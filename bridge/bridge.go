@@ -46,6 +46,7 @@ type Config struct {
 	Log       Log
 	Publisher Publisher
 	LAN       LAN
+	Past      Past // may be nil
 
 	SweepInterval time.Duration
 	// Problems says what keeps other parts from working, in words; may be nil.
@@ -106,6 +107,8 @@ type turn struct {
 	events    []presence.Event
 	changed   []presence.Device
 	forgotten []presence.ID
+	leases    []lease
+	outages   []presence.OutageOver
 	groups    bool // they are different
 	dirty     bool // the summary may be different
 }
@@ -329,6 +332,7 @@ func (b *Bridge) hand(sightings []presence.Sighting, calls []call) {
 			calls = calls[1:]
 		}
 		b.take(b.cfg.Engine.Sight(s))
+		b.noteLease(s)
 		if len(b.turn.events) >= 64 {
 			b.finish(s.At) // do not let the first wait for the last
 		}
@@ -343,6 +347,7 @@ func (b *Bridge) take(out presence.Output) {
 	b.turn.events = append(b.turn.events, out.Events...)
 	b.turn.changed = append(b.turn.changed, out.Changed...)
 	b.turn.forgotten = append(b.turn.forgotten, out.Forgotten...)
+	b.turn.outages = append(b.turn.outages, out.Outages...)
 	b.turn.groups = b.turn.groups || out.GroupsChanged
 	for _, p := range out.Probes {
 		if err := b.cfg.LAN.Probe(p); err != nil {
@@ -382,6 +387,7 @@ func (b *Bridge) finish(now time.Time) {
 		b.announce()
 	}
 	b.save(t.changed)
+	b.keepPast()
 	for _, e := range logged {
 		b.events[e.Type]++
 		b.tell(e)

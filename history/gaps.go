@@ -70,8 +70,16 @@ func (w *wakeful) tick(s *Store, now time.Time) {
 	s.noteGap(Asleep, "", last, now, "this machine slept, its clock was set forward, or Porchlight was held up")
 }
 
+// SaveOutage notes a time in which all were silent together. It never waits.
+func (s *Store) SaveOutage(o presence.OutageOver) {
+	s.noteGap(Outage, o.Interface, o.From, o.To, "devices that are always there were silent together, as when an access point restarts")
+}
+
 // noteGap notes a gap that is over.
 func (s *Store) noteGap(kind GapKind, ifname string, from, to time.Time, why string) {
+	if s.Fault() != nil {
+		return // what waits must not grow
+	}
 	s.do(func(db *database) error {
 		return db.exec(insertGap, string(kind), ifname, fromTime(from), fromTime(to), why)
 	})

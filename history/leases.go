@@ -37,9 +37,10 @@ type leaseBook struct {
 // SaveLease notes that DHCP gave a device an address, or that it asked for it.
 // It never waits. It is written within a second, and when it goes on, once an
 // hour.
-func (s *Store) SaveLease(l Lease) {
-	if !l.Addr.IsValid() {
-		return
+func (s *Store) SaveLease(id presence.ID, sighting presence.Sighting) {
+	l := Lease{Device: id, Addr: sighting.Addr, Last: sighting.At, Said: sighting.Kind.String()}
+	if sighting.DHCP != nil {
+		l.HostName = sighting.DHCP.HostName
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

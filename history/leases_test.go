@@ -15,18 +15,17 @@ func TestLeases(t *testing.T) {
 		id := arrivals(1)[0].ID
 		first, second := netip.MustParseAddr("192.168.1.20"), netip.MustParseAddr("192.168.1.21")
 		start := time.Now().UTC()
-		lease := func(a netip.Addr, said, host string) Lease {
-			return Lease{Device: id, Addr: a, Last: time.Now().UTC(), Said: said, HostName: host}
+		lease := func(a netip.Addr, said presence.Kind, host string) {
+			s.SaveLease(id, presence.Sighting{At: time.Now(), Addr: a, Kind: said, DHCP: &presence.DHCP{HostName: host}})
 		}
-		s.SaveLease(lease(first, "DHCP REQUEST", "phone"))
+		lease(first, presence.DHCPRequest, "phone")
 		time.Sleep(30 * time.Minute)
 		before := value[int](t, s, "SELECT count(*) FROM leases")
-		s.SaveLease(lease(first, "DHCP ACK", "")) // too soon to be worth a write
+		lease(first, presence.DHCPAck, "") // too soon to be worth a write
 		time.Sleep(time.Hour)
-		s.SaveLease(lease(first, "DHCP ACK", ""))
+		lease(first, presence.DHCPAck, "")
 		time.Sleep(time.Minute)
-		s.SaveLease(lease(second, "DHCP ACK", "phone"))
-		s.SaveLease(Lease{Device: id})
+		lease(second, presence.DHCPAck, "phone")
 		time.Sleep(time.Minute)
 		got, err := s.Queries().Leases(always, id)
 		want := []Lease{
@@ -44,9 +43,9 @@ func TestLeasesAreBounded(t *testing.T) {
 	running(t, nil, func(t *testing.T, s *Store) {
 		for second := range 5 {
 			for i := range 4 * maxNewLeases {
-				s.SaveLease(Lease{
-					Device: presence.ID("02005e100001"), Addr: netip.AddrFrom4([4]byte{10, byte(second), byte(i >> 8), byte(i)}),
-					Last: time.Now().Add(time.Duration(i) * time.Millisecond), Said: "DHCP REQUEST",
+				s.SaveLease("02005e100001", presence.Sighting{
+					Addr: netip.AddrFrom4([4]byte{10, byte(second), byte(i >> 8), byte(i)}),
+					At:   time.Now().Add(time.Duration(i) * time.Millisecond), Kind: presence.DHCPRequest,
 				})
 			}
 			time.Sleep(2 * time.Second)

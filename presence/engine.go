@@ -15,6 +15,8 @@ type Output struct {
 	Changed   []Device // whose state, addresses, names or settings are different now
 	Forgotten []ID     // gone for good
 
+	Outages []OutageOver // that are over
+
 	GroupsChanged bool // Groups returns something else now
 }
 
@@ -100,6 +102,7 @@ func (e *Engine) begin(now time.Time) {
 		e.out.Changed = nil // the room of very many, as when the device file has changed
 	}
 	e.out.Forgotten = e.out.Forgotten[:0]
+	e.out.Outages = e.out.Outages[:0]
 	e.out.GroupsChanged = false
 }
 

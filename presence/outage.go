@@ -45,9 +45,10 @@ type link struct {
 	asksLeft  int
 	nextAsk   time.Time
 
-	holdUntil time.Time // nobody is declared away before this
-	noIPv6    time.Time // until then it is believed that nobody can be asked by IPv6
-	missing   []*device // those whose silence began the hold
+	holdUntil   time.Time // nobody is declared away before this
+	noIPv6      time.Time // until then it is believed that nobody can be asked by IPv6
+	missing     []*device // those whose silence began the hold
+	silentSince time.Time // when the last of them was heard
 }
 
 func (l *link) held(now time.Time) bool { return now.Before(l.holdUntil) }
@@ -236,14 +237,14 @@ func (e *Engine) watch(l *link) {
 		}
 	}
 	if len(l.missing) > 0 && !l.held(e.now) {
-		l.missing = nil // too long for a reboot: they are gone
+		e.endOutage(l) // too long for a reboot: they are gone
 	}
 }
 
 // hold begins an outage: those who are always there are silent together.
 func (e *Engine) hold(l *link, missing []*device) {
 	l.holdUntil = e.now.Add(e.cfg.OutageHold)
-	l.missing = missing
+	l.missing, l.silentSince = missing, lastHeard(missing)
 	e.taint(l)
 }
 
@@ -263,6 +264,6 @@ func (e *Engine) answered(d *device) {
 	if 2*back < len(l.missing) {
 		return
 	}
-	l.missing, l.holdUntil = nil, time.Time{}
+	e.endOutage(l)
 	e.grace(l)
 }

@@ -33,6 +33,7 @@ type rig struct {
 	probes  []sent
 	changed []Device
 	gone    []ID
+	outages []OutageOver
 }
 
 type sent struct {
@@ -51,6 +52,7 @@ func (r *rig) take(out Output) {
 	r.events = append(r.events, out.Events...)
 	r.changed = append(r.changed, out.Changed...)
 	r.gone = append(r.gone, out.Forgotten...)
+	r.outages = append(r.outages, out.Outages...)
 	for _, p := range slices.Clone(out.Probes) {
 		r.probes = append(r.probes, sent{p, r.now})
 		if r.mute {
