@@ -2,6 +2,7 @@
 # make test   all tests; installs through apt what they need
 # make test-ha  the scenarios of homeassistant/ in real Home Assistants, which it gets from PyPI
 # make test-nodered  the flows of nodered/ in a real Node-RED, which it gets from npm
+# make test-web  the pages in a headless Chromium, which comes from apt
 # make app    the Home Assistant app, in dist/app
 # make release        archives, Debian packages, app, sums in dist/
 # make test-packages  makes a release and tries it on a booted system (root)
@@ -13,7 +14,7 @@
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build run app release test test-ha test-nodered test-packages bench check deps
+.PHONY: build run app release test test-ha test-nodered test-web test-packages bench check deps
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o porchlight .
@@ -32,6 +33,9 @@ test-ha: deps
 
 test-nodered:
 	scripts/nodered
+
+test-web:
+	scripts/test-web
 
 release:
 	scripts/release
