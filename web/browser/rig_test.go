@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "chromium does not start; scripts/deps browser installs it:", err)
 			return 1
 		}
-		chromium = browser
+		chromium = browser //nolint:fatcontext // it is made once
 		return m.Run()
 	}())
 }
