@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type devicesCmd struct {
 type deviceLine struct {
 	ID       presence.ID    `json:"id"`
 	MAC      presence.MAC   `json:"mac"`
+	MACs     []presence.MAC `json:"macs,omitempty"` // all of them, if there are several
 	State    presence.State `json:"state"`
 	Since    time.Time      `json:"since"`
 	Why      string         `json:"why"`
@@ -54,6 +56,11 @@ type deviceLine struct {
 	Reach            []string            `json:"reach,omitempty"` // as in the device file
 	Notes            string              `json:"notes,omitempty"`
 	FromFile         []string            `json:"from_file"` // the settings that the device file decides
+
+	ClientID    string           `json:"client_id,omitempty"` // what it says by DHCP, and can be followed by
+	Fingerprint string           `json:"fingerprint,omitempty"`
+	Follow      *presence.Follow `json:"follow,omitempty"`    // as set
+	Resembles   presence.ID      `json:"resembles,omitempty"` // as merge_suggested said
 }
 
 // Run lists the devices of the database.
@@ -108,11 +115,12 @@ func (c devicesCmd) choose(a *app, q *history.Queries, devices []presence.Device
 
 func newDeviceLine(d *presence.Device) deviceLine {
 	return deviceLine{
-		ID: d.ID, MAC: d.MAC, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
+		ID: d.ID, MAC: d.MAC, MACs: d.MACs, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
 		HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
 		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
 		Groups: listed(d.Groups), Kind: d.Kind, Icon: discovery.Icon(d), Important: d.Important, Track: d.Track,
 		SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Nudge: d.Nudge, Reach: reaches(d.Reach), Notes: d.Notes, FromFile: listed(d.FromFile),
+		ClientID: d.ClientID, Fingerprint: d.Fingerprint, Follow: d.Follow, Resembles: d.Resembles,
 	}
 }
 
@@ -129,7 +137,7 @@ func deviceRows(devices []presence.Device) [][]string {
 	rows := [][]string{row("GROUPS", "STATE", "SINCE", "NAME", "ADDRESS", "MAC", "VENDOR", "AWAY AFTER", "WHY")}
 	for _, d := range devices {
 		rows = append(rows, row(strings.Join(d.Groups, ", "), string(d.State), when(d.Since), d.DisplayName(),
-			text(d.Address()), d.MAC.String(), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why))
+			text(d.Address()), shownMACs(d), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why))
 	}
 	return rows
 }
@@ -166,6 +174,14 @@ func text(a netip.Addr) string {
 		return ""
 	}
 	return a.String()
+}
+
+// shownMACs is the MAC that a device goes by, and how many others it has.
+func shownMACs(d presence.Device) string {
+	if n := len(d.MACs); n > 1 {
+		return fmt.Sprintf("%s +%d", d.MAC, n-1)
+	}
+	return d.MAC.String()
 }
 
 // maker is the vendor, or that there is none to know.

@@ -65,6 +65,9 @@ type commands struct{ bridge *bridge.Bridge }
 func (c *commands) Scan()                                  { c.bridge.Scan() }
 func (c *commands) Set(id presence.ID, ch presence.Change) { c.bridge.Set(id, ch) }
 
+func (c *commands) Merge(into presence.ID, ids []presence.ID) { c.bridge.Merge(into, ids) }
+func (c *commands) Split(id presence.ID, macs []presence.MAC) { c.bridge.Split(id, macs) }
+
 // gcPercent trades a little processor time, of which there is plenty, for
 // memory, of which a Raspberry Pi has little. GOGC in the environment wins.
 const gcPercent = 40

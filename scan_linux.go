@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,10 +131,14 @@ func knownNames(a *app, dir string) map[presence.MAC]string {
 	defer func() { _ = reader.Close() }()
 	records, _ := reader.Devices(a.ctx)
 	for _, r := range records {
-		if n := r.Name; n != "" {
-			names[r.MAC] = n
-		} else if r.HostName != "" {
-			names[r.MAC] = r.HostName
+		if r.MergedInto != "" {
+			continue
+		}
+		name := cmp.Or(r.Name, r.HostName)
+		for _, p := range append(r.Ports, presence.Port{MAC: r.MAC}) {
+			if name != "" {
+				names[p.MAC] = name
+			}
 		}
 	}
 	return names

@@ -109,6 +109,7 @@ type turn struct {
 	forgotten []presence.ID
 	leases    []lease
 	outages   []presence.OutageOver
+	merged    []presence.ID
 	groups    bool // they are different
 	dirty     bool // the summary may be different
 }
@@ -191,6 +192,23 @@ func (b *Bridge) Set(id presence.ID, c presence.Change) {
 		}
 		b.take(out)
 	})
+}
+
+// Merge makes devices part of the device into.
+func (b *Bridge) Merge(into presence.ID, ids []presence.ID) {
+	b.inbox.call(func() { b.regroup(b.cfg.Engine.Merge(time.Now(), into, ids)) })
+}
+
+// Split makes MACs of a device devices of their own.
+func (b *Bridge) Split(id presence.ID, macs []presence.MAC) {
+	b.inbox.call(func() { b.regroup(b.cfg.Engine.Split(time.Now(), id, macs)) })
+}
+
+func (b *Bridge) regroup(out presence.Output, err error) {
+	if err != nil {
+		b.log.Warn("ignored a command to merge or split: " + err.Error())
+	}
+	b.take(out)
 }
 
 // Forget removes a device for good.
@@ -348,6 +366,7 @@ func (b *Bridge) take(out presence.Output) {
 	b.turn.changed = append(b.turn.changed, out.Changed...)
 	b.turn.forgotten = append(b.turn.forgotten, out.Forgotten...)
 	b.turn.outages = append(b.turn.outages, out.Outages...)
+	b.turn.merged = append(b.turn.merged, out.Merged...)
 	b.turn.groups = b.turn.groups || out.GroupsChanged
 	for _, p := range out.Probes {
 		if err := b.cfg.LAN.Probe(p); err != nil {
@@ -369,12 +388,14 @@ func (b *Bridge) finish(now time.Time) {
 	if len(t.events) > 0 {
 		logged = b.cfg.Log.Append(t.events)
 	}
-	if len(t.forgotten) > 0 { // who is heard again in the same turn is new
+	if len(t.forgotten)+len(t.merged) > 0 { // who is heard again in the same turn is new
 		t.changed = slices.DeleteFunc(t.changed, func(d presence.Device) bool {
 			_, known := b.cfg.Engine.Device(d.ID)
 			return !known
 		})
-		b.cfg.Publisher.Remove(t.forgotten)
+		b.cfg.Publisher.Remove(slices.Concat(t.forgotten, t.merged))
+	}
+	if len(t.forgotten) > 0 {
 		b.cfg.Log.DeleteDevices(t.forgotten)
 	}
 	if len(t.changed) > 0 {
@@ -386,7 +407,7 @@ func (b *Bridge) finish(now time.Time) {
 	if len(logged) > 0 {
 		b.announce()
 	}
-	b.save(t.changed)
+	b.save(t.changed, t.merged)
 	b.keepPast()
 	for _, e := range logged {
 		b.events[e.Type]++
@@ -404,7 +425,7 @@ func (b *Bridge) finish(now time.Time) {
 		b.cfg.Publisher.SetSummary(b.summary())
 	}
 	t.events, t.changed, t.forgotten, t.dirty = emptied(t.events), emptied(t.changed), emptied(t.forgotten), false
-	t.groups = false
+	t.merged, t.groups = emptied(t.merged), false
 }
 
 // emptied returns s without its elements, to be filled again; the room of very
@@ -416,13 +437,18 @@ func emptied[T any](s []T) []T {
 	return s[:0]
 }
 
-// save hands devices over to be stored as they are now.
-func (b *Bridge) save(changed []presence.Device) {
-	if len(changed) == 0 {
+// save hands devices, and what is part of one, over to be stored as they are now.
+func (b *Bridge) save(changed []presence.Device, merged []presence.ID) {
+	if len(changed)+len(merged) == 0 {
 		return
 	}
 	for _, d := range changed {
 		if r, ok := b.cfg.Engine.Record(d.ID); ok {
+			b.records = append(b.records, r)
+		}
+	}
+	for _, id := range merged {
+		if r, ok := b.cfg.Engine.Record(id); ok {
 			b.records = append(b.records, r)
 		}
 	}

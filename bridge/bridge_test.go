@@ -398,6 +398,51 @@ func TestGuestsAcrossKills(t *testing.T) {
 	}
 }
 
+// TestMergeAndSplit: the event first, then the topics, then what is stored, of
+// both; nothing is deleted.
+func TestMergeAndSplit(t *testing.T) {
+	play(t, presence.Config{MaxTracked: -1}, nil, func(h *house, b *Bridge) {
+		b.Sight(heard(phone, presence.DHCPRequest))
+		b.Sight(heard(plug, presence.DHCPRequest))
+		synctest.Wait()
+		h.take()
+		b.Merge(phone.ID(), []presence.ID{plug.ID()})
+		synctest.Wait()
+		want := []string{"log merged 020000000001", "remove [" + string(plug.ID()) + "]", "publish 020000000001 home"}
+		if diff := cmp.Diff(want, h.take()); diff != "" {
+			t.Errorf("merge (-want +got):\n%s", diff)
+		}
+		h.with(func() {
+			if whole, part := h.saved[phone.ID()], h.saved[plug.ID()]; len(whole.Ports) != 2 || part.MergedInto != phone.ID() {
+				t.Errorf("stored: %+v\n%+v", whole, part)
+			}
+		})
+		b.Merge(plug.ID(), []presence.ID{phone.ID()}) // a loop
+		b.Split(phone.ID(), []presence.MAC{phone})
+		synctest.Wait()
+		if got := h.take(); len(got) > 0 {
+			t.Errorf("what cannot be: %v", got)
+		}
+		b.Split(phone.ID(), []presence.MAC{plug})
+		synctest.Wait()
+		want = []string{
+			"log split 020000000001", "log arrived " + string(plug.ID()), `group guests "Guests" home`,
+			"publish " + string(plug.ID()) + " home", "publish 020000000001 home",
+		}
+		got := h.take()
+		slices.Sort(want[2:])
+		slices.Sort(got[min(2, len(got)):]) // the publisher sends them in its own order
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("split (-want +got):\n%s", diff)
+		}
+		h.with(func() {
+			if whole, part := h.saved[phone.ID()], h.saved[plug.ID()]; whole.Ports != nil || part.MergedInto != "" {
+				t.Errorf("stored: %+v\n%+v", whole, part)
+			}
+		})
+	})
+}
+
 // TestDeviceFile: what the file says is there before the first publish, wins
 // over commands, and goes with the file; groups follow their members.
 func TestDeviceFile(t *testing.T) {

@@ -100,3 +100,56 @@ func TestCatchUpWithAddress(t *testing.T) {
 		}
 	}
 }
+
+// A merge or a split of a moment before a kill is done, and done once; one of
+// long ago is stored, or something else has happened since.
+func TestCatchUpWithMerge(t *testing.T) {
+	at := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	whole := func(ports ...presence.Port) presence.Record {
+		return presence.Record{Device: presence.Device{ID: phone.ID(), MAC: phone, FirstSeen: at, LastSeen: at, State: presence.NotHome}, Ports: ports}
+	}
+	part := func(into presence.ID) presence.Record {
+		return presence.Record{Device: presence.Device{ID: plug.ID(), MAC: plug, FirstSeen: at, LastSeen: at, State: presence.NotHome}, MergedInto: into}
+	}
+	first, second := presence.Port{MAC: phone}, presence.Port{MAC: plug, Origin: presence.ByUser}
+	merged := presence.Event{Type: presence.Merged, Time: at, ID: phone.ID(), Other: plug.ID()}
+	split := presence.Event{Type: presence.Split, Time: at, ID: phone.ID(), Other: plug.ID()}
+	later := presence.Event{Type: presence.SensingLost, Time: at.Add(time.Hour)}
+	for name, test := range map[string]struct {
+		records []presence.Record
+		events  []presence.Event
+		want    map[presence.ID]int // how many MACs each device has
+	}{
+		"merged":                            {[]presence.Record{whole(), part("")}, []presence.Event{merged}, map[presence.ID]int{phone.ID(): 2}},
+		"merged, and stored":                {[]presence.Record{whole(first, second), part(phone.ID())}, []presence.Event{merged}, map[presence.ID]int{phone.ID(): 2}},
+		"merged, and half stored":           {[]presence.Record{whole(first, second), part("")}, []presence.Event{merged}, map[presence.ID]int{phone.ID(): 2}},
+		"split":                             {[]presence.Record{whole(first, second), part(phone.ID())}, []presence.Event{split}, map[presence.ID]int{phone.ID(): 1, plug.ID(): 1}},
+		"split, and half stored":            {[]presence.Record{whole(first), part(phone.ID())}, []presence.Event{split}, map[presence.ID]int{phone.ID(): 1, plug.ID(): 1}},
+		"merged and split":                  {[]presence.Record{whole(), part("")}, []presence.Event{merged, split}, map[presence.ID]int{phone.ID(): 1, plug.ID(): 1}},
+		"split and merged":                  {[]presence.Record{whole(first, second), part(phone.ID())}, []presence.Event{split, merged}, map[presence.ID]int{phone.ID(): 2}},
+		"merged long ago, split since":      {[]presence.Record{whole(), part("")}, []presence.Event{merged, later}, map[presence.ID]int{phone.ID(): 1, plug.ID(): 1}},
+		"followed":                          {[]presence.Record{whole()}, []presence.Event{merged}, map[presence.ID]int{phone.ID(): 2}},
+		"followed, and stored as a claim":   {[]presence.Record{whole(first, presence.Port{MAC: plug, Origin: presence.Heir})}, []presence.Event{merged}, map[presence.ID]int{phone.ID(): 2}},
+		"followed, and found to be another": {[]presence.Record{whole()}, []presence.Event{merged, split}, map[presence.ID]int{phone.ID(): 1, plug.ID(): 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := presence.New(presence.Config{})
+			e.Restore(at, CatchUp(test.records, test.events))
+			got := map[presence.ID]int{}
+			for _, d := range e.Devices() {
+				got[d.ID] = len(d.AllMACs())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+
+	// It went by the MAC that is split off.
+	went := whole(first, second)
+	went.MAC, went.Addr = plug, netip.MustParseAddr("10.0.0.1")
+	records := CatchUp([]presence.Record{went}, []presence.Event{split})
+	if records[0].MAC != phone || records[0].Addr.IsValid() || records[1].MAC != plug {
+		t.Errorf("%+v", records)
+	}
+}

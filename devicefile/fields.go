@@ -30,10 +30,11 @@ var readers = map[string]func(*yaml.Node, *presence.Change) (want string){
 	"icon":               icon,
 	"groups":             groups,
 	"away_after":         awayAfter,
+	"follow":             followed,
 }
 
 // fieldNames lists what a device can have.
-var fieldNames = append([]string{"mac"}, slices.Sorted(maps.Keys(readers))...)
+var fieldNames = append([]string{"mac", "macs"}, slices.Sorted(maps.Keys(readers))...)
 
 // text reads a line of at most limit bytes.
 func text(n *yaml.Node, to **string, limit int) string {

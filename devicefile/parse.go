@@ -58,7 +58,7 @@ func (f Faults) Error() string {
 }
 
 // Parse reads a device file. The error is of type Faults. The declarations are
-// in the order of the file, one per MAC.
+// in the order of the file; no MAC is in two of them.
 func Parse(content []byte) ([]presence.Declaration, error) {
 	whole := func(line int, format string, args ...any) ([]presence.Declaration, error) {
 		return nil, Faults{{Line: line, Text: fmt.Sprintf(format, args...)}}
@@ -80,7 +80,7 @@ func Parse(content []byte) ([]presence.Declaration, error) {
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return whole(0, `there is more than one YAML document in it: take out the lines "---"`)
 	}
-	p := parser{lines: map[presence.MAC]int{}, names: map[string]bool{}}
+	p := parser{lines: map[presence.MAC]int{}, names: map[string]bool{}, claims: map[string][]claim{}}
 	p.root(doc.Content)
 	if len(p.faults) > 0 {
 		slices.SortStableFunc(p.faults, func(a, b Fault) int { return a.Line - b.Line })
@@ -118,6 +118,7 @@ type parser struct {
 	list   []presence.Declaration
 	lines  map[presence.MAC]int // where each device begins
 	names  map[string]bool      // slugs of the groups
+	claims map[string][]claim   // what devices follow, by the host name in lower case
 	faults Faults
 }
 
@@ -190,9 +191,14 @@ func (p *parser) device(n *yaml.Node) {
 	hasMAC, hasReach := false, false
 	p.fields(n, func(key, value *yaml.Node) {
 		hasReach = hasReach || key.Value == "reach"
-		if key.Value == "mac" {
+		switch key.Value {
+		case "mac":
 			hasMAC = true
-			d.MAC = p.mac(value)
+			d.MAC = p.mac(value, "mac")
+			return
+		case "macs":
+			hasMAC = true
+			p.macList(value, &d)
 			return
 		}
 		read := readers[key.Value]
@@ -213,20 +219,27 @@ func (p *parser) device(n *yaml.Node) {
 	default:
 		p.fault(n, "mac", "is missing")
 	}
+	if d.MAC == (presence.MAC{}) && len(d.MACs) > 0 {
+		d.MAC, d.MACs = d.MACs[0], d.MACs[1:]
+	}
+	if len(d.MACs) == 0 {
+		d.MACs = nil
+	}
 	p.countGroups(n, d.Groups)
+	p.countClaims(n, d.Follow)
 	p.list = append(p.list, d)
 }
 
-// mac reads the address of a device, which no other in the file has.
-func (p *parser) mac(n *yaml.Node) presence.MAC {
+// mac reads an address of a device, which no other in the file has.
+func (p *parser) mac(n *yaml.Node, field string) presence.MAC {
 	m, err := presence.ParseMAC(n.Value)
 	switch {
 	case n.Kind != yaml.ScalarNode || err != nil:
-		p.fault(n, "mac", "want an address such as 02:00:5e:10:00:01%s", got(n))
+		p.fault(n, field, "want an address such as 02:00:5e:10:00:01%s", got(n))
 	case !m.Station():
-		p.fault(n, "mac", "%s is an address of no single device", m)
+		p.fault(n, field, "%s is an address of no single device", m)
 	case p.lines[m] > 0:
-		p.fault(n, "mac", "%s has an entry in line %d already", m, p.lines[m])
+		p.fault(n, field, "%s has an entry in line %d already", m, p.lines[m])
 	default:
 		p.lines[m] = n.Line
 	}

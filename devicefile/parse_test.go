@@ -54,6 +54,23 @@ func TestParse(t *testing.T) {
 			{MAC: first},
 			{MAC: second, Change: presence.Change{Name: ptr(""), Groups: ptr([]string{}), AwayAfter: ptr(time.Duration(0))}},
 		}},
+		{"several MACs", "devices: [{macs: [02:00:5e:10:00:01, 02-00-5E-10-00-02]}]", []presence.Declaration{{MAC: first, MACs: []presence.MAC{second}}}},
+		{"several MACs, and the first apart", "devices: [{macs: [02:00:5e:10:00:02], mac: 02:00:5e:10:00:01}]", []presence.Declaration{{MAC: first, MACs: []presence.MAC{second}}}},
+		{"one of several MACs", "devices: [{macs: [02:00:5e:10:00:01]}]", []presence.Declaration{{MAC: first}}},
+		{"what is followed", `devices:
+- {mac: 02:00:5e:10:00:01, follow: {host_name: Annas-iPhone, client_id: "01:02", fingerprint: "1,3,6"}}
+- {mac: 02:00:5e:10:00:02, follow: yes}`, []presence.Declaration{
+			{MAC: first, Change: presence.Change{Follow: &presence.Follow{HostName: "Annas-iPhone", ClientID: "01:02", Fingerprint: "1,3,6"}}},
+			{MAC: second, Change: presence.Change{Follow: &presence.Follow{Same: true}}},
+		}},
+		{"what is not followed, and one name told apart", `devices:
+- {mac: 02:00:5e:10:00:01, follow: no}
+- {mac: 02:00:5e:10:00:02, follow: {host_name: iPhone, fingerprint: "1"}}
+- {mac: 02:00:5e:10:00:03, follow: {host_name: iphone, fingerprint: "2"}}`, []presence.Declaration{
+			{MAC: first, Change: presence.Change{Follow: &presence.Follow{}}},
+			{MAC: second, Change: presence.Change{Follow: &presence.Follow{HostName: "iPhone", Fingerprint: "1"}}},
+			{MAC: presence.MAC{2, 0, 0x5e, 0x10, 0, 3}, Change: presence.Change{Follow: &presence.Follow{HostName: "iphone", Fingerprint: "2"}}},
+		}},
 		{"a number of seconds, a single group", "devices: [{mac: 02:00:5e:10:00:01, away_after: 90, groups: Kids}]", []presence.Declaration{
 			{MAC: first, Change: presence.Change{AwayAfter: ptr(90 * time.Second), Groups: ptr([]string{"Kids"})}},
 		}},
@@ -113,12 +130,26 @@ func TestParseFaults(t *testing.T) {
 		{"a wrong MAC", "devices:\n  - mac: 02:00:5e:10:00\n", `line 2: mac: want an address such as 02:00:5e:10:00:01, not "02:00:5e:10:00"`},
 		{"a group's MAC", "devices:\n  - mac: ff:ff:ff:ff:ff:ff\n", "line 2: mac: ff:ff:ff:ff:ff:ff is an address of no single device"},
 		{"the same MAC twice", mac + "    name: a\n  - name: b\n    mac: 02-00-5E-10-00-01\n", "line 5: mac: 02:00:5e:10:00:01 has an entry in line 2 already"},
-		{"an unknown field", mac + "    nmae: Anna\n", "line 3: nmae: no such field; there are mac, away_after, groups, icon, ignore_arp_replies, important, kind, known, name, notes, nudge, reach, track"},
+		{"an unknown field", mac + "    nmae: Anna\n", "line 3: nmae: no such field; there are mac, macs, away_after, follow, groups, icon, ignore_arp_replies, important, kind, known, name, notes, nudge, reach, track"},
 		{"reached by a name", mac + "    reach: ping nas.lan\n", `line 3: reach: want "ping 10.1.2.3" or "tcp 10.1.2.3:22", with an IP address, or a list of those, not "ping nas.lan"`},
 		{"reached at too many", mac + "    reach: [ping 10.0.0.1, ping 10.0.0.2, ping 10.0.0.3, ping 10.0.0.4, ping 10.0.0.5]\n", "line 3: reach: want at most 4"},
 		{"neither MAC nor name", "devices:\n  - reach: ping 10.1.2.3\n", "line 2: name: is missing: a device without a mac needs one"},
 		{"reached nowhere", "devices:\n  - {name: x, reach: []}\n", "line 2: mac: is missing"},
 		{"reached twice", "devices:\n  - {name: x, reach: ping 10.1.2.3}\n  - {name: y, reach: \"tcp 10.1.2.3:22\"}\n", "line 3: reach: 10.1.2.3 has an entry in line 2 already"},
+		{"a MAC twice in one device", "devices:\n  - macs:\n    - 02:00:5e:10:00:01\n    - 02:00:5e:10:00:01\n", "line 4: macs: 02:00:5e:10:00:01 has an entry in line 3 already"},
+		{"a MAC in two devices", mac + "  - mac: 02:00:5e:10:00:02\n    macs: [02:00:5e:10:00:01]\n", "line 4: macs: 02:00:5e:10:00:01 has an entry in line 2 already"},
+		{"MACs that are no list", "devices:\n  - macs: 02:00:5e:10:00:01\n", "line 2: macs: want a list such as [02:00:5e:10:00:01, 02:00:5e:10:00:02]"},
+		{"no MACs", "devices:\n  - macs: []\n", "line 2: macs: want a list"},
+		{"a wrong MAC among them", "devices:\n  - macs: [02:00:5e:10:00:01, phone]\n", `line 2: macs: want an address such as 02:00:5e:10:00:01, not "phone"`},
+		{"too many MACs", "devices:\n  - macs: [" + strings.Repeat("02:00:5e:10:00:01,", 33) + "]\n", "line 2: macs: want at most 32"},
+		{"one host name for two", mac + "    follow: {host_name: Annas-iPhone}\n  - mac: 02:00:5e:10:00:02\n    follow: {host_name: annas-IPHONE, client_id: '01'}\n", "line 4: follow: the host name annas-IPHONE is what the device in line 2 follows already"},
+		{"one fingerprint for two", mac + "    follow: {fingerprint: '1,3'}\n  - mac: 02:00:5e:10:00:02\n    follow: {fingerprint: '1,3'}\n", "line 4: follow: the client id or fingerprint is what the device in line 2 follows already"},
+		{"to follow anything", mac + "    follow: maybe\n", `line 3: follow: want true, or any of host_name, client_id and fingerprint, such as {host_name: Annas-iPhone}, not "maybe"`},
+		{"to follow a list", mac + "    follow: [a]\n", "line 3: follow: want true"},
+		{"to follow nothing", mac + "    follow: {}\n", "line 3: follow: want true"},
+		{"to follow an empty name", mac + "    follow: {host_name: ''}\n", "line 3: follow: want true"},
+		{"to follow something else", mac + "    follow: {vendor: x}\n", "line 3: follow: want true"},
+		{"to follow control characters", mac + `    follow: {host_name: "a\u0007"}`, "line 3: follow: host_name: want no control characters"},
 		{"a field twice", mac + "    name: a\n    name: b\n", "line 4: name: is given twice"},
 		{"an unknown kind", mac + "    kind: fridge\n", `line 3: kind: want one of phone, tablet`},
 		{"no icon", mac + "    icon: cellphone\n", `line 3: icon: want an icon such as mdi:cellphone, not "cellphone"`},

@@ -51,6 +51,15 @@ func private() presence.Device {
 	return d
 }
 
+// laptop has a MAC of its own and two private ones.
+func laptop() presence.Device {
+	d := pixel()
+	wire := d.MAC
+	d.MAC = presence.MAC{0x6e, 0, 0, 0, 0, 1}
+	d.MACs = []presence.MAC{wire, d.MAC, {0x6e, 0, 0, 0, 0, 2}}
+	return d
+}
+
 var parents = presence.Group{Slug: "parents", Name: "Parents", State: presence.Home}
 
 func summaryOf() presence.Summary {
@@ -69,11 +78,13 @@ func TestGolden(t *testing.T) {
 	attributesOnly, hidden := options, options
 	attributesOnly.AttributesOnly = true
 	hidden.HideAddresses = true
-	known, stranger, sum := pixel(), private(), summaryOf()
+	known, stranger, several, sum := pixel(), private(), laptop(), summaryOf()
 	event := presence.Event{
 		Type: presence.Arrived, Seq: 7, Time: at.UTC().Truncate(time.Second), ID: known.ID, MAC: known.MAC,
 		Addr: known.Addr, Name: "Anna's phone", HostName: "Pixel-8", Vendor: "Google, Inc.", Why: "DHCP REQUEST",
 	}
+	suggestion := event
+	suggestion.Type, suggestion.Other = presence.MergeSuggested, stranger.ID
 	for name, payload := range map[string][]byte{
 		"device":                  options.Device(&known),
 		"device-attributes-only":  attributesOnly.Device(&known),
@@ -84,10 +95,13 @@ func TestGolden(t *testing.T) {
 		"bridge-interface-gone":   options.Bridge([]string{"eth0"}, options.Bridge([]string{"eth0", "wlan0"}, nil)),
 		"attributes-home":         options.Attributes(&known),
 		"attributes-away":         options.Attributes(&stranger),
-		"attributes-no-addresses": hidden.Attributes(&known),
+		"attributes-no-addresses": hidden.Attributes(&several),
+		"attributes-several-macs": options.Attributes(&several),
+		"device-several-macs":     options.Device(&several),
 		"summary":                 Summary(&sum),
 		"summary-empty":           Summary(&presence.Summary{}),
 		"event":                   Event(&event),
+		"event-about-two":         Event(&suggestion),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var pretty bytes.Buffer

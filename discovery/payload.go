@@ -30,6 +30,7 @@ type Options struct {
 type Attributes struct {
 	InZones    []string     `json:"in_zones"` // the zone when home, else empty; since 2026.7 zones and people count by it
 	MAC        string       `json:"mac,omitempty"`
+	MACs       []string     `json:"macs,omitempty"` // all of them, if there are several
 	IP         string       `json:"ip,omitempty"`
 	IPv6       []netip.Addr `json:"ipv6"`
 	HostName   string       `json:"host_name,omitempty"`
@@ -77,6 +78,9 @@ func (o *Options) Attributes(d *presence.Device) []byte {
 	}
 	if !o.HideAddresses {
 		a.MAC = d.MAC.String()
+		for _, m := range d.MACs {
+			a.MACs = append(a.MACs, m.String())
+		}
 		if d.Addr.IsValid() {
 			a.IP = d.Addr.String()
 		}

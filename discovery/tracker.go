@@ -17,12 +17,15 @@ func (o *Options) Device(d *presence.Device) []byte {
 		AvailabilityTopic: o.Status(),
 		Components:        map[string]any{"tracker": o.tracker(d, name)},
 	}
-	if d.MAC.Private() {
+	// Only a universally administered address is the device's for ever.
+	for _, a := range d.AllMACs() {
+		if !a.Private() {
+			m.Device.Connections = append(m.Device.Connections, [2]string{"mac", a.String()})
+		}
+	}
+	if m.Device.Connections == nil {
 		m.Device.Manufacturer = ""
 		m.Device.Model = "Private MAC address"
-	} else {
-		// Only a universally administered address is the device's for ever.
-		m.Device.Connections = [][2]string{{"mac", d.MAC.String()}}
 	}
 	diagnostic := func(key, label, class, icon, topic, template string) {
 		m.Components[key] = component{

@@ -55,7 +55,7 @@ func (c *changes) save(d stored) bool {
 	if !bytes.Equal(d.model, old.model) || d.Device.AwayAfter != old.Device.AwayAfter {
 		c.lazy[d.ID] |= model
 	}
-	if known && sameRow(&d.Device, &old.Device) {
+	if known && sameRow(&d, &old) {
 		if !d.LastSeen.Equal(old.LastSeen) {
 			c.lazy[d.ID] |= seen
 		}

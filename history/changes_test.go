@@ -12,7 +12,7 @@ import (
 
 func TestChanges(t *testing.T) {
 	at := func(s int) stored {
-		return stored{presence.Device{ID: "02005e100001", LastSeen: t0.Add(time.Duration(s) * time.Second)}, []byte{1}}
+		return stored{Device: presence.Device{ID: "02005e100001", LastSeen: t0.Add(time.Duration(s) * time.Second)}, model: []byte{1}}
 	}
 	learned, renamed := at(0), at(0)
 	learned.model = []byte{2}
@@ -77,7 +77,7 @@ func TestChanges(t *testing.T) {
 
 // known makes c hold a device that is in the database.
 func known(c *changes) {
-	c.save(stored{presence.Device{ID: "02005e100001", LastSeen: t0}, []byte{1}})
+	c.save(stored{Device: presence.Device{ID: "02005e100001", LastSeen: t0}, model: []byte{1}})
 	c.due(c.waiting(model), model)
 	c.take()
 }

@@ -17,7 +17,7 @@ import (
 
 // children are what the test binary can play in a process of its own, by its
 // first argument; the second is a directory.
-var children = map[string]func(dir string){"append-for-ever": appendForEver}
+var children = map[string]func(dir string){"append-for-ever": appendForEver, "merge-for-ever": mergeForEver}
 
 func child(args []string) bool {
 	if len(args) < 3 || children[args[1]] == nil {

@@ -16,22 +16,25 @@ import (
 // shares nothing that changes: the model is bytes.
 type stored struct {
 	presence.Device
-	model []byte
+	ports      []presence.Port
+	mergedInto presence.ID
+	model      []byte
 }
 
 // newStored copies r. Times are kept to the millisecond.
 func newStored(r *presence.Record) (stored, error) {
 	model, err := r.Model.MarshalBinary()
 	if err != nil {
-		return stored{Device: r.Device}, fmt.Errorf("model of device %s: %w", r.ID, err)
+		err = fmt.Errorf("model of device %s: %w", r.ID, err)
+		model = nil
 	}
-	return stored{r.Device, model}, nil
+	return stored{r.Device, r.Ports, r.MergedInto, model}, err
 }
 
 // record is the reverse of newStored. With an error, the record has a model
 // that has learned nothing.
 func (d stored) record() (presence.Record, error) {
-	r := presence.Record{Device: d.Device}
+	r := presence.Record{Device: d.Device, Ports: d.ports, MergedInto: d.mergedInto}
 	if len(d.model) == 0 {
 		return r, nil
 	}
@@ -44,8 +47,9 @@ func (d stored) record() (presence.Record, error) {
 
 // sameRow reports whether a and b differ at most in what changes without
 // anything having happened: LastSeen and the learned AwayAfter.
-func sameRow(a, b *presence.Device) bool {
-	return a.ID == b.ID && a.MAC == b.MAC && a.Interface == b.Interface && a.Addr == b.Addr &&
+func sameRow(a, b *stored) bool {
+	return samePorts(a.ports, b.ports) && a.mergedInto == b.mergedInto && a.Resembles == b.Resembles &&
+		a.ID == b.ID && a.MAC == b.MAC && a.Interface == b.Interface && a.Addr == b.Addr &&
 		slices.Equal(a.IPv6, b.IPv6) &&
 		a.HostName == b.HostName && a.HostNameSource == b.HostNameSource && a.Vendor == b.Vendor && a.VendorClass == b.VendorClass &&
 		a.ClientID == b.ClientID && a.Fingerprint == b.Fingerprint &&
@@ -56,9 +60,10 @@ func sameRow(a, b *presence.Device) bool {
 const (
 	deviceColumns = `id, mac, interface, ip, ipv6, host_name, host_name_source, vendor, vendor_class, client_id, fingerprint,
 		state, since, why, first_seen, tracked, untold, set_name, set_track, set_groups, set_away,
-		set_kind, set_icon, set_important, set_ignore_arp, set_notes, set_known, set_nudge`
+		set_kind, set_icon, set_important, set_ignore_arp, set_notes, set_known, set_nudge,
+		ports, merged_into, resembles, set_follow`
 
-	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	upsertDevice = "INSERT INTO devices (" + deviceColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id) DO UPDATE SET mac = excluded.mac, interface = excluded.interface, ip = excluded.ip,
 		ipv6 = excluded.ipv6, host_name = excluded.host_name,
 		host_name_source = excluded.host_name_source, vendor = excluded.vendor,
@@ -68,7 +73,8 @@ const (
 		set_groups = excluded.set_groups, set_away = excluded.set_away, set_kind = excluded.set_kind,
 		set_icon = excluded.set_icon, set_important = excluded.set_important,
 		set_ignore_arp = excluded.set_ignore_arp, set_notes = excluded.set_notes, set_known = excluded.set_known,
-		set_nudge = excluded.set_nudge`
+		set_nudge = excluded.set_nudge, ports = excluded.ports, merged_into = excluded.merged_into,
+		resembles = excluded.resembles, set_follow = excluded.set_follow`
 
 	upsertSeen = `INSERT INTO seen (device, last_seen) VALUES (?,?)
 		ON CONFLICT (device) DO UPDATE SET last_seen = excluded.last_seen`
@@ -88,19 +94,20 @@ func (d *stored) rowArgs() ([]any, error) {
 		}
 		groups = string(b)
 	}
-	return []any{
+	identity, err := d.identityArgs()
+	return append([]any{
 		string(d.ID), fromMAC(d.MAC), d.Interface, fromAddr(d.Addr), fromAddrs(d.IPv6), d.HostName, string(d.HostNameSource), d.Vendor,
 		d.VendorClass, d.ClientID, d.Fingerprint, string(d.State), fromTime(d.Since), d.Why,
 		fromTime(d.FirstSeen), d.Tracked, d.Untold, d.Name, d.Track, groups, d.Settings.AwayAfter.Milliseconds(),
 		string(d.Kind), d.Icon, d.Important, d.IgnoreARPReplies, d.Notes, d.Known, d.Nudge,
-	}, nil
+	}, identity...), err
 }
 
 // addedColumns are the device columns that migrations added, each with what
 // stands for it in a file that is not migrated: the DEFAULT of its migration.
 var addedColumns = map[string]string{
 	"set_kind": "''", "set_icon": "''", "set_important": "0", "set_ignore_arp": "0", "set_notes": "''",
-	"host_name_source": "''", "set_known": "0",
+	"host_name_source": "''", "set_known": "0", "ports": "''", "merged_into": "''", "resembles": "''", "set_follow": "''",
 	"untold": "0", "set_nudge": "NULL",
 }
 
@@ -145,13 +152,14 @@ func loadDevices(ctx context.Context, q querier) (devices []stored, err error) {
 }
 
 func scanDevice(rows *sql.Rows) (d stored, err error) {
-	var mac, ip, ipv6, groups string
+	var mac, ip, ipv6, groups, ports, follow string
 	var since, first, setAway int64
 	var last, away sql.NullInt64
 	var track, nudge sql.NullBool
 	err = rows.Scan(&d.ID, &mac, &d.Interface, &ip, &ipv6, &d.HostName, &d.HostNameSource, &d.Vendor, &d.VendorClass, &d.ClientID,
 		&d.Fingerprint, &d.State, &since, &d.Why, &first, &d.Tracked, &d.Untold, &d.Name, &track, &groups, &setAway,
-		&d.Kind, &d.Icon, &d.Important, &d.IgnoreARPReplies, &d.Notes, &d.Known, &nudge, &last, &away, &d.model)
+		&d.Kind, &d.Icon, &d.Important, &d.IgnoreARPReplies, &d.Notes, &d.Known, &nudge,
+		&ports, &d.mergedInto, &d.Resembles, &follow, &last, &away, &d.model)
 	if err != nil {
 		return d, err
 	}
@@ -165,6 +173,7 @@ func scanDevice(rows *sql.Rows) (d stored, err error) {
 	if nudge.Valid {
 		d.Nudge = &nudge.Bool
 	}
+	d.setIdentity(ports, follow)
 	if groups != "" {
 		_ = json.Unmarshal([]byte(groups), &d.Groups) // the rest of the device still counts
 	}

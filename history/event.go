@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"porchlight/presence"
 )
@@ -16,14 +17,23 @@ const eventColumns = "seq, time, type, device, mac, ip, name, host_name, vendor,
 // failure may have succeeded nevertheless.
 const insertEvent = "INSERT INTO events (" + eventColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (seq) DO NOTHING"
 
+// foundAbout is what stands in the column found for an event that is about two
+// devices. Of others it is the list of devices.
+type foundAbout struct {
+	Other   presence.ID      `json:"other"`
+	Devices []presence.Found `json:"devices,omitempty"`
+}
+
 func eventArgs(e *presence.Event) ([]any, error) {
-	found := ""
-	if e.Devices != nil {
-		b, err := json.Marshal(e.Devices)
-		if err != nil {
-			return nil, fmt.Errorf("event %d: %w", e.Seq, err)
-		}
-		found = string(b)
+	found, err := "", error(nil)
+	switch {
+	case e.Other != "":
+		found, err = fromJSON(foundAbout{e.Other, e.Devices}, false)
+	case e.Devices != nil:
+		found, err = fromJSON(e.Devices, false)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w", e.Seq, err)
 	}
 	return []any{
 		e.Seq, fromTime(e.Time), string(e.Type), string(e.ID), fromMAC(e.MAC), fromAddr(e.Addr), e.Name,
@@ -40,8 +50,13 @@ func scanEvent(rows *sql.Rows) (e presence.Event, err error) {
 		return e, err
 	}
 	e.Time, e.MAC, e.Addr = toTime(ms), toMAC(mac), toAddr(ip)
-	if found != "" {
-		_ = json.Unmarshal([]byte(found), &e.Devices) // the rest of the event still counts
+	switch { // what cannot be read is left out: the rest of the event still counts
+	case strings.HasPrefix(found, "{"):
+		var about foundAbout
+		_ = json.Unmarshal([]byte(found), &about)
+		e.Other, e.Devices = about.Other, about.Devices
+	case found != "":
+		_ = json.Unmarshal([]byte(found), &e.Devices)
 	}
 	return e, nil
 }

@@ -99,7 +99,8 @@ func (c *conditions) where() string {
 // name or host name, now or once, in any case. Devices that are forgotten are
 // found by what they were called.
 func (q *Queries) Lookup(ctx context.Context, text string) (ids []presence.ID, err error) {
-	if m, err := presence.ParseMAC(text); err == nil {
+	m, notMAC := presence.ParseMAC(text)
+	if notMAC == nil {
 		text = string(m.ID())
 	}
 	db, err := q.open()
@@ -114,6 +115,15 @@ func (q *Queries) Lookup(ctx context.Context, text string) (ids []presence.ID, e
 	if !q.old {
 		query += " UNION SELECT device FROM names WHERE name = ?1 COLLATE NOCASE OR device = ?1"
 	}
+	args := []any{text}
+	columns, err := readableColumns(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if notMAC == nil && strings.Contains(columns, "ports") { // one of several MACs
+		query += " UNION SELECT id FROM devices WHERE instr(ports, ?2) > 0"
+		args = append(args, `"`+m.String()+`"`)
+	}
 	err = eachRow(ctx, db, fmt.Sprintf("looking for device %q", text), func(rows *sql.Rows) error {
 		var id presence.ID
 		err := rows.Scan(&id)
@@ -121,6 +131,6 @@ func (q *Queries) Lookup(ctx context.Context, text string) (ids []presence.ID, e
 			ids = append(ids, id)
 		}
 		return err
-	}, query+" ORDER BY 1", text)
+	}, query+" ORDER BY 1", args...)
 	return ids, err
 }

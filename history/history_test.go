@@ -194,6 +194,7 @@ func TestDeviceRoundTrip(t *testing.T) {
 	full.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("fe80::1")}
 	full.Model = learned(t)
 	full.FromFile, full.Reach = nil, nil // are told anew at each start
+	full.MACs = nil                       // stand in Ports
 	off, on := false, true
 	for name, r := range map[string]presence.Record{
 		"every field": full,
@@ -225,7 +226,7 @@ func TestDeviceRoundTrip(t *testing.T) {
 // Every change of a device but the two that come with each sighting is written
 // at once, and what is not stored at all.
 func TestSameRow(t *testing.T) {
-	base := presence.Device{}
+	base := stored{}
 	v := reflect.ValueOf(&base).Elem()
 	var check func(v reflect.Value, path string)
 	check = func(v reflect.Value, path string) {
@@ -235,11 +236,14 @@ func TestSameRow(t *testing.T) {
 				check(v.Field(i), name+".")
 				continue
 			}
+			if !v.Field(i).CanSet() {
+				continue // of stored itself; see TestSamePorts
+			}
 			old := reflect.New(v.Field(i).Type()).Elem()
 			old.Set(v.Field(i))
 			before := base
 			fill(v.Field(i))
-			if got, want := sameRow(&before, &base), name == "LastSeen" || name == "AwayAfter" || name == "FromFile"; got != want {
+			if got, want := sameRow(&before, &base), name == "Device.LastSeen" || name == "Device.AwayAfter" || name == "Device.FromFile" || name == "Device.MACs"; got != want {
 				t.Errorf("%s changed: same = %v, want %v", name, got, want)
 			}
 			v.Field(i).Set(old)

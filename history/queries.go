@@ -145,7 +145,7 @@ func loadMerged(ctx context.Context, db querier) (merged, error) {
 	err := eachRow(ctx, db, "looking for aliases", func(*sql.Rows) error {
 		found = true
 		return nil
-	}, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'aliases'")
+	}, "SELECT 1 FROM sqlite_schema WHERE name = 'aliases'")
 	if err != nil || !found {
 		return m, err
 	}

@@ -244,12 +244,6 @@ func TestAsleep(t *testing.T) {
 // merge makes former a part of now.
 func merge(t *testing.T, s *Store, former, now presence.ID) {
 	t.Helper()
-	for _, query := range []string{
-		"CREATE TABLE IF NOT EXISTS aliases (alias TEXT PRIMARY KEY, device TEXT NOT NULL) STRICT",
-		"INSERT INTO aliases (alias, device) VALUES ('" + string(former) + "', '" + string(now) + "')",
-	} {
-		if _, err := s.db.pool.ExecContext(t.Context(), query); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.SaveDevices([]presence.Record{{Device: presence.Device{ID: former, State: presence.NotHome}, MergedInto: now}})
+	flushed(t, s)
 }

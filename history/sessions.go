@@ -49,6 +49,8 @@ func (db *database) follow(e *presence.Event) error {
 		err = db.exec(insertSession, string(e.ID), fromMAC(e.MAC), at, e.Why, fromAddr(e.Addr))
 	case presence.Left:
 		err = db.exec(endSession, at, e.Why, string(e.ID))
+	case presence.Merged:
+		err = db.exec(endSession, at, e.Why, string(e.Other))
 	case presence.AddressChanged:
 		err = db.addAddresses(e.ID, e.Addr)
 	}

@@ -31,8 +31,10 @@ type puppet struct {
 // noCommands takes what Home Assistant asks for.
 type noCommands struct{}
 
-func (noCommands) Scan()                            {}
-func (noCommands) Set(presence.ID, presence.Change) {}
+func (noCommands) Scan()                             {}
+func (noCommands) Set(presence.ID, presence.Change)  {}
+func (noCommands) Merge(presence.ID, []presence.ID)  {}
+func (noCommands) Split(presence.ID, []presence.MAC) {}
 
 // newPuppet returns one that is started, as the instance with this node.
 func newPuppet(t *testing.T, host *lab.Host, b *lab.Broker, node string) *puppet {

@@ -14,6 +14,8 @@ var titles = map[presence.EventType]string{
 	presence.AddressChanged:  "Another address",
 	presence.AddressConflict: "Address conflict",
 	presence.MergeSuggested:  "The same device?",
+	presence.Merged:          "One device now",
+	presence.Split:           "Two devices now",
 	presence.SensingLost:     "Porchlight hears nothing",
 	presence.SensingBack:     "Porchlight hears again",
 	presence.Baseline:        "Porchlight has looked around",

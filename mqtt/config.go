@@ -58,6 +58,8 @@ type EventLog interface {
 type Commands interface {
 	Scan()
 	Set(id presence.ID, c presence.Change)
+	Merge(into presence.ID, ids []presence.ID)
+	Split(id presence.ID, macs []presence.MAC)
 }
 
 // check returns all faults of c, one line each.

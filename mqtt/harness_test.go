@@ -83,6 +83,14 @@ type orders struct {
 
 func (o *orders) Scan() { o.add("scan") }
 
+func (o *orders) Merge(into presence.ID, ids []presence.ID) {
+	o.add(fmt.Sprintf("merge %s %v", into, ids))
+}
+
+func (o *orders) Split(id presence.ID, macs []presence.MAC) {
+	o.add(fmt.Sprintf("split %s %v", id, macs))
+}
+
 func (o *orders) Set(id presence.ID, c presence.Change) {
 	s := "set " + string(id)
 	if c.Name != nil {
@@ -93,6 +101,9 @@ func (o *orders) Set(id presence.ID, c presence.Change) {
 	}
 	if c.Icon != nil {
 		s += fmt.Sprintf(" icon=%q", *c.Icon)
+	}
+	if c.Follow != nil {
+		s += fmt.Sprintf(" follow=%+v", *c.Follow)
 	}
 	if c.Track != nil {
 		s += fmt.Sprintf(" track=%v", *c.Track)

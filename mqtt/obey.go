@@ -16,6 +16,18 @@ func (s *Session) obey(c command) {
 	if !ok {
 		return
 	}
+	merge, split, err := presence.ParseMerge(c.payload)
+	switch {
+	case err != nil:
+		s.warnings.warn(s.log, c.topic, "ignoring a command: "+err.Error(), "topic", c.topic)
+		return
+	case len(merge) > 0:
+		s.commands.Merge(id, merge)
+		return
+	case len(split) > 0:
+		s.commands.Split(id, split)
+		return
+	}
 	change, unknown, err := presence.ParseChange(c.payload)
 	if err != nil {
 		s.warnings.warn(s.log, c.topic, "ignoring a command: "+err.Error(), "topic", c.topic)

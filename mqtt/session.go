@@ -147,7 +147,7 @@ func (s *Session) update(d *presence.Device) {
 // out with the next change.
 func sameShown(a, b *presence.Device) bool {
 	return a.State == b.State && a.Since.Equal(b.Since) && a.Why == b.Why &&
-		a.Addr == b.Addr && a.MAC == b.MAC &&
+		a.Addr == b.Addr && a.MAC == b.MAC && slices.Equal(a.MACs, b.MACs) &&
 		a.HostName == b.HostName && a.Vendor == b.Vendor && a.Name == b.Name &&
 		a.Kind == b.Kind && a.Icon == b.Icon && a.Important == b.Important &&
 		a.Settings.AwayAfter == b.Settings.AwayAfter &&

@@ -410,6 +410,9 @@ func TestCommands(t *testing.T) {
 			`{"away_after":90}`, `{"away_after":null,"colour":"red"}`, `{"name":null}`,
 			`{"kind":"phone","icon":"mdi:car","important":true,"ignore_arp_replies":true,"nudge":true,"notes":"a\nb"}`,
 			`{"kind":null,"icon":null,"important":null,"ignore_arp_replies":null,"nudge":null,"notes":null,"track":null,"groups":null}`,
+			`{"follow":true}`, `{"follow":{"host_name":"Annas-iPhone"}}`, `{"follow":null}`,
+			`{"merge":"02:00:5e:10:00:01"}`, `{"merge":["02005e100001","02005e100002"]}`, `{"split":"02005e100001"}`,
+			`{"merge":"02005e100001","name":"x"}`, `{"merge":"me"}`, `{"split":[]}`, `{"merge":null}`,
 			`rubbish`, `rubbish again`, `{"track":"yes"}`,
 		} {
 			user.say(t, options.Set(id1), false, payload)
@@ -426,10 +429,51 @@ func TestCommands(t *testing.T) {
 			`set 001b63000001 away_after=1m30s`, `set 001b63000001 away_after=0s`, `set 001b63000001 name=""`,
 			`set 001b63000001 kind="phone" icon="mdi:car" important=true ignore_arp_replies=true nudge=true notes="a b"`,
 			`set 001b63000001 kind="" icon="" track=by policy important=false ignore_arp_replies=false nudge=by kind notes="" groups=[]`,
+			`set 001b63000001 follow={Same:true HostName: ClientID: Fingerprint:}`,
+			`set 001b63000001 follow={Same:false HostName:Annas-iPhone ClientID: Fingerprint:}`,
+			`set 001b63000001 follow={Same:false HostName: ClientID: Fingerprint:}`,
+			`merge 001b63000001 [02005e100001]`, `merge 001b63000001 [02005e100001 02005e100002]`, `split 001b63000001 [02:00:5e:10:00:01]`,
 			"scan",
 		}
 		if diff := cmp.Diff(want, r.orders.take()); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// TestMerged: the topics and the entity of a device that is part of another one
+// go; those of the other stay, and list both MACs. Split, both are there.
+func TestMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeBroker(t)
+		r := three(t, b)
+		whole, part := phone(1, presence.Home), phone(2, presence.Home)
+		whole.MACs = []presence.MAC{whole.MAC, part.MAC}
+		r.Remove([]presence.ID{part.ID})
+		r.Update([]presence.Device{whole})
+		time.Sleep(5 * time.Second)
+		held := b.retained()
+		for topic := range held {
+			if strings.Contains(topic, string(part.ID)) {
+				t.Error("still there:", topic)
+			}
+		}
+		macs := whole.MAC.String() + `","` + part.MAC.String()
+		if a := held[r.topics.Attributes(id1)]; !strings.Contains(a, `"macs":["`+macs+`"]`) {
+			t.Error(a)
+		}
+		if c := held[r.topics.Config(id1)]; strings.Count(c, `["mac",`) != 2 || !strings.Contains(c, `"unique_id":"porchlight_home_001b63000001_tracker"`) {
+			t.Error(c)
+		}
+		whole.MACs = nil
+		r.Update([]presence.Device{whole, part})
+		time.Sleep(5 * time.Second)
+		held = b.retained()
+		if held[r.topics.Config(part.ID)] == "" || held[r.topics.State(part.ID)] != "home" || strings.Contains(held[r.topics.Attributes(id1)], "macs") {
+			t.Error("split again:", held)
+		}
+		if got := r.orders.take(); len(got) > 0 {
+			t.Error("our own clearing was taken for the user's:", got)
 		}
 	})
 }

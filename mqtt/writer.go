@@ -32,7 +32,7 @@ type sent struct {
 // stands for none, or for an empty message.
 type configKey struct {
 	name, vendor, icon string
-	mac                presence.MAC
+	macs               uint64 // hash
 }
 
 // due is a device with something to do at a time.
@@ -270,7 +270,7 @@ func (l *link) publishConfig(d *presence.Device, now time.Time) {
 	if !l.s.cfg.Announce {
 		return
 	}
-	e, key := l.sentOf(d.ID), configKey{d.DisplayName(), d.Vendor, discovery.Icon(d), d.MAC}
+	e, key := l.sentOf(d.ID), configKey{d.DisplayName(), d.Vendor, discovery.Icon(d), l.hashMACs(d)}
 	if e.config == key {
 		return
 	}
@@ -280,6 +280,15 @@ func (l *link) publishConfig(d *presence.Device, now time.Time) {
 	}
 	e.config, e.configAt = key, now
 	l.publish(familyConfig, l.s.topics.Config(d.ID), true, l.s.cfg.Discovery.Device(d), nil)
+}
+
+func (l *link) hashMACs(d *presence.Device) uint64 {
+	var h maphash.Hash
+	h.SetSeed(l.seed)
+	for _, m := range d.AllMACs() {
+		_, _ = h.Write(m[:]) // never fails
+	}
+	return h.Sum64()
 }
 
 // ripe takes the first of queue if its time has come.

@@ -111,17 +111,17 @@ func (p *doorman) again(m MAC, now time.Time) bool {
 	return false
 }
 
-// admit makes room for the device of s, or refuses it.
-func (e *Engine) admit(s Sighting) bool {
+// letThrough reports whether s, of an unknown MAC, is no part of a flood.
+func (e *Engine) letThrough(s Sighting) bool {
 	much := 1
 	if e.baseline {
 		much = firstRun
 	}
-	if !e.doorman.admit(s.MAC, e.now, much) {
-		return false
-	}
-	return len(e.devices) < e.cfg.MaxDevices || e.evict()
+	return e.doorman.admit(s.MAC, e.now, much)
 }
+
+// room makes room for one more device.
+func (e *Engine) room() bool { return len(e.devices) < e.cfg.MaxDevices || e.evict() }
 
 // newDevice adds the device of s, which was never heard before.
 func (e *Engine) newDevice(s Sighting) *device {
@@ -134,39 +134,29 @@ func (e *Engine) newDevice(s Sighting) *device {
 	}
 	e.add(d)
 	e.trackNew(d)
+	e.consult(d)
 	return d
 }
 
+// add makes d known, by its first MAC.
 func (e *Engine) add(d *device) {
-	if !d.MAC.Private() {
-		d.Vendor = e.cfg.Vendor(d.MAC)
-	}
+	d.first = d.MAC
+	e.setVendor(d)
 	e.devices[d.ID] = d
 	e.byMAC[d.MAC] = d
 	e.decide(d)
 	e.tune(d)
+	e.index(d)
 }
 
-// remove forgets d.
+// remove forgets d, and what is part of it.
 func (e *Engine) remove(d *device) {
-	e.unschedule(d)
-	e.part(d)
-	for _, l := range e.links {
-		is := func(o *device) bool { return o == d }
-		l.checking = slices.DeleteFunc(l.checking, is)
-		l.missing = slices.DeleteFunc(l.missing, is)
-	}
-	delete(e.devices, d.ID)
-	delete(e.byMAC, d.MAC)
-	delete(e.touched, d.ID)
-	delete(e.changed, d.ID)
-	if d.State == Home {
-		e.home--
-	}
-	if d.Tracked {
-		e.tracked--
-	}
+	macs := d.AllMACs()
+	e.detach(d)
 	e.out.Forgotten = append(e.out.Forgotten, d.ID)
+	for _, m := range macs {
+		e.forgetPart(m)
+	}
 }
 
 // settled reports whether the user has decided anything about d, if only that
@@ -177,6 +167,7 @@ func (d *device) settled() bool { return d.own.decided() || d.inFile }
 func (e *Engine) forget() {
 	for _, id := range sortedIDs(e.devices) {
 		d := e.devices[id]
+		e.dropUnheard(d)
 		if d.State == Home || d.settled() || d.Untold {
 			continue
 		}

@@ -54,7 +54,10 @@ type parting struct {
 // gone reports whether d has left the Wi-Fi and was not heard since.
 func (d *device) gone() bool { return !d.parted.at.IsZero() }
 
-func (e *Engine) associated(d *device) bool { return len(e.stations[d.MAC]) > 0 }
+// associated reports whether d is, by any of its MACs.
+func (e *Engine) associated(d *device) bool {
+	return len(e.stations[d.MAC]) > 0 || slices.ContainsFunc(d.others, func(p *port) bool { return len(e.stations[p.MAC]) > 0 })
+}
 
 // sightStation takes what an access point says of a station.
 func (e *Engine) sightStation(s Sighting) {
@@ -69,6 +72,13 @@ func (e *Engine) sightStation(s Sighting) {
 		e.stations[s.MAC] = []string{s.AP}
 	default:
 		e.stations.add(s.MAC, s.AP)
+	}
+	if d != nil && d.heirIs(s.MAC) {
+		e.hearHeir(d, s)
+		return
+	}
+	if d != nil {
+		d = e.speaker(d, s, Join)
 	}
 	switch {
 	case d == nil:
@@ -93,9 +103,10 @@ func (e *Engine) welcome(until time.Time) {
 	for len(e.newcomers) > 0 && !e.newcomers[0].At.After(until) {
 		s := e.newcomers[0]
 		e.newcomers = e.newcomers[1:]
-		if e.byMAC[s.MAC] == nil && slices.Contains(e.stations[s.MAC], s.AP) && e.admit(s) {
-			d := e.newDevice(s)
-			e.consult(d)
+		if e.byMAC[s.MAC] != nil || !slices.Contains(e.stations[s.MAC], s.AP) {
+			continue
+		}
+		if d := e.enter(s); d != nil {
 			e.hear(d, s, Join)
 		}
 	}
@@ -107,6 +118,10 @@ func (e *Engine) welcome(until time.Time) {
 func (e *Engine) disassociate(d *device, s Sighting) {
 	was := e.stations.remove(s.MAC, s.AP)
 	if !was || d == nil || d.State != Home || e.associated(d) || d.heard.After(s.At) {
+		return
+	}
+	if d.heirIs(s.MAC) || d.alsoAt(s.MAC) {
+		e.askSoon(d)
 		return
 	}
 	d.parted = parting{s.AP, s.At}

@@ -22,7 +22,8 @@ const (
 // The slices are never changed in place.
 type Device struct {
 	ID        ID
-	MAC       MAC // the MAC that it was last heard with
+	MAC       MAC   // the one that it goes by: of several the one heard last
+	MACs      []MAC // all of them, the ID's first; nil when there is one
 	Interface string
 	Addr      netip.Addr   // the IPv4 address that it goes by; may be invalid
 	IPv6      []netip.Addr // newest first; it is asked at one of these when it has no other
@@ -34,6 +35,8 @@ type Device struct {
 	Fingerprint string
 
 	HostNameSource NameSource // who says HostName; empty: nobody, or not known
+
+	Resembles ID // the device that this may be with another MAC, as merge_suggested said; empty: none
 
 	State     State
 	Since     time.Time // when State began
@@ -48,11 +51,25 @@ type Device struct {
 	FromFile []string // the names of those that the device file decides
 }
 
+// AllMACs returns every MAC of the device, the ID's first. It is not to be changed.
+func (d *Device) AllMACs() []MAC {
+	if len(d.MACs) == 0 {
+		return []MAC{d.MAC}
+	}
+	return d.MACs
+}
+
 // Record is a device as the database keeps it. Its Settings are the user's own,
 // without the device file's.
 type Record struct {
 	Device
 	Model Model
+	// Ports are all MACs of a device that has several, with what is known of them;
+	// what is known of Device.MAC is in Device. nil when there is one.
+	Ports []Port
+	// MergedInto is the device that this one is part of: it is kept as it was, and
+	// is no device of its own. Empty: it is one.
+	MergedInto ID
 }
 
 // DisplayName is what to call the device: the user's name, else the host name,

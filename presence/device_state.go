@@ -28,6 +28,17 @@ type device struct {
 	inFile bool     // the device file has it, if only its MAC
 	groups []*group // that it is counted in
 
+	first     MAC       // its id's; it never loses that one
+	origin    Origin    // of MAC
+	heardHere time.Time // the last evidence by MAC
+	others    []*port   // its other MACs; nil for most
+	heir      *heir     // a MAC that may become its own
+	askFirst  MAC       // the next question goes there; zero: by turns
+	lastBy    MAC       // the last evidence was by this one, if it has others
+	hops      int       // how many times in a row lastBy was soon another one
+	hopAt     time.Time // when it last was
+	indexed   known
+
 	heard   time.Time // the last evidence
 	quiet   time.Time // since when its silence counts: heard, or the end of a blindness
 	tainted bool      // this silence had blindness, an outage or a restart in it: nothing is learned from it
@@ -75,7 +86,7 @@ func (d *device) unask() {
 }
 
 func (d *device) record() Record {
-	r := Record{Device: d.Device, Model: d.model}
+	r := Record{Device: d.Device, Model: d.model, Ports: d.ports()}
 	r.Settings, r.FromFile = d.own, nil
 	r.Model.slept = slices.Clone(d.model.slept)
 	r.Model.joined = slices.Clone(d.model.joined)

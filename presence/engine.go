@@ -14,6 +14,7 @@ type Output struct {
 	Probes    []Probe  // to be sent now
 	Changed   []Device // whose state, addresses, names or settings are different now
 	Forgotten []ID     // gone for good
+	Merged    []ID     // part of another device now; Record still returns them
 
 	Outages []OutageOver // that are over
 
@@ -27,13 +28,19 @@ type Engine struct {
 	devices  map[ID]*device
 	byMAC    map[MAC]*device
 	self     map[MAC]bool
-	groups   map[string]*group   // by slug
-	outside  map[ID]struct{}     // devices with a group that is one too many
-	declared map[ID]*Declaration // by the device file
-	due      queue
-	home     int // devices that are home
-	tracked  int
-	lastNew  *NewFound
+	groups   map[string]*group    // by slug
+	outside  map[ID]struct{}      // devices with a group that is one too many
+	declared map[MAC]*Declaration // by the device file, each of its MACs
+	inOrder  []Declaration        // the same as the file has it
+
+	absorbed   map[ID]Record        // what is part of another device, as it was
+	byIdentity map[string][]*device // see identity.keys
+	followers  int                  // devices that follow what they are known by
+	door       []waiting            // in the order in which they came
+	due        queue
+	home       int // devices that are home
+	tracked    int
+	lastNew    *NewFound
 
 	told map[NameSource]directory // what lease files and hosts files say
 
@@ -79,6 +86,9 @@ func New(cfg Config) *Engine {
 		voices:   map[MAC]*voice{},
 		servers:  map[service][]server{},
 		baseline: cfg.Baseline,
+
+		absorbed:   map[ID]Record{},
+		byIdentity: map[string][]*device{},
 	}
 	for _, m := range cfg.Self {
 		e.self[m] = true
@@ -103,6 +113,7 @@ func (e *Engine) begin(now time.Time) {
 	}
 	e.out.Forgotten = e.out.Forgotten[:0]
 	e.out.Outages = e.out.Outages[:0]
+	e.out.Merged = e.out.Merged[:0]
 	e.out.GroupsChanged = false
 }
 
@@ -120,39 +131,6 @@ func (e *Engine) end() Output {
 		clear(e.changed)
 	}
 	return e.out
-}
-
-// Restore brings devices back from the database, as they were. Who was home
-// is home, gets the whole of its own timeout from now on, and is asked at once.
-func (e *Engine) Restore(now time.Time, records []Record) Output {
-	e.begin(now)
-	e.restored = e.now
-	e.troubles.remember(e.cfg.Told, e.now)
-	for _, r := range records {
-		if e.devices[r.ID] != nil || e.byMAC[r.MAC] != nil || !r.MAC.Station() || e.self[r.MAC] {
-			continue
-		}
-		d := &device{Device: r.Device, model: r.Model, own: r.Settings, heap: -1}
-		d.Settings, d.FromFile = Settings{}, nil
-		d.IPv6 = d.IPv6[:min(len(d.IPv6), maxIPv6)]
-		if d.State != Home {
-			d.State = NotHome
-		}
-		d.quiet, d.tainted, d.heard = e.now, true, e.now
-		e.add(d)
-		e.restoreGuest(d)
-		if !e.baseline && !d.inFile && d.FirstSeen.After(e.cfg.BaselineAt) && d.FirstSeen.After(e.newest()) {
-			e.noteNew(d)
-		}
-		if d.State == Home {
-			e.home++
-			d.early = true
-		}
-		e.schedule(d, e.now)
-	}
-	e.matchDeclared()
-	e.retrack()
-	return e.end()
 }
 
 func (e *Engine) newest() time.Time {
@@ -179,7 +157,7 @@ func (e *Engine) Sight(s Sighting) Output {
 	ev := s.Evidence()
 	d := e.byMAC[s.MAC]
 	e.noteServer(s)
-	if d != nil && d.IgnoreARPReplies && s.answers() || e.disbelieved(d, s) {
+	if d != nil && d.IgnoreARPReplies && s.answers() || e.spoofed(d, s) {
 		return e.end()
 	}
 	if s.Kind.reached() {
@@ -187,17 +165,32 @@ func (e *Engine) Sight(s Sighting) Output {
 		return e.end()
 	}
 	if d == nil {
-		if ev < Alive || !s.MAC.Station() || e.self[s.MAC] || !e.admit(s) {
+		if ev < Alive || !s.MAC.Station() || e.self[s.MAC] {
 			return e.end()
 		}
-		d = e.newDevice(s)
-		e.consult(d)
+		if d = e.enter(s); d == nil {
+			return e.end()
+		}
+	}
+	e.meet(d, s, ev)
+	return e.end()
+}
+
+// meet takes what was heard of d.
+func (e *Engine) meet(d *device, s Sighting, ev Evidence) {
+	if d.heirIs(s.MAC) {
+		if ev >= Alive {
+			e.hearHeir(d, s)
+		}
+		return
 	}
 	e.learnNames(d, s)
+	p := d.as(s.MAC)
 	d.noteGiven(s)
+	d.asBefore(p)
 	switch ev {
 	case None:
-		if d.Interface == s.Interface || d.Interface == "" || s.Relayed {
+		if s.MAC == d.MAC && (d.Interface == s.Interface || d.Interface == "" || s.Relayed) {
 			d.expect(s.Addr)
 		}
 	case Hint:
@@ -207,9 +200,32 @@ func (e *Engine) Sight(s Sighting) Output {
 			e.askSoon(d)
 		}
 	default:
+		d = e.speaker(d, s, ev)
 		e.hear(d, s, ev)
+		if s.DHCP != nil {
+			e.suggest(d)
+		}
 	}
-	return e.end()
+}
+
+// speaker returns the device that s is of, and decides by which of its MACs it
+// goes now.
+func (e *Engine) speaker(d *device, s Sighting, ev Evidence) *device {
+	if len(d.others) > 0 {
+		d = e.contest(d, s)
+		e.turn(d, s, ev)
+	}
+	return d
+}
+
+// spoofed is disbelieved, by what is known of the MAC of s.
+func (e *Engine) spoofed(d *device, s Sighting) bool {
+	if d == nil || d.heirIs(s.MAC) {
+		return e.disbelieved(nil, s)
+	}
+	p := d.as(s.MAC)
+	defer d.asBefore(p)
+	return e.disbelieved(d, s)
 }
 
 // hear is a sighting that proves that d is there.
@@ -219,14 +235,9 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	}
 	ev = d.back(s, ev)
 	e.learnSilence(d, max(s.At.Sub(d.heard), 0), ev, s.At)
-	d.heardVia(s)
-	doubt := s.Interface != "" && e.locate(d, s, ev)
-	if s.Interface == d.Interface || s.Relayed {
-		e.learnAddress(d, s)
-	}
-	d.noteAddr(s)
+	doubt := e.hearAt(d, s, ev)
 	if s.At.After(d.heard) {
-		d.heard, d.quiet = s.At, s.At
+		d.heard, d.quiet = s.At, later(d.quiet, s.At)
 	}
 	lastSeen := d.LastSeen
 	d.LastSeen = d.heard.Round(0).UTC()
@@ -243,11 +254,16 @@ func (e *Engine) hear(d *device, s Sighting, ev Evidence) {
 	}
 	ask, decide, _ := e.plan(d)
 	e.schedule(d, d.quiet.Add(min(ask, decide)))
-	if doubt {
+	if doubt || d.askFirst != (MAC{}) {
 		e.askSoon(d)
 	}
+	p := d.as(s.MAC)
 	e.claim(d, s)
+	d.asBefore(p)
 	e.countQuestions(d, s)
+	if d.heir != nil && s.At.After(d.heir.first.At) {
+		e.refute(d)
+	}
 }
 
 func (e *Engine) arrive(d *device, s Sighting, lastSeen time.Time) {
@@ -285,6 +301,7 @@ func (e *Engine) leave(d *device) {
 	e.home--
 	e.mark(d)
 	e.emit(Left, d, why)
+	e.suggestFor(d)
 }
 
 // emit adds an event about d.
@@ -296,8 +313,15 @@ func (e *Engine) emit(t EventType, d *device, why string) {
 	})
 }
 
+// emitAbout is emit for an event that has to do with another device as well.
+func (e *Engine) emitAbout(t EventType, d *device, other ID, why string) {
+	e.emit(t, d, why)
+	e.out.Events[len(e.out.Events)-1].Other = other
+}
+
 // mark notes that others must be told of d, and that it must be stored.
 func (e *Engine) mark(d *device) {
+	e.index(d)
 	e.changed[d.ID] = struct{}{}
 	e.touched[d.ID] = struct{}{}
 }
@@ -336,7 +360,7 @@ func (e *Engine) Unsent(now time.Time, p Probe) {
 		return
 	}
 	e.linkNamed(p.Interface).noIPv6 = now.Add(noIPv6For)
-	if d := e.byMAC[p.MAC]; d != nil {
+	if d := e.byMAC[p.MAC]; d != nil && d.MAC == p.MAC {
 		first, _, _ := e.addressesOf(d)
 		d.muted = first.Is6()
 	}
@@ -351,6 +375,11 @@ func (e *Engine) AskedAddr(now time.Time, addr netip.Addr) {
 	for _, d := range e.devices {
 		if d.Addr == addr || d.expected == addr || slices.Contains(d.IPv6, addr) {
 			e.Asked(now, Probe{MAC: d.MAC, Addr: addr})
+		}
+		for _, p := range d.others {
+			if p.Addr == addr || slices.Contains(p.IPv6, addr) {
+				e.Asked(now, Probe{MAC: p.MAC, Addr: addr})
+			}
 		}
 	}
 }
@@ -389,6 +418,7 @@ func (e *Engine) Forget(now time.Time, id ID) (out Output, ok bool) {
 func (e *Engine) EndBaseline(now time.Time) Output {
 	e.begin(now)
 	if e.baseline {
+		e.openDoor(true)
 		e.welcome(e.now)
 		e.baseline = false
 		e.cfg.BaselineAt = e.now.Round(0).UTC()
@@ -418,11 +448,13 @@ func (e *Engine) Devices() []Device {
 	return all
 }
 
-// Record returns the device with this id as it is to be stored.
+// Record returns the device with this id as it is to be stored, also when it
+// has become part of another one.
 func (e *Engine) Record(id ID) (Record, bool) {
 	d := e.devices[id]
 	if d == nil {
-		return Record{}, false
+		r, part := e.absorbed[id]
+		return r, part
 	}
 	return d.record(), true
 }

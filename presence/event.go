@@ -17,6 +17,8 @@ const (
 	AddressChanged  EventType = "address_changed"
 	AddressConflict EventType = "address_conflict"
 	MergeSuggested  EventType = "merge_suggested"
+	Merged          EventType = "merged"
+	Split           EventType = "split"
 	SensingLost     EventType = "sensing_lost"
 	SensingBack     EventType = "sensing_back"
 	Baseline        EventType = "baseline"
@@ -35,7 +37,7 @@ const (
 func EventTypes() []EventType {
 	return []EventType{
 		NewDevice, Arrived, Left, AddressChanged, AddressConflict,
-		MergeSuggested, SensingLost, SensingBack, Baseline, NewGuests,
+		MergeSuggested, Merged, Split, SensingLost, SensingBack, Baseline, NewGuests,
 		VendorChanged, ProxyFound, NetworkScan, SecondDHCP, SecondRouter,
 	}
 }
@@ -54,6 +56,7 @@ type Event struct {
 	Vendor     string     `json:"vendor,omitempty"`
 	PrivateMAC bool       `json:"private_mac"`
 	Interface  string     `json:"interface,omitempty"` // of sensing events and troubles
+	Other      ID         `json:"other_id,omitempty"`  // merge_suggested: the device that it may be; merged: what is part of it now; split: what is no more
 	Why        string     `json:"why"`                 // in words that a person understands
 	Devices    []Found    `json:"devices,omitempty"`   // of a list: who was found, as many as fit; of a trouble between two: both sides
 }

@@ -29,7 +29,7 @@ type guestbook struct {
 // visitor reports whether d, for which s counts, is a guest of itself: it has a
 // private MAC, and the user has not said who or what it is.
 func (d *device) visitor(s *Settings) bool {
-	return d.MAC.Private() && !d.inFile && !s.Known && s.Name == "" && s.Kind == "" && len(s.Groups) == 0
+	return d.madeUp() && !d.inFile && !s.Known && s.Follow == nil && s.Name == "" && s.Kind == "" && len(s.Groups) == 0
 }
 
 // guestGroups puts d into GuestGroup if it is a guest without other groups. Who

@@ -101,7 +101,11 @@ func (e *Engine) addLink(name string) *link {
 
 func (e *Engine) linkOf(d *device) *link { return e.linkNamed(d.Interface) }
 
-func (e *Engine) blind(d *device) bool { return e.linkOf(d).blind }
+// blind reports whether an interface that d may be heard on cannot hear.
+func (e *Engine) blind(d *device) bool {
+	return e.linkOf(d).blind ||
+		slices.ContainsFunc(d.others, func(p *port) bool { return d.fresh(p) && e.linkNamed(p.Interface).blind })
+}
 
 // Sense takes what an interface says about itself. While it is blind, the away
 // timers of its devices stand still; afterwards each gets the whole of its
@@ -152,7 +156,8 @@ func (e *Engine) emitSensing(t EventType, l *link, why string) {
 // on calls f for each device on l, in no order.
 func (e *Engine) on(l *link, f func(*device)) {
 	for _, d := range e.devices {
-		if e.linkOf(d) == l {
+		there := func(p *port) bool { return e.linkNamed(p.Interface) == l }
+		if e.linkOf(d) == l || slices.ContainsFunc(d.others, there) {
 			f(d)
 		}
 	}
@@ -191,7 +196,7 @@ func (e *Engine) askSoon(d *device) {
 // anchor reports whether d can be relied on to answer at once: it is
 // practically never away, nearly always answers, and is never silent for long.
 func (e *Engine) anchor(d *device) bool {
-	return d.State == Home && d.model.neverAway() && e.canAsk(d) && !d.muted &&
+	return d.State == Home && d.model.neverAway() && len(d.others) == 0 && e.canAsk(d) && !d.muted &&
 		d.model.answers(max(e.cfg.ProbeInterval, anchorAnswers)*3/2) &&
 		e.learned(d) <= max(anchorTimeout, 2*e.cfg.ProbeInterval)
 }

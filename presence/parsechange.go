@@ -63,6 +63,7 @@ var fieldReaders = map[string]func([]byte, *Change) (want string){
 	"icon":               readIcon,
 	"groups":             readGroups,
 	"away_after":         readAwayAfter,
+	"follow":             readFollow,
 }
 
 // readText reads a text; one that is too long is cut.
@@ -161,5 +162,21 @@ func readAwayAfter(value []byte, c *Change) string {
 		return want
 	}
 	c.AwayAfter = &d
+	return ""
+}
+
+// readFollow reads true, an object with any of the fields of a Follow but same,
+// or what takes it back: false, null.
+func readFollow(value []byte, c *Change) string {
+	const want = `true, or an object with any of "host_name", "client_id" and "fingerprint", or false`
+	f := Follow{}
+	if json.Unmarshal(value, &f.Same) != nil {
+		dec := json.NewDecoder(bytes.NewReader(value))
+		dec.DisallowUnknownFields()
+		if dec.Decode(&f) != nil || f.Same || f.clean() == (Follow{}) {
+			return want
+		}
+	}
+	c.Follow = &f
 	return ""
 }

@@ -3,6 +3,7 @@ package presence
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ type world struct {
 	seen  map[ID]EventType // the last of arrived and left
 	alive map[ID]time.Time // last evidence, or the end of a blindness
 	told  map[trouble]time.Time
+	heirs map[ID]time.Time // last evidence of who may become a device's
+	more  bool             // the device file has had devices, for which there is always room
 }
 
 // take checks the events of a call and reports its probes as sent.
@@ -32,10 +35,21 @@ func (w *world) take(out Output) {
 			w.told[tr] = ev.Time
 		}
 		d, ok := w.e.Device(ev.ID)
+		switch ev.Type {
+		case Merged:
+			for _, at := range []time.Time{w.alive[ev.Other], w.heirs[ev.Other]} {
+				w.alive[ev.ID] = later(w.alive[ev.ID], at)
+			}
+			delete(w.seen, ev.Other)
+			delete(w.alive, ev.Other)
+		case Split:
+			delete(w.seen, ev.Other)
+			w.alive[ev.ID], w.alive[ev.Other] = w.now, w.now
+		}
 		if ev.Type != Arrived && ev.Type != Left {
 			continue
 		}
-		if !ok && !slices.Contains(out.Forgotten, ev.ID) {
+		if !ok && !slices.Contains(out.Forgotten, ev.ID) && !slices.Contains(out.Merged, ev.ID) {
 			w.t.Fatalf("%s of a device that is unknown", ev.Type)
 		}
 		if w.seen[ev.ID] == ev.Type || w.seen[ev.ID] == "" && ev.Type == Left {
@@ -120,8 +134,11 @@ func (w *world) check() {
 	if tracked != w.e.tracked || tracked > w.cfg.MaxTracked {
 		w.t.Fatalf("%d tracked, counted %d, limit %d", tracked, w.e.tracked, w.cfg.MaxTracked)
 	}
-	if len(w.e.devices) > w.cfg.MaxDevices || len(w.e.byMAC) != len(w.e.devices) {
-		w.t.Fatalf("%d devices, %d MACs", len(w.e.devices), len(w.e.byMAC))
+	if len(w.e.devices) > w.cfg.MaxDevices && !w.more {
+		w.t.Fatalf("%d devices", len(w.e.devices))
+	}
+	if fault := w.e.broken(); fault != "" {
+		w.t.Fatal(fault)
 	}
 	for i, d := range w.e.due {
 		if d.heap != i || w.e.devices[d.ID] != d || i > 0 && w.e.due.Less(i, (i-1)/2) {
@@ -151,7 +168,7 @@ func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			t: t, now: t0, blind: map[string]bool{}, seen: map[ID]EventType{},
-			alive: map[ID]time.Time{}, told: map[trouble]time.Time{},
+			alive: map[ID]time.Time{}, heirs: map[ID]time.Time{}, told: map[trouble]time.Time{},
 			cfg: Config{
 				AwayMax:       minutes(1, 60).Draw(t, "AwayMax"),
 				AwayInitial:   minutes(1, 10).Draw(t, "AwayInitial"),
@@ -180,17 +197,31 @@ func TestProperties(t *testing.T) {
 		}
 		w.take(w.e.Restore(t0, known))
 		device := rapid.IntRange(0, 15)
-		id := func() ID { return mac(device.Draw(t, "device")).ID() }
+		// Every other device has a private MAC.
+		macOf := func(n int) MAC {
+			if n%2 == 1 {
+				return privateMAC(n)
+			}
+			return mac(n)
+		}
+		someMAC := func() MAC { return macOf(device.Draw(t, "device")) }
+		id := func() ID { return someMAC().ID() }
 		t.Repeat(map[string]func(*rapid.T){
 			"sight": func(t *rapid.T) {
-				n := device.Draw(t, "device")
+				m := someMAC()
 				s := Sighting{
-					At: w.now, Interface: rapid.SampledFrom(interfaces).Draw(t, "interface"), MAC: mac(n),
+					At: w.now, Interface: rapid.SampledFrom(interfaces).Draw(t, "interface"), MAC: m,
 					Addr: addr(rapid.IntRange(0, 20).Draw(t, "addr")), Kind: Kind(rapid.IntRange(0, len(kinds)).Draw(t, "kind")),
 					Unicast: rapid.Bool().Draw(t, "unicast"),
 				}
 				if s.Kind.wifi() {
 					s.AP = rapid.SampledFrom(accessPoints).Draw(t, "AP")
+				}
+				if s.Kind >= DHCPDiscover && s.Kind <= DHCPAck {
+					s.DHCP = &DHCP{
+						HostName:    rapid.SampledFrom([]string{"", annas, "Bens"}).Draw(t, "host name"),
+						Fingerprint: rapid.SampledFrom([]string{"", apple}).Draw(t, "fingerprint"),
+					}
 				}
 				if w.blind[parent(s.Interface)] {
 					t.Skip()
@@ -207,17 +238,74 @@ func TestProperties(t *testing.T) {
 				if late := rapid.IntRange(0, 5).Draw(t, "late"); late == 1 {
 					s.At = s.At.Add(-time.Minute)
 				}
-				was, _ := w.e.Device(mac(n).ID())
+				var was Device
+				if d := w.e.byMAC[m]; d != nil {
+					was = d.Device
+				}
 				out := w.e.Sight(s)
 				listed := s.Kind == WiFiListed && was.State == Home // not heard just now
-				if is, _ := w.e.Device(mac(n).ID()); s.Via != (MAC{}) && s.answers() {
+				if s.Via != (MAC{}) && s.answers() {
+					var is Device
+					if d := w.e.byMAC[m]; d != nil {
+						is = d.Device
+					}
 					listed = listed || !is.LastSeen.After(was.LastSeen) // it does not count
 					if was.ID == "" && is.ID != "" {
 						t.Fatalf("%s became known because %s answered for it", is.ID, s.Via)
 					}
 				}
-				if _, ok := w.e.Device(mac(n).ID()); ok && !listed && s.Evidence() >= Alive && s.At.After(w.alive[mac(n).ID()]) {
-					w.alive[mac(n).ID()] = s.At
+				if d := w.e.byMAC[m]; d != nil && !listed && s.Evidence() >= Alive {
+					switch {
+					case d.heir != nil && d.heir.first.MAC == m:
+						w.heirs[m.ID()] = later(w.heirs[m.ID()], s.At)
+					case s.At.After(w.alive[d.ID]):
+						w.alive[d.ID] = s.At
+					}
+				}
+				w.take(out)
+			},
+			"merge": func(t *rapid.T) {
+				before := len(w.e.devices)
+				out, err := w.e.Merge(w.now, id(), []ID{id(), id()})
+				if err != nil && (len(out.Events) > 0 || len(w.e.devices) != before || strings.Contains(err.Error(), "\n")) {
+					t.Fatalf("%v, and yet: %+v", err, out)
+				}
+				w.take(out)
+			},
+			"split": func(t *rapid.T) {
+				out, err := w.e.Split(w.now, id(), []MAC{someMAC()})
+				if err != nil && len(out.Events) > 0 {
+					t.Fatalf("%v, and yet: %+v", err, out)
+				}
+				w.take(out)
+			},
+			"follow": func(t *rapid.T) {
+				f := rapid.SampledFrom([]Follow{{}, {Same: true}, {HostName: annas}, {Fingerprint: apple}}).Draw(t, "follow")
+				out, _ := w.e.Set(w.now, id(), Change{Follow: &f})
+				w.take(out)
+			},
+			"declare": func(t *rapid.T) {
+				var list []Declaration
+				for range rapid.IntRange(0, 2).Draw(t, "declared") {
+					list = append(list, Declaration{MAC: someMAC(), MACs: []MAC{someMAC()}})
+				}
+				w.more = w.more || len(list) > 0
+				w.cfg.Declared = list
+				w.take(w.e.Declare(w.now, list))
+			},
+			"restart": func(t *rapid.T) {
+				all := (&rig{e: w.e}).stored()
+				homes, blind := w.e.home, w.blind
+				w.e = New(w.cfg)
+				for name := range blind {
+					w.e.Sense(Sensing{At: w.now, Interface: name, Blind: blind[name]})
+				}
+				out := w.e.Restore(w.now, all)
+				if len(out.Events) > 0 || len(out.Forgotten) > 0 && !w.more || w.e.home != homes {
+					t.Fatalf("a restart brought about %+v, %d are home of %d", out, w.e.home, homes)
+				}
+				for id := range w.alive {
+					w.alive[id] = w.now
 				}
 				w.take(out)
 			},
@@ -243,7 +331,7 @@ func TestProperties(t *testing.T) {
 				var told []Told
 				for range rapid.IntRange(0, 4).Draw(t, "told") {
 					told = append(told, Told{
-						MAC:  rapid.SampledFrom([]MAC{{}, mac(device.Draw(t, "device"))}).Draw(t, "mac"),
+						MAC:  rapid.SampledFrom([]MAC{{}, someMAC()}).Draw(t, "mac"),
 						Addr: rapid.SampledFrom([]netip.Addr{{}, addr(rapid.IntRange(0, 20).Draw(t, "addr")), addr6(0)}).Draw(t, "address"),
 						Name: rapid.SampledFrom([]string{"", "kettle", "nas"}).Draw(t, "name"),
 					})
@@ -285,8 +373,9 @@ func TestProperties(t *testing.T) {
 			w.blind[name] = false
 			w.take(w.e.Sense(Sensing{At: w.now, Interface: name}))
 		}
+		w.take(w.e.Declare(w.now, nil))
 		longest := max(w.e.cfg.AwayMax, w.e.cfg.AwayAfter, 20*time.Minute)
-		w.pass(w.now.Add(longest + patience + w.e.cfg.OutageHold + time.Minute))
+		w.pass(w.now.Add(2*longest + 2*patience + w.e.cfg.OutageHold + time.Minute))
 		w.check()
 		if n := w.e.Summary().Home; n > 0 {
 			t.Fatalf("%d are home after everyone fell silent", n)

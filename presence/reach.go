@@ -86,8 +86,11 @@ func (e *Engine) reachAt(d *device, n int) (r Reach, ok bool) {
 	return d.Reach[n%len(d.Reach)], true
 }
 
-// canAsk reports whether d can be asked in any way.
-func (e *Engine) canAsk(d *device) bool { return len(d.Reach) > 0 || e.askAt(d, 0).IsValid() }
+// canAsk reports whether d can be asked in any way, by any of its MACs.
+func (e *Engine) canAsk(d *device) bool {
+	return len(d.Reach) > 0 || e.askAt(d, 0).IsValid() ||
+		!d.IgnoreARPReplies && slices.ContainsFunc(d.others, func(p *port) bool { return p.Interface != "" && d.fresh(p) })
+}
 
 // reached takes an answer from where d is reached. Who does not say so is
 // neither made known nor home by it.

@@ -134,6 +134,9 @@ func (e *Engine) Next() time.Time {
 	if len(e.newcomers) > 0 {
 		next = earlier(next, e.newcomers[0].At.Add(nameWait))
 	}
+	if len(e.door) > 0 {
+		next = earlier(next, e.door[0].until)
+	}
 	for _, l := range e.order {
 		if t, ok := l.next(); ok {
 			next = earlier(next, t)
@@ -150,6 +153,7 @@ func (e *Engine) Tick(now time.Time) Output {
 		e.watch(l)
 	}
 	e.welcome(e.now.Add(-nameWait))
+	e.openDoor(false)
 	for len(e.due) > 0 && !e.due[0].due.After(e.now) && !e.gate.After(e.now) {
 		e.late = e.now.Sub(e.due[0].due)
 		e.attend(e.due[0])
@@ -198,8 +202,10 @@ func (e *Engine) attend(d *device) {
 			e.schedule(d, until)
 			return
 		}
-		e.leave(d)
-		e.schedule(d, e.now.Add(e.cfg.ProbeInterval))
+		if !e.takeOver(d) {
+			e.leave(d)
+			e.schedule(d, e.now.Add(e.cfg.ProbeInterval))
+		}
 		return
 	}
 	if silence >= ask {
@@ -273,11 +279,16 @@ func (e *Engine) ask(d *device, place int) {
 // probe sends one probe to d now and closes the gate behind it. The place of
 // the address alternates, as d may have another one by now.
 func (e *Engine) probe(d *device, broadcast bool) {
-	p := Probe{Interface: d.Interface, MAC: d.MAC, Addr: e.askAt(d, d.tried), Broadcast: broadcast}
-	if at := e.elsewhere(d, d.tried); at != nil {
+	there, n := d.turnOf(d.tried)
+	if there != nil {
+		d.swap(there)
+		defer d.swap(there)
+	}
+	p := Probe{Interface: d.Interface, MAC: d.MAC, Addr: e.askAt(d, n), Broadcast: broadcast}
+	if at := e.elsewhere(d, n); at != nil {
 		p.Interface, p.Addr = at.ifname, at.addr
 	}
-	r, routed := e.reachAt(d, d.tried)
+	r, routed := e.reachAt(d, n)
 	if routed {
 		p = Probe{Interface: Routed, MAC: d.MAC, Addr: r.Addr, Reach: r}
 	}
@@ -305,7 +316,7 @@ func (e *Engine) spacing() time.Duration {
 	return time.Duration(float64(time.Second) / (rate * hurry))
 }
 
-// queue orders the devices by when they are due, then by MAC, so that the same
+// queue orders the devices by when they are due, then by their first MAC, so that the same
 // input gives the same output.
 type queue []*device
 
@@ -314,7 +325,7 @@ func (q queue) Less(i, j int) bool {
 	if c := q[i].due.Compare(q[j].due); c != 0 {
 		return c < 0
 	}
-	return compareMACs(q[i].MAC, q[j].MAC) < 0
+	return compareMACs(q[i].first, q[j].first) < 0
 }
 
 func (q queue) Swap(i, j int) {

@@ -72,6 +72,7 @@ type Settings struct {
 	Nudge            *bool         // whether it is woken when it is silent; nil: its kind decides
 	Reach            []Reach       // where it is asked that no segment hears; only the device file says so
 	Notes            string
+	Follow           *Follow // by what else it is known; nil: by its MACs alone
 }
 
 // Change is a command from the user to change a device's Settings; nil leaves
@@ -91,12 +92,14 @@ type Change struct {
 	NudgeByKind      bool // the NUDGE setting decides again; Nudge is nil then
 	Reach            *[]Reach
 	Notes            *string
+	Follow           *Follow // the zero Follow takes it back
 }
 
 // Declaration is what the device file says of one device: a Change that wins
 // over the user's commands for as long as the file says so.
 type Declaration struct {
-	MAC MAC
+	MAC  MAC
+	MACs []MAC // others of the same device
 	Change
 }
 
@@ -119,6 +122,7 @@ func (c *Change) Fields() (names []string) {
 		{"nudge", c.Nudge != nil || c.NudgeByKind},
 		{"reach", c.Reach != nil},
 		{"notes", c.Notes != nil},
+		{"follow", c.Follow != nil},
 	} {
 		if f.set {
 			names = append(names, f.name)
@@ -161,6 +165,12 @@ func (c *Change) apply(s Settings) Settings {
 	if c.Notes != nil {
 		s.Notes = CleanText(*c.Notes, MaxNotes)
 	}
+	if c.Follow != nil {
+		s.Follow = nil
+		if f := c.Follow.clean(); f != (Follow{}) {
+			s.Follow = &f
+		}
+	}
 	return s
 }
 
@@ -195,7 +205,8 @@ func cleanGroups(names []string) (clean []string) {
 // Equal reports whether a and b are the same decisions.
 func (s *Settings) Equal(o *Settings) bool {
 	same := func(a, b *bool) bool { return a == b || a != nil && b != nil && *a == *b }
-	return same(s.Track, o.Track) && same(s.Nudge, o.Nudge) && s.Name == o.Name && s.Kind == o.Kind && s.Icon == o.Icon && slices.Equal(s.Groups, o.Groups) &&
+	follow := s.Follow == o.Follow || s.Follow != nil && o.Follow != nil && *s.Follow == *o.Follow
+	return same(s.Track, o.Track) && same(s.Nudge, o.Nudge) && follow && s.Name == o.Name && s.Kind == o.Kind && s.Icon == o.Icon && slices.Equal(s.Groups, o.Groups) &&
 		slices.Equal(s.Reach, o.Reach) &&
 		s.Known == o.Known && s.Important == o.Important && s.AwayAfter == o.AwayAfter && s.IgnoreARPReplies == o.IgnoreARPReplies && s.Notes == o.Notes
 }

@@ -107,6 +107,12 @@ func (e *Engine) consult(d *device) {
 				e.schedule(d, e.now)
 			}
 		}
+		for _, p := range d.others {
+			if name := dir.byMAC[p.MAC].Name; name != "" && t.Name == "" {
+				t.Name = name
+				e.name(d, name, from)
+			}
+		}
 		if t.Name != "" || len(dir.byAddr) == 0 {
 			continue
 		}

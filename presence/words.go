@@ -58,7 +58,7 @@ func (e *Engine) whyAsked(d *device) string {
 		return "nobody asked it"
 	case d.IgnoreARPReplies:
 		return "its answers do not count"
-	case d.Interface != "" && !e.askAt(d, 0).IsValid():
+	case d.Interface != "" && !e.canAsk(d):
 		return "it could not be asked, its address is not known"
 	}
 	return "it could not be asked"

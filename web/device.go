@@ -105,6 +105,11 @@ func factsOf(d *presence.Device, now time.Time) (facts []fact) {
 		facts = append(facts, fact{what, a.String()})
 	}
 	add("MAC address", mac)
+	for _, m := range d.MACs {
+		if m != d.MAC {
+			add("also", m.String())
+		}
+	}
 	add("Vendor", d.Vendor)
 	name := d.HostName
 	if name != "" && d.HostNameSource != "" {

@@ -55,6 +55,9 @@ func (f filter) matches(d *presence.Device, text string) bool {
 // searched is the text of d that one can search.
 func searched(d *presence.Device) string {
 	words := []string{d.DisplayName(), d.HostName, d.Vendor, d.MAC.String(), string(d.ID), string(d.Kind), d.Notes, d.Addr.String()}
+	for _, m := range d.MACs {
+		words = append(words, m.String())
+	}
 	for _, a := range d.IPv6 {
 		words = append(words, a.String())
 	}

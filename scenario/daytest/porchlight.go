@@ -40,8 +40,10 @@ type porchlight struct {
 // commands: nobody gives any.
 type commands struct{}
 
-func (commands) Scan()                            {}
-func (commands) Set(presence.ID, presence.Change) {}
+func (commands) Scan()                             {}
+func (commands) Set(presence.ID, presence.Change)  {}
+func (commands) Merge(presence.ID, []presence.ID)  {}
+func (commands) Split(presence.ID, []presence.MAC) {}
 
 // open starts Porchlight with what was learned.
 func (p *porchlight) open() {
