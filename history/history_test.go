@@ -194,7 +194,7 @@ func TestDeviceRoundTrip(t *testing.T) {
 	full.IPv6 = []netip.Addr{netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("fe80::1")}
 	full.Model = learned(t)
 	full.FromFile, full.Reach = nil, nil // are told anew at each start
-	full.MACs = nil                       // stand in Ports
+	full.MACs = nil                      // stand in Ports
 	off, on := false, true
 	for name, r := range map[string]presence.Record{
 		"every field": full,

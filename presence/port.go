@@ -161,6 +161,9 @@ func (e *Engine) lose(d *device, m MAC) *port {
 	d.Vendor = ""
 	e.setVendor(d)
 	e.mark(d)
+	if d.State == Home && d.heap < 0 {
+		e.schedule(d, e.now) // it may have waited for where this MAC was heard
+	}
 	return p
 }
 

@@ -254,7 +254,7 @@ func TestProperties(t *testing.T) {
 						t.Fatalf("%s became known because %s answered for it", is.ID, s.Via)
 					}
 				}
-				if d := w.e.byMAC[m]; d != nil && !listed && s.Evidence() >= Alive {
+				if d := w.e.byMAC[m]; d != nil && !listed && !s.Kind.reached() && s.Evidence() >= Alive {
 					switch {
 					case d.heir != nil && d.heir.first.MAC == m:
 						w.heirs[m.ID()] = later(w.heirs[m.ID()], s.At)
