@@ -70,6 +70,9 @@ func (f Follow) clean() Follow {
 			return r
 		}
 	}
+	if f.Same {
+		return Follow{Same: true}
+	}
 	f.HostName = CleanText(f.HostName, MaxName)
 	f.ClientID = strings.ToLower(CleanText(strings.Map(blank(" :-."), f.ClientID), maxIdentity))
 	f.Fingerprint = CleanText(strings.Map(blank(" "), f.Fingerprint), maxIdentity)

@@ -165,15 +165,15 @@ func readAwayAfter(value []byte, c *Change) string {
 	return ""
 }
 
-// readFollow reads true, an object with any of the fields of a Follow but same,
-// or what takes it back: false, null.
+// readFollow reads true, an object with any of the fields of a Follow, or what
+// takes it back: false, null.
 func readFollow(value []byte, c *Change) string {
 	const want = `true, or an object with any of "host_name", "client_id" and "fingerprint", or false`
 	f := Follow{}
 	if json.Unmarshal(value, &f.Same) != nil {
 		dec := json.NewDecoder(bytes.NewReader(value))
 		dec.DisallowUnknownFields()
-		if dec.Decode(&f) != nil || f.Same || f.clean() == (Follow{}) {
+		if dec.Decode(&f) != nil || f.clean() == (Follow{}) {
 			return want
 		}
 	}

@@ -44,6 +44,12 @@ type Device struct {
 	Reach            []string            `json:"reach,omitempty"` // as in the device file
 	Notes            string              `json:"notes,omitempty"`
 	FromFile         []string            `json:"from_file"` // the settings that the device file decides
+
+	MACs        []presence.MAC   `json:"macs,omitempty"`      // all of them, if there are several
+	ClientID    string           `json:"client_id,omitempty"` // what it says by DHCP, and can be followed by
+	Fingerprint string           `json:"fingerprint,omitempty"`
+	Follow      *presence.Follow `json:"follow,omitempty"`    // as set
+	Resembles   presence.ID      `json:"resembles,omitempty"` // as merge_suggested said
 }
 
 // NewDevice returns d as programs get it.
@@ -56,7 +62,8 @@ func NewDevice(d *presence.Device) Device {
 		Groups: array(d.Groups), Kind: d.Kind, Icon: discovery.Icon(d), Known: d.Known, Important: d.Important, Track: d.Track,
 		SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Notes: d.Notes, FromFile: array(d.FromFile),
 	}
-	v.Nudge = d.Nudge
+	v.Nudge, v.Follow = d.Nudge, d.Follow
+	v.MACs, v.ClientID, v.Fingerprint, v.Resembles = d.MACs, d.ClientID, d.Fingerprint, d.Resembles
 	for _, r := range d.Reach {
 		v.Reach = append(v.Reach, r.String())
 	}
@@ -80,6 +87,7 @@ type Change struct {
 	IgnoreARPReplies *bool                `json:"ignore_arp_replies"`
 	Nudge            *bool                `json:"nudge"`
 	Notes            *string              `json:"notes"`
+	Follow           *presence.Follow     `json:"follow"` // or true
 }
 
 // Group is a group in the API.
