@@ -1,6 +1,7 @@
 package household
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ func TestNudgeInVain(t *testing.T) {
 	t.Parallel()
 	p := home(3)
 	p.Stubborn = true
+	p.Devices = slices.DeleteFunc(p.Devices, func(h Habit) bool { return h.Class != Sleeper })
 	s := Run(p, presence.New(presence.Config{Declared: p.Nudge()})).Score(Learning)
 	atMost(t, "false aways per device and week", s.PerWeek, 0.25)
 	atMost(t, "sleepers' longest delay, in their longest sleeps", s.OverSleep, 1.5)
