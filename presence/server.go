@@ -43,11 +43,11 @@ func (s Sighting) serves() (kind EventType, mac MAC) {
 }
 
 // noteServer takes the server that s speaks of, and tells of it when there was
-// another one already. One machine may have several addresses, and a server that
-// is moved may have several MACs.
+// another one already. One machine may have several addresses, a server that is
+// moved may have several MACs, and who stands in for another belongs there.
 func (e *Engine) noteServer(s Sighting) {
 	kind, mac := s.serves()
-	if kind == "" || !hostAddr(s.Peer) || virtualMAC(mac) {
+	if kind == "" || !hostAddr(s.Peer) {
 		return
 	}
 	if c := e.claims.get(segmentAddr{s.Interface, s.Peer}); c != nil && mac == (MAC{}) {
@@ -55,7 +55,7 @@ func (e *Engine) noteServer(s Sighting) {
 	}
 	k := service{s.Interface, kind}
 	list := e.servers[k]
-	oldest, latest, same := 0, server{}, false
+	oldest, latest, same := 0, server{}, virtualMAC(mac)
 	for i := range list {
 		o := &list[i]
 		if o.addr == s.Peer {

@@ -47,6 +47,7 @@ func TestServers(t *testing.T) {
 		"another MAC at the same address":  {time.Hour, []Sighting{offer(1, 1), offer(1, 2), offer(1, 1)}, SecondDHCP, 0},
 		"VRRP":                             {time.Hour, []Sighting{offer(1, 1), {Interface: "eth0", Kind: DHCPOffer, MAC: mac(9), Addr: addr(9), Peer: addr(2), Via: MAC{0, 0, 0x5e, 0, 1, 7}}}, SecondDHCP, 0},
 		"where to boot from":               {time.Hour, []Sighting{offer(1, 1), boot}, SecondDHCP, 0},
+		"beside VRRP":                      {time.Hour, []Sighting{{Interface: "eth0", Kind: DHCPOffer, MAC: mac(9), Addr: addr(9), Peer: addr(2), Via: MAC{0, 0, 0x5e, 0, 1, 7}}, offer(1, 1)}, SecondDHCP, 1},
 		"in another VLAN":                  {time.Hour, []Sighting{offer(1, 1), elsewhere}, SecondDHCP, 0},
 		"every week":                       {7 * day, []Sighting{offer(1, 1), offer(2, 2), offer(1, 1), offer(2, 2), offer(1, 1), offer(2, 2)}, SecondDHCP, 1},
 		"back after long":                  {20 * day, []Sighting{offer(1, 1), offer(2, 2), offer(1, 1), offer(1, 1), offer(1, 1), offer(2, 2)}, SecondDHCP, 1},

@@ -143,7 +143,8 @@ func (l *lively) minute(at time.Time) {
 // TestCalm plays a lively home for weeks. There is no trouble in it.
 func TestCalm(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(min(seeds, 2)) {
+	for i := range min(seeds, 2) {
+		seed := uint64(i)
 		l := &lively{Engine: presence.New(presence.Config{Vendor: vendor}), r: rand.New(rand.NewPCG(seed, 7)), next: Start}
 		odd := map[presence.EventType]string{}
 		arrivals := 0
