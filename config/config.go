@@ -84,7 +84,7 @@ type Config struct {
 	WebURL string `env:"WEB_URL" meaning:"The address by which people reach the page, such as |http://porchlight.lan:8580|, for links in messages."`
 
 	NotifyURLs      Secret `env:"NOTIFY_URLS" meaning:"Where messages go: addresses such as |ntfy://ntfy.sh/topic| or |smtp://user:password@mail.example.org:587/?from=a@example.org&to=b@example.org|, with blanks between them, each perhaps with a name of its own before it, as |phone=ntfy://…|."`
-	NotifyOn        string `env:"NOTIFY_ON" envDefault:"new" meaning:"What is told, comma-separated: |new|, |arrived|, |left|, |gone:45m| (an important device that is gone for longer), |conflict|, |sensing|, |merge|, or an event type. With |/Kids| behind it, of this group or device; with |>phone|, by this service; with |!|, at any hour."`
+	NotifyOn        string `env:"NOTIFY_ON" envDefault:"new" meaning:"What is told, comma-separated: |new|, |arrived|, |left|, |gone:45m| (an important device that is gone for longer), |conflict|, |trouble| (that, proxies, scans, second servers and the like), |sensing|, |merge|, or an event type. With |/Kids| behind it, of this group or device; with |>phone|, by this service; with |!|, at any hour."`
 	NotifyQuiet     string `env:"NOTIFY_QUIET" shown:"none" meaning:"Quiet hours, such as |22:30-07:00|: what happens then is told when they end, all in one."`
 	NotifyPerHour   int    `env:"NOTIFY_PER_HOUR" envDefault:"20" meaning:"How many messages a service gets in an hour; the rest follow in one. 0: any number."`
 	NotifyTemplates string `env:"NOTIFY_TEMPLATES" shown:"none" meaning:"A directory with templates of your own for messages: |title.txt|, |message.txt|, |message.html|."`

@@ -113,6 +113,16 @@ func headline(e *presence.Event) string {
 		return "Porchlight hears again on " + e.Interface
 	case presence.NewGuests:
 		return "New guests"
+	case presence.VendorChanged:
+		return "Another device at an address: " + name
+	case presence.ProxyFound:
+		return name + " answers for others"
+	case presence.NetworkScan:
+		return name + " scans the network"
+	case presence.SecondDHCP:
+		return "Another DHCP server: " + name
+	case presence.SecondRouter:
+		return "Another IPv6 router: " + name
 	case presence.Baseline:
 		return "The first list of devices"
 	}

@@ -35,6 +35,7 @@ var words = map[string][]presence.EventType{
 	"conflict": {presence.AddressConflict},
 	"sensing":  {presence.SensingLost, presence.SensingBack},
 	"merge":    {presence.MergeSuggested},
+	"trouble":  presence.TroubleTypes(),
 	gone:       {presence.Left, presence.Arrived},
 }
 

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,5 +95,19 @@ func TestServerFlood(t *testing.T) {
 	}
 	if len(r.e.servers) > maxSegments || len(r.e.servers[service{"eth0", SecondDHCP}]) > maxServers {
 		t.Errorf("%d segments, %d servers", len(r.e.servers), len(r.e.servers[service{"eth0", SecondDHCP}]))
+	}
+}
+
+// TestTroubleTypes: each is an event type, and is told once.
+func TestTroubleTypes(t *testing.T) {
+	for _, kind := range TroubleTypes() {
+		if _, once := troubleOf(Event{Type: kind}); !once || !slices.Contains(EventTypes(), kind) {
+			t.Errorf("%s", kind)
+		}
+	}
+	for _, kind := range EventTypes() {
+		if _, once := troubleOf(Event{Type: kind}); once && !slices.Contains(TroubleTypes(), kind) {
+			t.Errorf("%s is not listed", kind)
+		}
 	}
 }

@@ -24,6 +24,11 @@ const (
 	maxTroubles = 32
 )
 
+// TroubleTypes lists the types of events that tell of a trouble.
+func TroubleTypes() []EventType {
+	return []EventType{AddressConflict, VendorChanged, ProxyFound, NetworkScan, SecondDHCP, SecondRouter}
+}
+
 func (t trouble) over() time.Duration {
 	if t.kind == SecondDHCP || t.kind == SecondRouter {
 		return overSeldom

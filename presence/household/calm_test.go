@@ -3,6 +3,7 @@ package household
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -149,10 +150,10 @@ func TestCalm(t *testing.T) {
 		odd := map[presence.EventType]string{}
 		arrivals := 0
 		watch := &listener{Decider: l, hear: func(e presence.Event) {
-			switch e.Type {
-			case presence.Arrived:
+			switch {
+			case e.Type == presence.Arrived:
 				arrivals++
-			case presence.AddressConflict, presence.VendorChanged, presence.ProxyFound, presence.NetworkScan, presence.SecondDHCP, presence.SecondRouter:
+			case slices.Contains(presence.TroubleTypes(), e.Type):
 				odd[e.Type] = e.Why
 			}
 		}}
