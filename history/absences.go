@@ -25,6 +25,14 @@ func (a *Absence) Length(now time.Time) time.Duration {
 	return a.To.Sub(a.From)
 }
 
+const (
+	longestAbsences = `SELECT device, began - absent, began FROM sessions
+		WHERE absent <> 0 AND began > ? AND began - absent < ? ORDER BY absent DESC LIMIT ?`
+	absencesNow = eachDevice + `SELECT s.device, s.ended, 0 FROM d JOIN sessions AS s
+		ON s.device = d.device AND s.began = (SELECT max(began) FROM sessions WHERE device = d.device)
+		WHERE s.ended <> 0 AND s.ended < ?`
+)
+
 // LongestAbsences returns the longest absences that overlap from..to, whole and
 // longest first, at most limit. A zero to is the end of time. now is for how long
 // those that go on have lasted.
@@ -52,15 +60,12 @@ func (q *Queries) LongestAbsences(ctx context.Context, from, to, now time.Time, 
 		return err
 	}
 	// One more for each that is counted otherwise, should they all be long.
-	err = eachRow(ctx, db, "reading absences", add, `SELECT device, began - absent, began FROM sessions
-		WHERE absent <> 0 AND began > ? AND began - absent < ? ORDER BY absent DESC LIMIT ?`,
+	err = eachRow(ctx, db, "reading absences", add, longestAbsences,
 		fromTime(from), endOf(to), limit+len(ofMerged)*absencesPerMerged)
 	if err != nil {
 		return nil, err
 	}
-	err = eachRow(ctx, db, "reading absences", add, eachDevice+`SELECT s.device, s.ended, 0 FROM d JOIN sessions AS s
-		ON s.device = d.device AND s.began = (SELECT max(began) FROM sessions WHERE device = d.device)
-		WHERE s.ended <> 0 AND s.ended < ?`, endOf(to))
+	err = eachRow(ctx, db, "reading absences", add, absencesNow, endOf(to))
 	if err != nil {
 		return nil, err
 	}

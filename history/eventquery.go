@@ -34,6 +34,26 @@ func (q *Queries) Find(ctx context.Context, f EventFilter, p Page) ([]presence.E
 	if err != nil {
 		return nil, err
 	}
+	ids := f.Devices
+	if len(ids) > 0 {
+		same, err := loadMerged(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range f.Devices {
+			ids = append(ids[:len(ids):len(ids)], same.all(id)[1:]...)
+		}
+	}
+	query, args := f.query(p, ids)
+	events, err := queryEvents(ctx, db, query, args...)
+	if !p.Oldest {
+		slices.Reverse(events)
+	}
+	return events, err
+}
+
+// query returns what follows FROM events, for devices of these ids.
+func (f *EventFilter) query(p Page, ids []presence.ID) (query string, args []any) {
 	var c conditions
 	if !f.Since.IsZero() {
 		c.add("time >= ?", fromTime(f.Since))
@@ -47,15 +67,7 @@ func (q *Queries) Find(ctx context.Context, f EventFilter, p Page) ([]presence.E
 	if p.After > 0 {
 		c.add("seq > ?", p.After)
 	}
-	if len(f.Devices) > 0 {
-		same, err := loadMerged(ctx, db)
-		if err != nil {
-			return nil, err
-		}
-		var ids []presence.ID
-		for _, id := range f.Devices {
-			ids = append(ids, same.all(id)...)
-		}
+	if len(ids) > 0 {
 		places, args := in(ids)
 		c.add("device <> '' AND device IN ("+places+")", args...)
 	}
@@ -66,15 +78,11 @@ func (q *Queries) Find(ctx context.Context, f EventFilter, p Page) ([]presence.E
 			c.add("type NOT IN ('arrived', 'left')") // so that SQLite sees which index will do
 		}
 	}
-	order := "DESC"
+	order := " ORDER BY seq DESC LIMIT ?"
 	if p.Oldest {
-		order = "ASC"
+		order = " ORDER BY seq LIMIT ?"
 	}
-	events, err := queryEvents(ctx, db, c.where()+" ORDER BY seq "+order+" LIMIT ?", append(c.args, p.Limit)...)
-	if !p.Oldest {
-		slices.Reverse(events)
-	}
-	return events, err
+	return c.where() + order, append(c.args, p.Limit)
 }
 
 // conditions gathers what rows must fulfil.

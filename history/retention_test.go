@@ -57,9 +57,9 @@ func TestRetentionOfSessions(t *testing.T) {
 }
 
 func TestRetentionBySize(t *testing.T) {
-	const limit = 1 << 20
+	const limit = 512 << 10
 	running(t, []Option{Keep(10*365*24*time.Hour, limit)}, func(t *testing.T, s *Store) {
-		days(s, 50, 120, 0)
+		days(s, 50, 60, 0)
 		before := s.Size(t.Context())
 		if before < limit {
 			t.Fatalf("the database has only %d bytes", before)
@@ -92,7 +92,7 @@ func TestSkippedIsTold(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		s, err := Open(dir, slog.New(slog.NewTextHandler(&log, nil)), Keep(24*time.Hour, 512<<10))
+		s, err := Open(dir, slog.New(slog.NewTextHandler(&log, nil)), Keep(24*time.Hour, 384<<10))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,10 +108,10 @@ func TestSkippedIsTold(t *testing.T) {
 		if n := value[int](t, s, "SELECT count(*) FROM events"); n != 400 || len(s.Skipped()) > 0 || log.Len() > 0 {
 			t.Errorf("%d events are left of 400 that were not delivered; skipped %v\n%s", n, s.Skipped(), &log)
 		}
-		days(s, 50, 60, 0)
+		days(s, 50, 24, 0)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		given := 400 + 60*100
+		given := 400 + 24*100
 		left := value[int](t, s, "SELECT count(*) FROM events")
 		if left == given || s.Skipped()["notify"] != given-left || s.Skipped()["mqtt"] != 0 {
 			t.Errorf("%d of %d events are left, skipped %v", left, given, s.Skipped())

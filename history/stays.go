@@ -24,6 +24,10 @@ const sessionsBetween = eachDevice + "SELECT " + sessionColumns + ` FROM d JOIN 
 	AND s.began >= coalesce((SELECT max(began) FROM sessions WHERE device = d.device AND began <= ?1), ?1)
 	AND s.began < ?2 AND (s.ended = 0 OR s.ended > ?1)`
 
+// sessionsOfDevice has the places of ids for %s.
+const sessionsOfDevice = "SELECT " + sessionColumns + ` FROM sessions AS s
+	WHERE device IN (%s) AND began < ? AND (ended = 0 OR ended > ?) ORDER BY began`
+
 // Sessions returns the sessions of a device that overlap from..to, in order. A
 // zero to is the end of time.
 func (q *Queries) Sessions(ctx context.Context, device presence.ID, from, to time.Time) (sessions []Session, err error) {
@@ -32,8 +36,7 @@ func (q *Queries) Sessions(ctx context.Context, device presence.ID, from, to tim
 		s.Device = device
 		sessions = append(sessions, s)
 		return err
-	}, "SELECT "+sessionColumns+` FROM sessions AS s WHERE device IN (%s) AND began < ? AND (ended = 0 OR ended > ?)
-		ORDER BY began`, endOf(to), fromTime(from))
+	}, sessionsOfDevice, endOf(to), fromTime(from))
 	return sessions, err
 }
 
@@ -91,6 +94,13 @@ type Found struct {
 	Known  bool         `json:"known"` // false: it was forgotten since
 }
 
+const firstSeen = `SELECT id, mac, first_seen, CASE WHEN set_name <> '' THEN set_name ELSE coalesce((SELECT name FROM names
+		WHERE device = id AND kind = 'shown' ORDER BY since DESC LIMIT 1), host_name) END, 1
+	FROM devices WHERE first_seen >= ?1 AND first_seen < ?2 AND first_seen > 0
+	UNION ALL SELECT device, mac, time, name, 0 FROM events WHERE type = 'new_device' AND type NOT IN ('arrived', 'left')
+		AND time >= ?1 AND time < ?2 AND device NOT IN (SELECT id FROM devices)
+	ORDER BY 3, 1`
+
 // FirstSeen returns the devices that were seen for the first time in from..to,
 // in that order. Those that were forgotten since are known by their events.
 func (q *Queries) FirstSeen(ctx context.Context, from, to time.Time) (found []Found, err error) {
@@ -112,11 +122,6 @@ func (q *Queries) FirstSeen(ctx context.Context, from, to time.Time) (found []Fo
 			found = append(found, f)
 		}
 		return err
-	}, `SELECT id, mac, first_seen, CASE WHEN set_name <> '' THEN set_name ELSE coalesce((SELECT name FROM names
-			WHERE device = id AND kind = 'shown' ORDER BY since DESC LIMIT 1), host_name) END, 1
-		FROM devices WHERE first_seen >= ?1 AND first_seen < ?2 AND first_seen > 0
-		UNION ALL SELECT device, mac, time, name, 0 FROM events WHERE type = 'new_device' AND type NOT IN ('arrived', 'left')
-			AND time >= ?1 AND time < ?2 AND device NOT IN (SELECT id FROM devices)
-		ORDER BY 3, 1`, fromTime(from), endOf(to))
+	}, firstSeen, fromTime(from), endOf(to))
 	return found, err
 }
