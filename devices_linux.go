@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"porchlight/config"
-	"porchlight/discovery"
 	"porchlight/history"
 	"porchlight/presence"
+	"porchlight/web"
 )
 
 type devicesCmd struct {
@@ -21,46 +21,6 @@ type devicesCmd struct {
 	NewSince moment   `placeholder:"TIME" help:"Only those that were heard for the first time since then."`
 	Type     []string `short:"t" aliases:"kind" placeholder:"KIND" help:"Only devices of this kind, such as phone."`
 	State    string   `enum:",home,not_home" default:"" placeholder:"STATE" help:"Only those that are home, or not_home."`
-}
-
-// deviceLine is a device in the JSON of the commands.
-type deviceLine struct {
-	ID       presence.ID    `json:"id"`
-	MAC      presence.MAC   `json:"mac"`
-	MACs     []presence.MAC `json:"macs,omitempty"` // all of them, if there are several
-	State    presence.State `json:"state"`
-	Since    time.Time      `json:"since"`
-	Why      string         `json:"why"`
-	Name     string         `json:"name"`
-	HostName string         `json:"host_name,omitempty"`
-
-	HostNameSource presence.NameSource `json:"host_name_source,omitempty"`
-
-	IP         string       `json:"ip,omitempty"`
-	IPv6       []netip.Addr `json:"ipv6,omitempty"`
-	Vendor     string       `json:"vendor,omitempty"`
-	PrivateMAC bool         `json:"private_mac"`
-	FirstSeen  time.Time    `json:"first_seen,omitzero"`
-	LastSeen   time.Time    `json:"last_seen,omitzero"`
-	AwayAfterS float64      `json:"away_after_s"`
-	Tracked    bool         `json:"tracked"`
-
-	Groups           []string            `json:"groups"`
-	Kind             presence.DeviceKind `json:"kind,omitempty"`
-	Icon             string              `json:"icon,omitempty"`
-	Important        bool                `json:"important"`
-	Track            *bool               `json:"track"`            // as set; null: the TRACK setting decides
-	SetAwayAfterS    float64             `json:"set_away_after_s"` // as set; 0: learned
-	IgnoreARPReplies bool                `json:"ignore_arp_replies"`
-	Nudge            *bool               `json:"nudge"`           // as set; null: the NUDGE setting decides
-	Reach            []string            `json:"reach,omitempty"` // as in the device file
-	Notes            string              `json:"notes,omitempty"`
-	FromFile         []string            `json:"from_file"` // the settings that the device file decides
-
-	ClientID    string           `json:"client_id,omitempty"` // what it says by DHCP, and can be followed by
-	Fingerprint string           `json:"fingerprint,omitempty"`
-	Follow      *presence.Follow `json:"follow,omitempty"`    // as set
-	Resembles   presence.ID      `json:"resembles,omitempty"` // as merge_suggested said
 }
 
 // Run lists the devices of the database.
@@ -79,10 +39,10 @@ func (c devicesCmd) Run(a *app) error {
 	if !c.JSON && !c.CSV {
 		return table(a.stdout, deviceRows(devices))
 	}
-	out, err := newLines(a.stdout, c.CSV, deviceLine{})
+	out, err := newLines(a.stdout, c.CSV, web.Device{})
 	for i := range devices {
 		if err == nil {
-			err = out.print(newDeviceLine(&devices[i]))
+			err = out.print(web.NewDevice(&devices[i]))
 		}
 	}
 	return err
@@ -113,17 +73,6 @@ func (c devicesCmd) choose(a *app, q *history.Queries, devices []presence.Device
 	}), nil
 }
 
-func newDeviceLine(d *presence.Device) deviceLine {
-	return deviceLine{
-		ID: d.ID, MAC: d.MAC, MACs: d.MACs, State: d.State, Since: d.Since, Why: d.Why, Name: d.DisplayName(),
-		HostName: d.HostName, HostNameSource: d.HostNameSource, IP: text(d.Addr), IPv6: d.IPv6, Vendor: d.Vendor, PrivateMAC: d.MAC.Private(),
-		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, AwayAfterS: d.AwayAfter.Seconds(), Tracked: d.Tracked,
-		Groups: listed(d.Groups), Kind: d.Kind, Icon: discovery.Icon(d), Important: d.Important, Track: d.Track,
-		SetAwayAfterS: d.Settings.AwayAfter.Seconds(), IgnoreARPReplies: d.IgnoreARPReplies, Nudge: d.Nudge, Reach: reaches(d.Reach), Notes: d.Notes, FromFile: listed(d.FromFile),
-		ClientID: d.ClientID, Fingerprint: d.Fingerprint, Follow: d.Follow, Resembles: d.Resembles,
-	}
-}
-
 // deviceRows is the table for people. Its column of groups is there when
 // somebody is in one.
 func deviceRows(devices []presence.Device) [][]string {
@@ -140,22 +89,6 @@ func deviceRows(devices []presence.Device) [][]string {
 			text(d.Address()), shownMACs(d), maker(d.MAC, d.Vendor), presence.Words(d.AwayAfter), d.Why))
 	}
 	return rows
-}
-
-// reaches is where a device is asked that no segment hears, as the device file has it.
-func reaches(list []presence.Reach) (texts []string) {
-	for _, r := range list {
-		texts = append(texts, r.String())
-	}
-	return texts
-}
-
-// listed is names as a list of JSON, also when there is none.
-func listed(names []string) []string {
-	if names == nil {
-		return []string{}
-	}
-	return names
 }
 
 // asDecided returns the devices with what is not stored but follows from it:

@@ -204,6 +204,29 @@ func (b *Bridge) Split(id presence.ID, macs []presence.MAC) {
 	b.inbox.call(func() { b.regroup(b.cfg.Engine.Split(time.Now(), id, macs)) })
 }
 
+// MergeNow is Merge, and says why nothing was done.
+func (b *Bridge) MergeNow(ctx context.Context, into presence.ID, ids []presence.ID) error {
+	return b.asked(ctx, func() (presence.Output, error) { return b.cfg.Engine.Merge(time.Now(), into, ids) })
+}
+
+// SplitNow is Split, and says why nothing was done.
+func (b *Bridge) SplitNow(ctx context.Context, id presence.ID, macs []presence.MAC) error {
+	return b.asked(ctx, func() (presence.Output, error) { return b.cfg.Engine.Split(time.Now(), id, macs) })
+}
+
+// asked does what can be refused, for somebody who waits for the answer.
+func (b *Bridge) asked(ctx context.Context, do func() (presence.Output, error)) error {
+	refused, err := ask(ctx, b, func() error {
+		out, err := do()
+		b.take(out)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
 func (b *Bridge) regroup(out presence.Output, err error) {
 	if err != nil {
 		b.log.Warn("ignored a command to merge or split: " + err.Error())

@@ -423,6 +423,12 @@ func TestMergeAndSplit(t *testing.T) {
 		if got := h.take(); len(got) > 0 {
 			t.Errorf("what cannot be: %v", got)
 		}
+		if err := b.MergeNow(context.Background(), phone.ID(), []presence.ID{phone.ID()}); err == nil {
+			t.Error("a device is part of itself")
+		}
+		if err := b.SplitNow(context.Background(), phone.ID(), []presence.MAC{phone}); err == nil {
+			t.Error("a device loses its only MAC")
+		}
 		b.Split(phone.ID(), []presence.MAC{plug})
 		synctest.Wait()
 		want = []string{

@@ -54,20 +54,28 @@ func (p *pages) scan(w http.ResponseWriter, r *http.Request) {
 // device returns the device that the path names. It answers itself when there
 // is none.
 func (p *pages) device(w http.ResponseWriter, r *http.Request) (d presence.Device, ok bool) {
-	devices, _, err := p.cfg.Source.Snapshot(r.Context())
+	d, _, ok = p.deviceAmong(w, r)
+	return d, ok
+}
+
+// deviceAmong is device, with all devices.
+func (p *pages) deviceAmong(w http.ResponseWriter, r *http.Request) (d presence.Device, all []presence.Device, ok bool) {
+	all, _, err := p.cfg.Source.Snapshot(r.Context())
 	if err != nil {
 		p.fault(w, r, http.StatusServiceUnavailable, "Porchlight does not answer", err)
-		return d, false
+		return d, nil, false
 	}
 	id := presence.ID(r.PathValue("id"))
-	for _, d := range devices {
+	for _, d := range all {
 		if d.ID == id {
-			return d, true
+			return d, all, true
 		}
 	}
-	p.fault(w, r, http.StatusNotFound, "There is no such device", errors.New("it is not known, or was forgotten"))
-	return d, false
+	p.fault(w, r, http.StatusNotFound, "There is no such device", errors.New("it is not known, was forgotten, or is part of another one"))
+	return d, nil, false
 }
+
+var errNotItsMAC = errors.New("this device has no such MAC")
 
 // back sends the browser to the page that the form was on, else to the first.
 func (p *pages) back(w http.ResponseWriter, r *http.Request) {

@@ -103,6 +103,8 @@ func (p *pages) endpoints() []endpoint {
 		{"GET /api/v1/devices/{id}", "One device.", nil, nil, Device{}, p.apiDevice},
 		{"PATCH /api/v1/devices/{id}", "Set what the user decides about a device; null takes it back. What the device file decides stays.", nil, Change{}, Device{}, p.apiSet},
 		{"DELETE /api/v1/devices/{id}", "Forget a device, with all that was learned and set. It is new when it is heard again.", nil, nil, nil, p.apiForget},
+		{"POST /api/v1/devices/{id}/merge", "Make another device part of this one.", nil, MergeOf{}, Device{}, p.apiMerge},
+		{"POST /api/v1/devices/{id}/split", "Make a MAC of this device a device of its own.", nil, SplitOf{}, Device{}, p.apiSplit},
 		{"GET /api/v1/devices/{id}/sessions", "When a device was home.", within400, nil, []history.Session{}, p.apiSessions},
 		{"GET /api/v1/devices/{id}/names", "What a device was called over time.", nil, nil, []history.Name{}, p.apiNames},
 		{"GET /api/v1/devices/{id}/leases", "The addresses that a device had by DHCP.", nil, nil, []history.Lease{}, p.apiLeases},
@@ -182,17 +184,64 @@ func (p *pages) apiDevice(ctx context.Context, r *http.Request) (any, error) {
 	return NewDevice(&d), err
 }
 
-func (p *pages) apiSet(ctx context.Context, r *http.Request) (any, error) {
+// sentTo returns the device that the path names, and the JSON that was sent to it.
+func (p *pages) sentTo(ctx context.Context, r *http.Request) (d presence.Device, body []byte, err error) {
 	if t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); t != "application/json" && t != "application/merge-patch+json" {
-		return nil, fault{http.StatusUnsupportedMediaType, errors.New("want application/json")}
+		return d, nil, fault{http.StatusUnsupportedMediaType, errors.New("want application/json")}
 	}
-	d, err := p.one(ctx, r)
+	if d, err = p.one(ctx, r); err != nil {
+		return d, nil, err
+	}
+	if body, err = io.ReadAll(r.Body); err != nil {
+		err = fault{http.StatusRequestEntityTooLarge, errors.New("the body is too long")}
+	}
+	return d, body, err
+}
+
+// MergeOf names the device that becomes part of another one.
+type MergeOf struct {
+	ID presence.ID `json:"id"`
+}
+
+// SplitOf names the MAC that becomes a device of its own.
+type SplitOf struct {
+	MAC presence.MAC `json:"mac"`
+}
+
+func (p *pages) apiMerge(ctx context.Context, r *http.Request) (any, error) {
+	d, body, err := p.sentTo(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(r.Body)
+	var v MergeOf
+	if json.Unmarshal(body, &v) != nil || v.ID == "" {
+		return nil, fault{http.StatusUnprocessableEntity, errors.New(`want {"id": "the other device's id"}`)}
+	}
+	if err := p.cfg.Commands.MergeNow(ctx, d.ID, []presence.ID{v.ID}); err != nil {
+		return nil, fault{http.StatusConflict, err}
+	}
+	return p.apiDevice(ctx, r)
+}
+
+func (p *pages) apiSplit(ctx context.Context, r *http.Request) (any, error) {
+	d, body, err := p.sentTo(ctx, r)
 	if err != nil {
-		return nil, fault{http.StatusRequestEntityTooLarge, errors.New("the body is too long")}
+		return nil, err
+	}
+	var v SplitOf
+	if json.Unmarshal(body, &v) != nil || !v.MAC.Station() {
+		return nil, fault{http.StatusUnprocessableEntity, errors.New(`want {"mac": "a MAC of this device"}`)}
+	}
+	if err := p.cfg.Commands.SplitNow(ctx, d.ID, []presence.MAC{v.MAC}); err != nil {
+		return nil, fault{http.StatusConflict, err}
+	}
+	return p.apiDevice(ctx, r)
+}
+
+func (p *pages) apiSet(ctx context.Context, r *http.Request) (any, error) {
+	d, body, err := p.sentTo(ctx, r)
+	if err != nil {
+		return nil, err
 	}
 	c, unknown, err := presence.ParseChange(body)
 	if err == nil && len(unknown) > 0 {

@@ -62,8 +62,13 @@ func TestOpenAPI(t *testing.T) {
 		if strings.Contains(path, "absences") || strings.Contains(path, "sessions") || strings.Contains(path, "first-seen") || strings.Contains(path, "gaps") {
 			url += "?from=30d"
 		}
-		if method == http.MethodPatch {
+		switch {
+		case method == http.MethodPatch:
 			body = `{"name":"Kettle"}`
+		case strings.HasSuffix(path, "/merge"):
+			body = `{"id":"001132aabb01"}`
+		case strings.HasSuffix(path, "/split"):
+			body = `{"mac":"00:11:32:aa:bb:01"}`
 		}
 		w := call(page, method, url, body)
 		response, ok := operation.Responses[fmt.Sprint(w.Code)].(map[string]any)
@@ -169,6 +174,10 @@ func TestAPIChanges(t *testing.T) {
 		"forget":         {"DELETE", phone, "", 204, "forget 026f1e10007c"},
 		"in the file":    {"DELETE", tv, "", 409, ""},
 		"forget nobody":  {"DELETE", "/api/v1/devices/x", "", 404, ""},
+		"merge":          {"POST", phone + "/merge", `{"id":"001132aabb01"}`, 200, "merge 026f1e10007c[001132aabb01]"},
+		"merge nothing":  {"POST", phone + "/merge", `{}`, 422, ""},
+		"split":          {"POST", phone + "/split", `{"mac":"00:11:32:aa:bb:01"}`, 200, "split 026f1e10007c[00:11:32:aa:bb:01]"},
+		"split nothing":  {"POST", phone + "/split", `{"mac":"x"}`, 422, ""},
 		"scan":           {"POST", "/api/v1/scan", "", 204, "scan"},
 		"wrong method":   {"POST", phone, "", 405, ""},
 		"scan by GET":    {"GET", "/api/v1/scan", "", 405, ""},

@@ -24,6 +24,7 @@ type deviceView struct {
 	Silence silenceChart
 	Form    deviceForm
 	Past    devicePast
+	Same    identity
 	InFile  bool
 }
 
@@ -44,7 +45,7 @@ type deviceForm struct {
 
 // devicePage shows one device, and what can be set of it.
 func (p *pages) devicePage(w http.ResponseWriter, r *http.Request) {
-	d, ok := p.device(w, r)
+	d, devices, ok := p.deviceAmong(w, r)
 	if !ok {
 		return
 	}
@@ -57,7 +58,7 @@ func (p *pages) devicePage(w http.ResponseWriter, r *http.Request) {
 	v := deviceView{
 		layout: p.layout(r, d.DisplayName(), "device"), ID: d.ID, Home: d.State == presence.Home,
 		State: stateWords(&d, now), Why: d.Why, Facts: factsOf(&d, now),
-		Silence: newSilenceChart(learned, d.AwayAfter), Form: formOf(&d), InFile: len(d.FromFile) > 0,
+		Silence: newSilenceChart(learned, d.AwayAfter), Form: formOf(&d), Same: identityOf(&d, devices), InFile: len(d.FromFile) > 0,
 	}
 	if v.Past, err = p.pastOf(r.Context(), &d, now); err != nil {
 		v.Past.Fault = err.Error()

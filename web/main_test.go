@@ -22,6 +22,7 @@ type household struct {
 	stats   Stats
 	ill     error // of Health
 	gone    error // of the other two
+	refuses error // to merge or split
 	news    atomic.Pointer[chan struct{}]
 	learned presence.Silences
 	done    []string // what was asked for, in order
@@ -49,6 +50,16 @@ func (h *household) change() {
 
 func (h *household) Scan()                 { h.done = append(h.done, "scan") }
 func (h *household) Forget(id presence.ID) { h.done = append(h.done, "forget "+string(id)) }
+
+func (h *household) MergeNow(_ context.Context, into presence.ID, ids []presence.ID) error {
+	h.done = append(h.done, fmt.Sprint("merge ", into, ids))
+	return h.refuses
+}
+
+func (h *household) SplitNow(_ context.Context, id presence.ID, macs []presence.MAC) error {
+	h.done = append(h.done, fmt.Sprint("split ", id, macs))
+	return h.refuses
+}
 
 func (h *household) Set(id presence.ID, c presence.Change) {
 	h.done = append(h.done, "set "+string(id)+" "+fmt.Sprint(c.Fields()))

@@ -60,6 +60,10 @@ type Commands interface {
 	Set(id presence.ID, c presence.Change)
 	Forget(id presence.ID)
 	Scan()
+	// MergeNow makes devices part of one; SplitNow takes MACs off it again. An error
+	// says in a line why nothing was done.
+	MergeNow(ctx context.Context, into presence.ID, ids []presence.ID) error
+	SplitNow(ctx context.Context, id presence.ID, macs []presence.MAC) error
 }
 
 // Config is what a Server needs.
@@ -156,6 +160,8 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		"GET /events":               limit(p.events),
 		"GET /health":               limit(p.health),
 		"POST /health":              http.HandlerFunc(p.examine),
+		"POST /devices/{id}/merge":  limit(p.merge),
+		"POST /devices/{id}/split":  limit(p.split),
 		"POST /scan":                limit(p.scan),
 		"POST /logout":              logout(g),
 		"GET /live":                 live(cfg.Source, ending),

@@ -286,3 +286,29 @@ func TestServerGone(t *testing.T) {
 	b.run(chromedp.WaitVisible(css(`body.stale`)))
 	b.picture("stale")
 }
+
+// TestMerge makes a phone with a new MAC the one that it was.
+func TestMerge(t *testing.T) {
+	phone := record(1, "annas-phone")
+	phone.Settings.Name = "Anna's phone"
+	h := newHouse(t, "", []presence.Record{phone})
+	h.hear(2, "annas-phone")
+	b := h.open("devices/" + string(mac(1).ID()))
+	b.shows("One device")
+	b.run(chromedp.SetValue(css(`form[action$="/merge"] select`), string(mac(2).ID())))
+	eval[bool](b, `(window.confirm = () => true, true)`)
+	b.click(`form[action$="/merge"]:not(.suggestion) button`)
+	b.shows("It has several MACs.")
+	b.picture("merged")
+	b.barriers()
+	if d, err := h.bridge.Device(t.Context(), mac(1).ID()); err != nil || d == nil || len(d.MACs) != 2 {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	eval[bool](b, `(window.confirm = () => true, true)`)
+	b.click(`input[name=mac][value="` + mac(2).String() + `"] + button`)
+	b.run(chromedp.WaitNotPresent(css(`form[action$="/split"]`)))
+	devices, _, err := h.bridge.Snapshot(t.Context())
+	if err != nil || len(devices) != 2 {
+		t.Errorf("%d devices, %v", len(devices), err)
+	}
+}
