@@ -12,8 +12,8 @@ import (
 
 // chosenDevices are the flags that choose devices.
 type chosenDevices struct {
-	Device []string `short:"d" placeholder:"DEVICE" help:"Only this device: its id, MAC, name or host name, now or once."`
-	Group  []string `short:"g" placeholder:"GROUP" help:"Only devices of this group."`
+	Device []string `short:"d" sep:"none" placeholder:"DEVICE" help:"Only this device: its id, MAC, name or host name, now or once."`
+	Group  []string `short:"g" sep:"none" placeholder:"GROUP" help:"Only devices of this group."`
 }
 
 func (c chosenDevices) any() bool { return len(c.Device)+len(c.Group) > 0 }

@@ -120,6 +120,7 @@ func TestWrongFilters(t *testing.T) {
 		"events --since soon":         `"soon": want how long ago`,
 		"events --device nobody":      `no device is or was called "nobody"`,
 		"events --group nobody":       `no device is in a group "nobody"`,
+		"events --device a,b":         `no device is or was called "a,b"`,
 		"events --csv --json":         `can't be used together`,
 		"devices --state away":        `must be one of`,
 		"sessions --at 25:00":         `want how long ago`,

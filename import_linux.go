@@ -95,10 +95,10 @@ func (c importCmd) tell(w io.Writer, list devicelist.List, outcomes []devicefile
 	if c.DryRun {
 		done = " (nothing was written: --dry-run)"
 	}
-	_, err := fmt.Fprintf(w, "\n%s: %d devices; %d added to %s, %d named, %d known already%s\n",
-		list.Format, len(list.Entries), count[devicefile.Added], target, count[devicefile.Named], count[devicefile.Unchanged], done)
+	_, err := fmt.Fprintf(w, "\ndevices in the list (%s): %d; added to %s: %d, given a name: %d, known already: %d%s\n",
+		list.Format, len(list.Entries), target, count[devicefile.Added], count[devicefile.Named], count[devicefile.Unchanged], done)
 	if err == nil && list.Passed > 0 {
-		_, err = fmt.Fprintf(w, "%d entries have no MAC address of a single device, and were passed over\n", list.Passed)
+		_, err = fmt.Fprintf(w, "passed over, as they have no MAC address of a single device: %d\n", list.Passed)
 	}
 	return err
 }

@@ -26,8 +26,8 @@ func TestImportIntoTheDatabase(t *testing.T) {
 	list := writeFile(t, filepath.Join(t.TempDir(), "list.csv"), theList)
 	_, before, _ := command(t, dir, "devices", "--json")
 	status, out, errs := command(t, dir, "import", "--dry-run", list)
-	if status != exitDone || !strings.Contains(out, "2 devices; 1 added to the database in "+dir+", 1 named, 0 known already (nothing was written") ||
-		!strings.Contains(out, "1 entries have no MAC") {
+	if status != exitDone || !strings.Contains(out, "(comma-separated): 2; added to the database in "+dir+": 1, given a name: 1, known already: 0 (nothing was written") ||
+		!strings.Contains(out, "no MAC address of a single device: 1") {
 		t.Errorf("status %d, %s%s", status, out, errs)
 	}
 	if _, after, _ := command(t, dir, "devices", "--json"); after != before {
@@ -42,14 +42,14 @@ func TestImportIntoTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if status, out, errs := command(t, dir, "import", list); status != exitDone || !strings.Contains(out, "1 added") {
+	if status, out, errs := command(t, dir, "import", list); status != exitDone || !strings.Contains(out, dir+": 1, given a name: 1") {
 		t.Errorf("status %d, %s%s", status, out, errs)
 	}
 	_, after, _ := command(t, dir, "devices", "--json")
 	if !strings.Contains(after, `"name":"Router"`) || !strings.Contains(after, `"name":"Ann's new phone"`) || strings.Count(after, "\n") != 3 {
 		t.Errorf("devices afterwards:\n%s", after)
 	}
-	if status, out, _ := command(t, dir, "import", list); status != exitDone || !strings.Contains(out, "0 added") || !strings.Contains(out, "2 known already") {
+	if status, out, _ := command(t, dir, "import", list); status != exitDone || !strings.Contains(out, dir+": 0, given a name: 0, known already: 2") {
 		t.Errorf("once more: %s", out)
 	}
 	again := writeFile(t, list, strings.ReplaceAll(theList, "Router", "Other"))
@@ -80,7 +80,7 @@ func TestImportIntoTheDatabase(t *testing.T) {
 func TestImportIntoADirectoryThatIsNew(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	list := writeFile(t, filepath.Join(t.TempDir(), "list.csv"), theList)
-	if status, out, errs := command(t, dir, "import", "--dry-run", list); status != exitDone || !strings.Contains(out, "2 added") {
+	if status, out, errs := command(t, dir, "import", "--dry-run", list); status != exitDone || !strings.Contains(out, dir+": 2,") {
 		t.Errorf("status %d, %s%s", status, out, errs)
 	}
 	if _, err := os.Stat(dir); err == nil {
@@ -104,7 +104,7 @@ func TestImportIntoTheFile(t *testing.T) {
 	if err := os.Symlink("real.yaml", link); err != nil {
 		t.Fatal(err)
 	}
-	if status, out, errs := command(t, dir, "import", "--dry-run", "--to", link, list); status != exitDone || !strings.Contains(out, "1 added to "+link) {
+	if status, out, errs := command(t, dir, "import", "--dry-run", "--to", link, list); status != exitDone || !strings.Contains(out, "added to "+link+": 1") {
 		t.Errorf("status %d, %s%s", status, out, errs)
 	}
 	if b, err := os.ReadFile(real); err != nil || string(b) != mine {
