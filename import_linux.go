@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -196,28 +198,39 @@ func (c importCmd) wouldStore(a *app, cfg config.Config, known []devicefile.Know
 // withKnown returns the devices that are to be stored, and what is done about
 // each of known.
 func withKnown(records []presence.Record, known []devicefile.Known) (save []presence.Record, outcomes []devicefile.Outcome) {
-	byMAC := map[presence.MAC]presence.Record{}
-	for _, r := range records {
-		byMAC[r.MAC] = r
+	all := map[presence.MAC]*presence.Record{}
+	for i := range records {
+		r := &records[i]
+		if r.MergedInto != "" {
+			continue // what it is part of has its MAC
+		}
+		all[r.MAC] = r
+		for _, p := range r.Ports {
+			all[p.MAC] = r
+		}
 	}
 	now := time.Now().UTC()
+	changed := map[presence.ID]*presence.Record{}
 	for _, k := range known {
-		r, found := byMAC[k.MAC]
+		r := all[k.MAC]
 		outcome := devicefile.Unchanged
 		switch {
-		case !found:
-			outcome = devicefile.Added
-			r.Device = presence.Device{
+		case r == nil:
+			outcome, r = devicefile.Added, &presence.Record{Device: presence.Device{
 				ID: k.MAC.ID(), MAC: k.MAC, State: presence.NotHome, Since: now, Why: "imported, and never heard so far",
 				Settings: presence.Settings{Name: k.Name, Known: true},
-			}
+			}}
+			all[k.MAC] = r
 		case k.Name != "" && r.Name == "":
 			outcome, r.Name = devicefile.Named, k.Name
 		}
 		outcomes = append(outcomes, outcome)
 		if outcome != devicefile.Unchanged {
-			save = append(save, r)
+			changed[r.ID] = r
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(changed)) {
+		save = append(save, *changed[id])
 	}
 	return save, outcomes
 }

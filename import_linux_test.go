@@ -3,10 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"porchlight/devicefile"
 	"porchlight/presence"
 )
 
@@ -133,5 +135,17 @@ func TestImportIntoTheFile(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(files, ".*part")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A device of several MACs is known by each of them.
+func TestImportOfSeveralMACs(t *testing.T) {
+	other := presence.MAC{2, 0, 0x5e, 0x10, 0, 9}
+	whole := presence.Record{Device: presence.Device{ID: ann.ID(), MAC: ann}, Ports: []presence.Port{{MAC: ann}, {MAC: other}}}
+	part := presence.Record{Device: presence.Device{ID: other.ID(), MAC: other}, MergedInto: ann.ID()}
+	save, outcomes := withKnown([]presence.Record{whole, part}, []devicefile.Known{{MAC: other, Name: "Laptop"}, {MAC: ann, Name: "Dock"}})
+	if len(save) != 1 || save[0].ID != ann.ID() || save[0].Name != "Laptop" ||
+		!slices.Equal(outcomes, []devicefile.Outcome{devicefile.Named, devicefile.Unchanged}) {
+		t.Errorf("%v %+v", outcomes, save)
 	}
 }
