@@ -68,7 +68,7 @@ func (w *world) take(out Output) {
 				silence, timeout = min(silence, w.now.Sub(own.parted.at)), w.e.goneAfter(own)
 			}
 			if silence < timeout {
-				w.t.Fatalf("%s left after %s, its timeout is %s", ev.ID, silence, timeout)
+				w.t.Fatalf("%s left after %s, its timeout is %s: %s; quiet %v heard %v now %v", ev.ID, silence, timeout, ev.Why, w.e.devices[ev.ID].quiet, w.e.devices[ev.ID].heard, w.now)
 			}
 			if w.e.associated(w.e.devices[ev.ID]) {
 				w.t.Fatalf("%s left while it is associated", ev.ID)
@@ -244,7 +244,7 @@ func TestProperties(t *testing.T) {
 				}
 				out := w.e.Sight(s)
 				listed := s.Kind == WiFiListed && was.State == Home // not heard just now
-				if s.Via != (MAC{}) && s.answers() {
+				if s.Via != (MAC{}) && (s.answers() || s.Kind == ARPAnnouncement) {
 					var is Device
 					if d := w.e.byMAC[m]; d != nil {
 						is = d.Device
