@@ -67,7 +67,10 @@ func toggle(e presence.Event, at time.Time) presence.Event {
 // comeAndGo lets devices come and go for ever, and goes on where the log ended.
 func comeAndGo(dir string) {
 	s, err := Open(dir, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	check(err)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	go func() { _ = s.Run(always) }()
 	devices := arrivals(5)
 	for i := range devices {
