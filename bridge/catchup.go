@@ -30,10 +30,12 @@ func CatchUp(records []presence.Record, events []presence.Event) []presence.Reco
 		case presence.Arrived, presence.Left:
 			last[e.ID] = &events[i]
 		case presence.Merged:
+			last[e.Other] = &events[i] // it comes and goes with the other from then on
 			if lately {
 				merge(records, e)
 			}
 		case presence.Split:
+			last[e.Other] = &events[i] // who is home is told to have arrived next
 			if lately {
 				records = split(records, e)
 				known[e.Other] = true

@@ -153,3 +153,28 @@ func TestCatchUpWithMerge(t *testing.T) {
 		t.Errorf("%+v", records)
 	}
 }
+
+// Who became part of another device has come and gone with that one since: what
+// was told of it before says nothing about it when it is split off again.
+func TestCatchUpWithWhatWasPart(t *testing.T) {
+	at := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	after := func(d time.Duration, what presence.EventType, m presence.MAC) presence.Event {
+		return presence.Event{Type: what, Time: at.Add(d), ID: m.ID(), MAC: m, Why: "told"}
+	}
+	about := func(ev presence.Event, other presence.MAC) presence.Event {
+		ev.Other = other.ID()
+		return ev
+	}
+	events := []presence.Event{
+		after(0, presence.Arrived, phone), after(0, presence.Arrived, plug),
+		about(after(time.Hour, presence.Merged, phone), plug),
+		after(2*time.Hour, presence.Left, phone),
+		about(after(3*time.Hour, presence.Split, phone), plug),
+	}
+	for n, want := range map[int]presence.State{2: presence.Home, 3: presence.NotHome, 5: presence.NotHome} {
+		stored := presence.Device{ID: plug.ID(), MAC: plug, FirstSeen: at, LastSeen: at, State: presence.NotHome, Since: at.Add(3 * time.Hour)}
+		if d := CatchUp([]presence.Record{{Device: stored}}, events[:n])[0]; d.State != want {
+			t.Errorf("after %d events it is %s", n, d.State)
+		}
+	}
+}
