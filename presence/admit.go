@@ -181,8 +181,8 @@ func (e *Engine) forget() {
 }
 
 // evict makes room in a full table: of the devices that are away, that nobody
-// named and that are no entities, a private MAC that was not heard for the
-// longest goes first. It reports false when there is none.
+// named and that are no entities, one with private MACs only that was not heard
+// for the longest goes first. It reports false when there is none.
 func (e *Engine) evict() bool {
 	var out *device
 	for _, d := range e.devices {
@@ -205,8 +205,8 @@ func (e *Engine) evict() bool {
 
 // beforeOut orders the devices that can be evicted.
 func beforeOut(a, b *device) bool {
-	if a.MAC.Private() != b.MAC.Private() {
-		return a.MAC.Private()
+	if private := a.madeUp(); private != b.madeUp() {
+		return private
 	}
 	if c := a.LastSeen.Compare(b.LastSeen); c != 0 {
 		return c < 0

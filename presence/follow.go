@@ -69,6 +69,9 @@ func (e *Engine) openDoor(all bool) {
 // greet makes s that of a new device, if there is room, unless the user has said
 // meanwhile whose it is.
 func (e *Engine) greet(s Sighting) {
+	if s.Kind.wifi() && len(e.stations[s.MAC]) == 0 {
+		return // it has left again
+	}
 	d := e.byMAC[s.MAC]
 	if d == nil && e.room() {
 		d = e.newDevice(s)
@@ -202,6 +205,7 @@ func (e *Engine) takeOver(d *device) bool {
 			d.useIPv6(u.addr, u.at)
 		}
 	}
+	d.parted = parting{} // the other MAC did
 	d.heard = later(d.heard, c.last.At)
 	d.LastSeen = storedTime(d.heard)
 	e.learnNames(d, c.first)

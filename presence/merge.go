@@ -192,6 +192,12 @@ func (e *Engine) inherit(d, o *device) {
 	if o.State == Home {
 		d.heard, d.quiet = later(d.heard, o.heard), later(d.quiet, o.quiet)
 		d.unask()
+		switch {
+		case !o.gone():
+			d.parted = parting{}
+		case d.State != Home:
+			d.parted = o.parted
+		}
 	}
 	d.tainted = true
 }
