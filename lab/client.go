@@ -103,6 +103,21 @@ func (c *Client) Leave() error {
 	return c.drop()
 }
 
+// Rotate leaves, without a word, and makes up another MAC for the next time, as
+// phones do.
+func (c *Client) Rotate(mac MAC) error {
+	c.verbs.Lock()
+	defer c.verbs.Unlock()
+	if err := c.drop(); err != nil {
+		return err
+	}
+	if err := c.ns.setMAC(c.iface, mac); err != nil {
+		return err
+	}
+	c.mac = mac
+	return nil
+}
+
 // Release gives the lease back (DHCP RELEASE), then takes the link down.
 func (c *Client) Release(ctx context.Context) error {
 	c.verbs.Lock()

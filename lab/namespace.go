@@ -117,6 +117,16 @@ func (n *namespace) setUp(name string, up bool) error {
 	})
 }
 
+// setMAC gives the interface, which must be down, another address.
+func (n *namespace) setMAC(name string, mac MAC) error {
+	return n.linked(name, func(h *netlink.Handle, link netlink.Link) error {
+		if err := h.LinkSetHardwareAddr(link, net.HardwareAddr(mac[:])); err != nil {
+			return fmt.Errorf("giving interface %q the address %s: %w", name, mac, err)
+		}
+		return nil
+	})
+}
+
 // operUp reports whether the interface is operational (RFC 2863).
 func (n *namespace) operUp(name string) (up bool, err error) {
 	err = n.linked(name, func(_ *netlink.Handle, link netlink.Link) error {

@@ -117,6 +117,12 @@ func (w *reality) join(p person) {
 	}
 }
 
+func (w *reality) rotate(p person, m presence.MAC) { w.lab.Must(w.client(p).Rotate(lab.MAC(m))) }
+
+func (w *reality) set(p person, payload string) {
+	w.sub.publish(topics.Set(p.mac.ID()), payload, false)
+}
+
 func (w *reality) leave(p person) { w.lab.Must(w.client(p).Leave()) }
 func (w *reality) sleep(p person) { w.lab.Must(w.client(p).Sleep()) }
 func (w *reality) wake(p person)  { w.lab.Must(w.client(p).Wake()) }

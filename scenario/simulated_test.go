@@ -163,7 +163,7 @@ func (w *simulation) device(p person) *simulated { return w.devices[p.name] }
 func (w *simulation) say(d *simulated, k presence.Kind, a netip.Addr, unicast bool) {
 	s := presence.Sighting{At: time.Now(), Interface: d.ifname, MAC: d.mac, Addr: a, Kind: k, Unicast: unicast}
 	if k == presence.DHCPDiscover || k == presence.DHCPRequest {
-		s.DHCP = &presence.DHCP{HostName: d.name}
+		s.DHCP = &presence.DHCP{HostName: d.name, Fingerprint: "1,3,6,12,15"}
 	}
 	w.hear(s)
 }
@@ -175,6 +175,27 @@ func (w *simulation) hear(s presence.Sighting) {
 	if hears {
 		w.bridge.Sight(s)
 	}
+}
+
+func (w *simulation) rotate(p person, m presence.MAC) {
+	w.leave(p)
+	w.with(func() { w.device(p).mac = m })
+}
+
+func (w *simulation) set(p person, payload string) {
+	merge, split, err := presence.ParseMerge([]byte(payload))
+	change, _, other := presence.ParseChange([]byte(payload))
+	switch {
+	case err != nil || other != nil:
+		w.t.Errorf("%s: %v, %v", payload, err, other)
+	case len(merge) > 0:
+		w.bridge.Merge(p.mac.ID(), merge)
+	case len(split) > 0:
+		w.bridge.Split(p.mac.ID(), split)
+	default:
+		w.bridge.Set(p.mac.ID(), change)
+	}
+	synctest.Wait()
 }
 
 func (w *simulation) join(p person) {
@@ -363,8 +384,14 @@ func (w *simulation) Update(devices []presence.Device) {
 	})
 }
 
-// Remove implements bridge.Publisher.
-func (w *simulation) Remove(ids []presence.ID) { w.t.Errorf("removed %v", ids) }
+// Remove implements bridge.Publisher. In a story nobody is forgotten.
+func (w *simulation) Remove(ids []presence.ID) {
+	w.with(func() {
+		for _, id := range ids {
+			delete(w.shown, id)
+		}
+	})
+}
 
 // SetGroups implements bridge.Publisher.
 func (w *simulation) SetGroups([]presence.Group) {}

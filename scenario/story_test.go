@@ -63,6 +63,8 @@ type world interface {
 	offered(by, to person)       // an OFFER and an ACK of the server by, which nobody asked for
 	proxy(person)                // answers for every IPv4 address from now on, with its own MAC
 	ask(person)                  // by ARP for every address, quickly
+	rotate(person, presence.MAC) // goes without a word, and has another MAC when it joins
+	set(person, string)          // a command to its set topic
 	usurp(p, of person)          // announces the address of another
 	scan()                       // by command: asks every address
 
