@@ -461,3 +461,119 @@ func TestSuggest(t *testing.T) {
 		})
 	}
 }
+
+// station is what an access point says of m.
+func station(m MAC, k Kind) Sighting { return Sighting{MAC: m, Kind: k, AP: "ap"} }
+
+// TestStationsOfSeveralMACs: what access points say of one MAC of a device, or of
+// one that may become its own.
+func TestStationsOfSeveralMACs(t *testing.T) {
+	t.Run("a laptop that leaves the Wi-Fi is home by its cable", func(t *testing.T) {
+		for _, air := range []int{1, 2} { // it goes by the cable, or by the Wi-Fi
+			wire := 3 - air
+			r := newRig(t, Config{})
+			r.hear(sighting(1, DHCPRequest))
+			r.hear(sighting(2, DHCPRequest))
+			r.hear(station(mac(air), WiFiAssociation))
+			if err := r.merge(mac(1), mac(2)); err != nil {
+				t.Fatal(err)
+			}
+			r.hear(sighting(2, DHCPRequest)) // it goes by the second
+			r.answers[mac(wire)] = true
+			r.types()
+			r.hear(station(mac(air), WiFiDisassociation))
+			r.wait(time.Hour)
+			if got := r.types(); len(got) > 0 {
+				t.Errorf("%v: %s", got, r.device(1).Why)
+			}
+			r.answers[mac(wire)] = false
+			r.wait(time.Hour)
+			if diff := cmp.Diff([]EventType{Left}, r.types()); diff != "" {
+				t.Error(diff)
+			}
+		}
+	})
+	t.Run("who is associated by another MAC is home", func(t *testing.T) {
+		r := newRig(t, Config{})
+		r.hear(sighting(1, DHCPRequest))
+		r.hear(sighting(2, DHCPRequest))
+		if err := r.merge(mac(1), mac(2)); err != nil {
+			t.Fatal(err)
+		}
+		r.hear(station(mac(2), WiFiAssociation))
+		r.types()
+		r.wait(3 * time.Hour)
+		if got := r.types(); len(got) > 0 || r.device(1).State != Home {
+			t.Error(got)
+		}
+		r.verify()
+	})
+	t.Run("a phone that joins with another MAC says so after its association", func(t *testing.T) {
+		r := newRig(t, Config{})
+		r.hear(says(privateMAC(1), 1, annas, apple))
+		r.follow(privateMAC(1), Follow{Same: true})
+		r.wait(2 * time.Hour)
+		r.types()
+		r.hear(station(privateMAC(2), WiFiAssociation))
+		r.wait(3 * time.Second)
+		r.hear(says(privateMAC(2), 2, annas, apple))
+		if diff := cmp.Diff([]EventType{Merged, Arrived}, r.types()); diff != "" {
+			t.Error(diff)
+		}
+		r.hear(station(privateMAC(3), WiFiAssociation)) // and one that says nothing
+		r.wait(10 * time.Second)
+		if diff := cmp.Diff([]EventType{NewDevice, Arrived}, r.types()); diff != "" {
+			t.Error(diff)
+		}
+		r.verify()
+	})
+	t.Run("an heir's association keeps nobody home", func(t *testing.T) {
+		r := newRig(t, Config{AwayInitial: 10 * time.Minute})
+		r.hear(says(privateMAC(1), 1, annas, apple))
+		r.follow(privateMAC(1), Follow{Same: true})
+		r.wait(time.Minute)
+		r.hear(says(privateMAC(2), 2, annas, apple))
+		r.hear(station(privateMAC(2), WiFiAssociation))
+		r.hear(station(privateMAC(2), WiFiDisassociation))
+		six := heard(privateMAC(2), 0, NDPSolicitation)
+		six.Addr = addr6(3)
+		r.hear(six)
+		r.types()
+		r.answers[privateMAC(2)] = true
+		r.wait(15 * time.Minute)
+		if diff := cmp.Diff([]EventType{Merged}, r.types()); diff != "" || !slices.Contains(r.of(privateMAC(1)).IPv6, addr6(3)) {
+			t.Errorf("%s %+v", diff, r.of(privateMAC(1)))
+		}
+		r.verify()
+	})
+}
+
+// TestAddressesOfAnotherMAC: what is learned of the addresses of a MAC that the
+// device does not go by is used when it does, also after a restart.
+func TestAddressesOfAnotherMAC(t *testing.T) {
+	r := newRig(t, Config{AwayInitial: 10 * time.Minute})
+	r.hear(sighting(1, DHCPRequest))
+	r.hear(sighting(2, DHCPRequest))
+	if err := r.merge(mac(1), mac(2)); err != nil {
+		t.Fatal(err)
+	}
+	r.hear(sighting(1, DHCPRequest))
+	r.wait(time.Second)
+	six := sighting(2, NDPSolicitation)
+	six.Addr = addr6(3)
+	r.hear(six)
+	r.hear(heard(mac(2), 7, ARPProbe)) // asks for it only; and that is a join
+	if d := r.device(1); d.MAC != mac(2) || !slices.Contains(d.IPv6, addr6(3)) || d.Addr != addr(2) {
+		t.Errorf("%+v", d)
+	}
+	r.hear(sighting(1, DHCPDiscover))
+	if d := r.device(1); d.MAC != mac(1) || len(d.IPv6) > 0 {
+		t.Errorf("%+v", d)
+	}
+	again := r.restart(Config{AwayInitial: 10 * time.Minute})
+	again.hear(sighting(2, DHCPDiscover))
+	if d := again.device(1); d.MAC != mac(2) || !slices.Contains(d.IPv6, addr6(3)) || d.Addr != addr(2) {
+		t.Errorf("after a restart: %+v", d)
+	}
+	again.verify()
+}
