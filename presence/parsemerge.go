@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // ParseMerge reads a command to merge devices into another one, or to split MACs
@@ -14,11 +13,8 @@ import (
 func ParseMerge(payload []byte) (merge []ID, split []MAC, err error) {
 	var fields map[string]json.RawMessage
 	dec := json.NewDecoder(bytes.NewReader(payload))
-	if len(payload) > maxChange || dec.Decode(&fields) != nil {
+	if whole := len(payload) <= maxChange && dec.Decode(&fields) == nil && !dec.More(); !whole {
 		return nil, nil, nil // ParseChange says what is wrong
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, nil, nil
 	}
 	_, merges := fields["merge"]
 	_, splits := fields["split"]

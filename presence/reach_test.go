@@ -79,7 +79,7 @@ func behindRouter(r Record, n int) Record {
 	return r
 }
 
-func (d Declaration) addr() netip.Addr { return (*d.Reach)[0].Addr }
+func (f Declaration) addr() netip.Addr { return (*f.Reach)[0].Addr }
 
 // TestReachedOnlyWhereDeclared: an answer makes nobody known, and nobody home of
 // whom the device file does not say that it counts.
