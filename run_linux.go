@@ -90,6 +90,9 @@ func saveMemory(ctx context.Context) error {
 
 // serve runs Porchlight until ctx ends.
 func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.Logger) (err error) {
+	if err := notify.Check(notifyConfig(cfg)); err != nil {
+		return err
+	}
 	if f, bridged := doctor.Container(); bridged {
 		if len(cfg.Interfaces) == 0 {
 			return errors.New(f.Text + " " + f.Remedy)

@@ -84,6 +84,7 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	held := lockHeld(cfg.DataDir)
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)
 	tell(checkDeviceFile(cfg.DevicesFile)...)
+	tell(checkMessages(messages(cfg), knownDevices(ctx, cfg.DataDir, cfg.DevicesFile))...)
 	if cfg.MQTTURL == nil {
 		tell(checkEmbedded(cfg.BrokerListen, listenOn(ctx, cfg.BrokerListen), held))
 		if held {

@@ -2,7 +2,10 @@ package notify
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -133,6 +136,7 @@ func (l *lane) begin(ctx context.Context) (err error) {
 		l.read = l.cfg.Begin
 		l.cfg.Notes.SetCursor(l.name, l.read)
 		l.save()
+		l.settle(ctx)
 		return nil
 	}
 	if err := json.Unmarshal([]byte(stored), &l.notes); err != nil {
@@ -289,7 +293,14 @@ func (l *lane) deliver(ctx context.Context) error {
 	if l.out.busy == nil {
 		l.begun(ctx)
 	}
-	err := l.out.try(ctx, l.fit(ctx, l.sending, more))
+	m := l.fit(ctx, l.sending, more)
+	m.id = l.messageID()
+	err := l.out.try(ctx, m)
+	var some partly
+	if errors.As(err, &some) {
+		l.log.Warn("a message did not reach all its receivers", "service", l.service.Name, "err", err)
+		err = nil
+	}
 	if err != nil {
 		if l.out.busy == nil {
 			l.refused()
@@ -301,6 +312,17 @@ func (l *lane) deliver(ctx context.Context) error {
 	}
 	l.sent(ctx, more)
 	return nil
+}
+
+// messageID names what is under way, the same at each try.
+func (l *lane) messageID() string {
+	h := sha256.New()
+	fmt.Fprintln(h, l.name)
+	for i := range l.sending {
+		w := &l.sending[i]
+		fmt.Fprintln(h, w.key(), w.event.Time.UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
 // begun notes that what is now sent may arrive. Of a service that did not work
@@ -357,8 +379,8 @@ func (l *lane) sent(ctx context.Context, more int) {
 	l.sending = nil
 	now := time.Now()
 	l.notes.Sent = append(l.notes.Sent, now.Round(0).UTC())
+	l.moveCursor() // first, so that the notes are never ahead of it
 	l.save()
-	l.moveCursor()
 	l.settle(context.WithoutCancel(ctx))
 	l.tell(func(s *State) {
 		if s.Fault != "" {

@@ -16,8 +16,12 @@ import (
 	"porchlight/presence"
 )
 
-// maxItems is how many things one message lists.
-const maxItems = 50
+const (
+	// maxItems is how many things one message lists.
+	maxItems = 50
+	// maxTitle is the longest title, in bytes.
+	maxTitle = 200
+)
 
 // Message is what the templates get.
 type Message struct {
@@ -173,8 +177,12 @@ func newTemplates(dir string) (*templates, error) {
 	}
 	one := sample()
 	for _, m := range []Message{{Items: one}, {Items: append(one, one...), Digest: true, More: 3, Link: "http://127.0.0.1:8580/"}} {
-		if _, err := t.render(m); err != nil {
+		r, err := t.render(m)
+		if err != nil {
 			return nil, fmt.Errorf("a template in %s: %w", dir, err)
+		}
+		if r.title == "" || r.text == "" {
+			return nil, fmt.Errorf("a template in %s: %s or %s makes nothing of a message", dir, titleFile, textFile)
 		}
 	}
 	return &t, nil
@@ -209,14 +217,17 @@ func sample() []Item {
 }
 
 // rendered is a message as services take it.
-type rendered struct{ title, text, html string }
+type rendered struct {
+	title, text, html string
+	id                string // the same each time that it is sent, of letters and digits
+}
 
 func (t *templates) render(m Message) (r rendered, err error) {
 	var b bytes.Buffer
 	if err := t.title.Execute(&b, m); err != nil {
 		return r, err
 	}
-	r.title = presence.CleanText(b.String(), 200) // one line: it becomes a mail's subject
+	r.title = presence.CleanText(b.String(), maxTitle) // one line: it becomes a mail's subject
 	b.Reset()
 	if err := t.text.Execute(&b, m); err != nil {
 		return r, err

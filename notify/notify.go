@@ -2,10 +2,12 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -53,44 +55,87 @@ type Notifier struct {
 	lanes []*lane
 }
 
-// New checks cfg. An error names the setting that is wrong.
+// plan is what the settings say.
+type plan struct {
+	services []Service
+	rules    []Rule
+	quiet    Quiet
+	render   *templates
+}
+
+// read reads the settings. An error has a line for each variable that is wrong,
+// and no secret.
+func (c *Config) read() (p plan, err error) {
+	var all []error
+	note := func(variable string, err error) {
+		if err != nil {
+			all = append(all, fmt.Errorf("PORCHLIGHT_%s: %w", variable, err))
+		}
+	}
+	p.services, err = ParseServices(c.URLs)
+	note("NOTIFY_URLS", err)
+	known := err == nil
+	if p.rules, err = ParseRules(c.On); err == nil && known {
+		err = unknownService(p.rules, p.services)
+	}
+	note("NOTIFY_ON", err)
+	if p.quiet, err = ParseQuiet(c.Quiet); err != nil {
+		err = fmt.Errorf("%q: %w", c.Quiet, err)
+	}
+	note("NOTIFY_QUIET", err)
+	p.render, err = newTemplates(c.Templates)
+	note("NOTIFY_TEMPLATES", err)
+	return p, errors.Join(all...)
+}
+
+// unknownService says which rule is for a service that is not there. Without any
+// services, rules are for later.
+func unknownService(rules []Rule, services []Service) error {
+	for _, r := range rules {
+		if r.To != "" && len(services) > 0 && !slices.ContainsFunc(services, func(s Service) bool { return s.Name == r.To }) {
+			return fmt.Errorf("there is no service %q; there are %s", r.To, namesOf(services))
+		}
+	}
+	return nil
+}
+
+// Check says what is wrong with the settings in cfg, a line for each variable. It
+// asks no service.
+func Check(cfg Config) error {
+	_, err := cfg.read()
+	return err
+}
+
+// Plan says in words, and without secrets, what cfg has told, and where.
+func Plan(cfg Config) (services []string, rules []Rule, err error) {
+	p, err := cfg.read()
+	for _, s := range p.services {
+		services = append(services, s.Name)
+	}
+	return services, p.rules, err
+}
+
+// New checks cfg, as Check does.
 func New(cfg Config) (*Notifier, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	services, err := ParseServices(cfg.URLs)
+	p, err := cfg.read()
 	if err != nil {
-		return nil, fmt.Errorf("PORCHLIGHT_NOTIFY_URLS: %w", err)
-	}
-	rules, err := ParseRules(cfg.On)
-	if err != nil {
-		return nil, fmt.Errorf("PORCHLIGHT_NOTIFY_ON: %w", err)
-	}
-	for _, r := range rules {
-		if r.To != "" && !slices.ContainsFunc(services, func(s Service) bool { return s.Name == r.To }) {
-			return nil, fmt.Errorf("PORCHLIGHT_NOTIFY_ON: there is no service %q; there are %s", r.To, namesOf(services))
-		}
-	}
-	quiet, err := ParseQuiet(cfg.Quiet)
-	if err != nil {
-		return nil, fmt.Errorf("PORCHLIGHT_NOTIFY_QUIET %q: %w", cfg.Quiet, err)
-	}
-	render, err := newTemplates(cfg.Templates)
-	if err != nil {
-		return nil, fmt.Errorf("PORCHLIGHT_NOTIFY_TEMPLATES: %w", err)
+		return nil, err
 	}
 	plain, err := newTemplates("")
 	if err != nil {
 		return nil, err
 	}
 	n := &Notifier{cfg: cfg}
-	for i := range services {
-		s := &services[i]
+	for i := range p.services {
+		s := &p.services[i]
 		for _, urgent := range []bool{false, true} {
-			if l := n.newLane(s, rules, urgent); len(l.rules) > 0 {
-				l.render, l.plain = render, plain
+			if l := n.newLane(s, p.rules, urgent); len(l.rules) > 0 {
+				l.render, l.plain = p.render, plain
 				if !urgent {
-					l.quiet, l.limit = quiet, cfg.PerHour
+					l.quiet, l.limit = p.quiet, cfg.PerHour
 				}
 				n.lanes = append(n.lanes, l)
 			}
@@ -102,7 +147,7 @@ func New(cfg Config) (*Notifier, error) {
 func (n *Notifier) newLane(s *Service, rules []Rule, urgent bool) *lane {
 	l := &lane{
 		name: "notify:" + s.id, service: s, link: n.cfg.Link,
-		out: outbox{send: s.send}, cfg: &n.cfg, log: n.cfg.Logger, state: State{Service: s.Name},
+		out: outbox{send: (&line{service: s}).send}, cfg: &n.cfg, log: n.cfg.Logger, state: State{Service: s.Name},
 	}
 	if urgent {
 		l.name += ":urgent"
@@ -170,23 +215,20 @@ func (n *Notifier) Problems() (all []string) {
 // Test sends a message to each service at once, and reports what came of it, in
 // words and without secrets; nil: it was taken.
 func Test(ctx context.Context, cfg Config, report func(service string, err error)) error {
-	services, err := ParseServices(cfg.URLs)
-	if err != nil {
-		return fmt.Errorf("PORCHLIGHT_NOTIFY_URLS: %w", err)
-	}
-	render, err := newTemplates(cfg.Templates)
-	if err != nil {
-		return fmt.Errorf("PORCHLIGHT_NOTIFY_TEMPLATES: %w", err)
-	}
-	items := sample()
-	items[0].Headline = "A message to try whether messages arrive"
-	m, err := render.render(Message{Items: items, Link: cfg.Link})
+	p, err := cfg.read()
 	if err != nil {
 		return err
 	}
-	for i := range services {
-		out := outbox{send: services[i].send}
-		report(services[i].Name, out.try(ctx, m))
+	items := sample()
+	items[0].Headline = "A message to try whether messages arrive"
+	m, err := p.render.render(Message{Items: items, Link: cfg.Link})
+	if err != nil {
+		return err
+	}
+	m.id = fmt.Sprint("try", time.Now().UnixNano())
+	for i := range p.services {
+		out := outbox{send: (&line{service: &p.services[i]}).send}
+		report(p.services[i].Name, out.try(ctx, m))
 	}
 	return nil
 }

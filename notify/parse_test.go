@@ -1,7 +1,9 @@
 package notify
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,7 +127,11 @@ func TestParseServices(t *testing.T) {
 	if none, err := ParseServices(" \n"); err != nil || len(none) != 0 {
 		t.Errorf("%v, %v", none, err)
 	}
-	for _, wrong := range []string{"hunter2", "hunter2 ntfy://ntfy.sh/x", "nosuch://hunter2/x", "telegram://hunter2", "pushover://hunter2"} {
+	for _, wrong := range []string{
+		"hunter2", "hunter2 ntfy://ntfy.sh/x", "nosuch://hunter2/x", "telegram://hunter2", "pushover://hunter2", "ntfy://hunter2:%zz@x/y",
+		"logger://hunter2", "matrix://:hunter2@m.example", "matrix://:hunter2@m.example?rooms=,", "ifttt://hunter2?events=a,b",
+		"telegram://110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALhunter2@telegram?chats=@one,@two", "smtp://u:hunter2@mail.example/",
+	} {
 		_, err := ParseServices(wrong)
 		if err == nil {
 			t.Errorf("%s is taken", wrong)
@@ -145,9 +151,10 @@ func TestRedact(t *testing.T) {
 	for text, want := range map[string]string{
 		`Post "https://api.telegram.org/bot110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/sendMessage": dial tcp: lookup api.telegram.org: no such host`: `Post "… dial tcp: lookup api.telegram.org: no such host`,
 		"token AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw is wrong for @channel_of_mine":                                                                       "token … is wrong for …",
-		"got HTTP 429 Too Many Requests":               "it answered 429 Too Many Requests",
-		"unexpected status: 500 Internal Server Error": "it answered 500 Internal Server Error",
-		strings.Repeat("long ", 200):                   strings.Repeat("long ", 60) + "…",
+		"sending to https://api.telegram.org/x: " + said("it answered 429 Too Many Requests").Error():                                                  "it answered 429 Too Many Requests",
+		"two\r\nlines\x1b[31m":       "two lines [31m",
+		strings.Repeat("long ", 200): strings.TrimSpace(strings.Repeat("long ", 60)),
+		"\n":                         "it does not work, and does not say why",
 	} {
 		if got := list[0].redact(errors.New(text)); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -194,6 +201,41 @@ func TestTemplates(t *testing.T) {
 		}
 		_ = os.Remove(filepath.Join(own, name))
 	}
+}
+
+func FuzzParseServices(f *testing.F) {
+	for _, s := range everyService {
+		f.Add(s.url)
+	}
+	f.Add("a=ntfy://h/hunter2topic, ntfy://h/x\nsmtp://u:hunter2pw@h/?from=a@b&to=c@d,e@f")
+	f.Add("matrix://:t@h?rooms=,a")
+	real := dial
+	f.Cleanup(func() { dial = real })
+	f.Fuzz(func(t *testing.T, text string) {
+		dial = func(context.Context, string, string) (net.Conn, error) {
+			t.Errorf("to read %q it asks somebody", text)
+			return nil, errRefused
+		}
+		services, err := ParseServices(text)
+		if err != nil {
+			if services != nil || strings.ContainsAny(err.Error(), "\n\r\x00") || strings.Contains(err.Error(), "://hunter2") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		names := map[string]bool{}
+		for _, s := range services {
+			if s.Name == "" || names[s.Name] || s.id == "" {
+				t.Errorf("%q: the name %q", text, s.Name)
+			}
+			names[s.Name] = true
+			for _, secret := range s.hidden {
+				if got := s.redact(errors.New("it failed: " + secret)); strings.Contains(got, secret) && !strings.Contains("it failed: ……", secret) {
+					t.Errorf("%q shows %q as %q", text, secret, got)
+				}
+			}
+		}
+	})
 }
 
 func FuzzParseRules(f *testing.F) {

@@ -40,10 +40,14 @@ func newBook() *book {
 
 // happen logs an event of the device n.
 func (b *book) happen(t presence.EventType, n int) {
+	b.log(presence.Event{Type: t, ID: idOf(n), MAC: presence.MAC{4: byte(n >> 8), 5: byte(n)}, Name: fmt.Sprint("device ", n), Why: "because"})
+}
+
+// log logs an event, which gets its number and time.
+func (b *book) log(e presence.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	id := idOf(n)
-	e := presence.Event{Type: t, Seq: int64(len(b.events) + 1), Time: time.Now().UTC(), ID: id, Name: fmt.Sprint("device ", n), Why: "because"}
+	e.Seq, e.Time = int64(len(b.events)+1), time.Now().UTC()
 	b.events = append(b.events, e)
 	close(b.changed)
 	b.changed = make(chan struct{})

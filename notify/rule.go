@@ -125,3 +125,9 @@ func (r *Rule) covers(e *presence.Event, d *presence.Device) bool {
 	return strings.EqualFold(r.Of, d.DisplayName()) ||
 		slices.ContainsFunc(d.Groups, func(g string) bool { return presence.GroupSlug(g) == r.devices })
 }
+
+// Knows reports whether d is of the group, or is the device, that r names; a
+// rule that names none knows every device.
+func (r *Rule) Knows(d *presence.Device) bool {
+	return r.Of == "" || r.covers(&presence.Event{ID: d.ID, MAC: d.MAC, Name: d.DisplayName()}, d)
+}

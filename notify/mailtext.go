@@ -1,0 +1,80 @@
+package notify
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/mail"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
+
+	"porchlight/presence"
+)
+
+// mailText writes m as a mail with a text and an HTML part (RFC 5322, RFC 2046
+// section 5.1.4). No line is longer than 998 bytes, and all of it is ASCII.
+func mailText(c *smtp.Config, m rendered, now time.Time) ([]byte, error) {
+	var b bytes.Buffer
+	parts := multipart.NewWriter(&b)
+	to := make([]string, 0, len(c.ToAddresses))
+	for _, address := range c.ToAddresses {
+		to = append(to, (&mail.Address{Address: address}).String())
+	}
+	for _, h := range [][2]string{
+		{"From", (&mail.Address{Name: cmp.Or(c.FromName, "Porchlight"), Address: c.FromAddress}).String()},
+		{"To", strings.Join(to, ",\r\n ")},
+		{"Subject", subject(m.title)},
+		{"Date", now.Format(time.RFC1123Z)},
+		{"Message-ID", messageID(m.id, c.FromAddress)},
+		{"Auto-Submitted", "auto-generated"}, // so that nobody's holiday note answers (RFC 3834)
+		{"MIME-Version", "1.0"},
+		{"Content-Type", "multipart/alternative;\r\n boundary=" + parts.Boundary()},
+	} {
+		fmt.Fprintf(&b, "%s: %s\r\n", h[0], h[1])
+	}
+	b.WriteString("\r\n")
+	for _, part := range [][2]string{{"plain", m.text}, {"html", m.html}} {
+		w, err := parts.CreatePart(textproto.MIMEHeader{
+			"Content-Type":              {"text/" + part[0] + "; charset=utf-8"},
+			"Content-Transfer-Encoding": {"quoted-printable"},
+		})
+		if err != nil {
+			return nil, err
+		}
+		quoted := quotedprintable.NewWriter(w)
+		if _, err := quoted.Write([]byte(strings.ReplaceAll(part[1], "\n", "\r\n"))); err != nil {
+			return nil, err
+		}
+		if err := quoted.Close(); err != nil {
+			return nil, err
+		}
+	}
+	if err := parts.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// subject encodes a title as words of ASCII (RFC 2047), a line each.
+func subject(title string) string {
+	title = presence.CleanText(title, maxTitle)
+	return strings.ReplaceAll(mime.QEncoding.Encode("utf-8", title), "?= =?", "?=\r\n =?")
+}
+
+// messageID is the same each time that a message is sent.
+func messageID(id, from string) string {
+	_, domain, _ := strings.Cut(from, "@")
+	for _, r := range domain {
+		if r > 0x7e || r <= ' ' || strings.ContainsRune("<>@", r) {
+			domain = ""
+			break
+		}
+	}
+	return "<" + id + ".porchlight@" + cmp.Or(domain, "localhost") + ">"
+}
