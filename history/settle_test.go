@@ -50,3 +50,35 @@ func TestSettle(t *testing.T) {
 		t.Error("a closed store settles")
 	}
 }
+
+// The numbers that are left out after an unclean end are no events that wait.
+func TestBehindAfterUncleanEnds(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	s.Append(arrivals(3))
+	s.SetCursor("mail", 2)
+	for range 2 {
+		closed(t, s)
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "porchlight.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec("UPDATE log SET clean = 0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir)
+	}
+	if at, err := s.Cursor(t.Context(), "mail"); err != nil || at != 2 {
+		t.Fatal(at, err)
+	}
+	s.Append(arrivals(2))
+	if s.Head() < 2*afterLoss {
+		t.Errorf("the log ends at %d: no number was left out", s.Head())
+	}
+	if got := s.Behind()["mail"]; got != 3 {
+		t.Errorf("behind by %d, want 3", got)
+	}
+}
