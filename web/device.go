@@ -78,6 +78,15 @@ func stateWords(d *presence.Device, now time.Time) string {
 	return state + " for " + presence.Words(now.Sub(d.Since))
 }
 
+// nameSources says where a host name comes from.
+var nameSources = map[presence.NameSource]string{
+	presence.NameFromDHCP:  "by DHCP",
+	presence.NameFromLease: "from a lease file",
+	presence.NameFromHosts: "from a hosts file",
+	presence.NameFromMDNS:  "by mDNS",
+	presence.NameFromDNS:   "by DNS",
+}
+
 // factsOf lists what is known of d, without what is empty.
 func factsOf(d *presence.Device, now time.Time) (facts []fact) {
 	add := func(what, is string) {
@@ -113,8 +122,8 @@ func factsOf(d *presence.Device, now time.Time) (facts []fact) {
 	}
 	add("Vendor", d.Vendor)
 	name := d.HostName
-	if name != "" && d.HostNameSource != "" {
-		name += ", from " + strings.ReplaceAll(string(d.HostNameSource), "_", " ")
+	if by := nameSources[d.HostNameSource]; name != "" && by != "" {
+		name += ", " + by
 	}
 	add("Host name", name)
 	add("Vendor class", d.VendorClass)
@@ -155,8 +164,8 @@ func formOf(d *presence.Device) deviceForm {
 	}
 	f.Kinds = choices(kinds, string(d.Kind))
 	f.Kinds[0].Text = "not said"
-	f.Track = switchOf(d.Track, "as the setting TRACK says")
-	f.Nudge = switchOf(d.Nudge, "as the setting NUDGE says of its kind")
+	f.Track = switchOf(d.Track, "by the setting TRACK")
+	f.Nudge = switchOf(d.Nudge, "by its kind (setting NUDGE)")
 	for _, name := range d.FromFile {
 		f.Fixed[name] = true
 	}

@@ -136,7 +136,7 @@ func deliveryParts(s Stats) (parts []Finding) {
 		if n > manyBehind {
 			level = "warn"
 		}
-		parts = append(parts, Finding{level, "cursor", fmt.Sprintf("%s has all events but the last %d.", consumer, n), ""})
+		parts = append(parts, Finding{level, "delivery", fmt.Sprintf("%s has all events but the last %d.", consumer, n), ""})
 		if n == 0 {
 			parts[len(parts)-1].Text = consumer + " has all events."
 		}
