@@ -20,7 +20,7 @@ func TestHealthPage(t *testing.T) {
 		got := words(get(t, Config{Source: h}, "/health"))
 		for _, want := range []string{
 			"What needs attention the disk is full", "eth0 hears 23456 1 2 1", "broker Connected: mqtt://broker.lan.",
-			"database /var/lib/porchlight/porchlight.db can be written, and has 1.2 MB.", "cursor mqtt has all events.",
+			"database /var/lib/porchlight/porchlight.db can be written, and has 1.2 MB.", "delivery mqtt has all events.",
 			"messages The last message by phone arrived 5 min ago.",
 			"messages Messages by mail do not arrive: it answered 500 Internal Server Error; 3 wait.", "Sightings 12345",
 		} {
