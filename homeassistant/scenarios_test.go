@@ -21,6 +21,7 @@ var scenarios = []struct {
 	{"device renamed", deviceRenamed},
 	{"device deleted in Home Assistant", deviceDeleted},
 	{"device forgotten", deviceForgotten},
+	{"devices merged", devicesMerged},
 	{"only named devices", trackNamed},
 	{"groups", groups},
 	{"hostile names", hostileNames},

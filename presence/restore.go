@@ -22,9 +22,7 @@ func (e *Engine) Restore(now time.Time, records []Record) Output {
 		}
 	}
 	for i := range records {
-		if w := whole(i); w != i && restored[w] != nil {
-			e.restorePart(restored[w], records[i])
-		} else if w != i {
+		if w := whole(i); w != i && (restored[w] == nil || !e.restorePart(restored[w], records[i])) {
 			restored[i] = e.restore(&records[i])
 		}
 	}
@@ -99,11 +97,12 @@ func (e *Engine) restore(r *Record) *device {
 }
 
 // restorePart has d have the MACs of r, which is part of it. Mostly it has them
-// already; not when a kill came between the two.
-func (e *Engine) restorePart(d *device, r Record) {
+// already; not when a kill came between the two. It reports whether r is a part
+// of d then.
+func (e *Engine) restorePart(d *device, r Record) bool {
 	m, err := ParseMAC(string(r.ID))
 	if err != nil || e.devices[r.ID] != nil {
-		return
+		return false
 	}
 	ports := r.Ports
 	if len(ports) == 0 {
@@ -120,10 +119,12 @@ func (e *Engine) restorePart(d *device, r Record) {
 		e.makeRoom(d)
 		e.gain(d, &port{Port: p})
 	}
-	if e.byMAC[m] == d {
-		r.Ports, r.MergedInto = nil, d.ID
-		e.keep(r)
+	if e.byMAC[m] != d {
+		return false
 	}
+	r.Ports, r.MergedInto = nil, d.ID
+	e.keep(r)
+	return true
 }
 
 // restorePorts gives d its other MACs back, and has it go by the one that it went by.
