@@ -191,6 +191,9 @@ func (b *Bridge) Set(id presence.ID, c presence.Change) {
 			return
 		}
 		b.take(out)
+		if other, found := b.cfg.Engine.AlsoFollows(id); found && c.Follow != nil {
+			b.log.Warn("two devices follow the same, so neither is followed: take it back from one of them", "device", string(id), "other", string(other))
+		}
 	})
 }
 

@@ -109,6 +109,22 @@ func (e *Engine) follower(s Sighting) (found *device) {
 	return found
 }
 
+// AlsoFollows returns another device that follows the same as the device id, so
+// that neither of them can be followed.
+func (e *Engine) AlsoFollows(id ID) (other ID, found bool) {
+	d := e.devices[id]
+	if d == nil {
+		return "", false
+	}
+	want := d.follows()
+	for _, o := range e.candidates(want) {
+		if o != d && (o.follows().alike(want) || want.alike(o.follows())) {
+			return o.ID, true
+		}
+	}
+	return "", false
+}
+
 // hasRoom reports whether d can have one MAC more.
 func (e *Engine) hasRoom(d *device) bool {
 	return len(d.AllMACs()) < MaxMACs || slices.ContainsFunc(d.others, func(p *port) bool { return e.spare(d, p) })

@@ -312,6 +312,36 @@ func (r *rig) fill(m MAC, n func(int) MAC) {
 	r.wait(3 * time.Hour)
 }
 
+// TestAlsoFollows: who follows the same as another is found, whoever says it.
+func TestAlsoFollows(t *testing.T) {
+	for name, test := range map[string]struct {
+		one, two Follow
+		want     bool
+	}{
+		"one name":             {Follow{HostName: annas}, Follow{HostName: "ANNAS-iphone"}, true},
+		"the name that it has": {Follow{Same: true}, Follow{HostName: annas}, true},
+		"a name, and more":     {Follow{HostName: annas}, Follow{HostName: annas, Fingerprint: apple}, true},
+		"told apart":           {Follow{HostName: annas, Fingerprint: "1"}, Follow{HostName: annas, Fingerprint: "2"}, false},
+		"another name":         {Follow{HostName: annas}, Follow{HostName: "Bens-iPhone"}, false},
+		"nothing":              {Follow{HostName: annas}, Follow{}, false},
+	} {
+		r := newRig(t, Config{})
+		r.hear(says(privateMAC(1), 1, annas, apple))
+		r.hear(heard(privateMAC(2), 2, DHCPRequest))
+		r.follow(privateMAC(1), test.one)
+		r.follow(privateMAC(2), test.two)
+		for a, b := range map[MAC]MAC{privateMAC(1): privateMAC(2), privateMAC(2): privateMAC(1)} {
+			other, found := r.e.AlsoFollows(a.ID())
+			if found != test.want || found && other != b.ID() {
+				t.Errorf("%s: %q, %v", name, other, found)
+			}
+		}
+		if _, found := r.e.AlsoFollows("none"); found {
+			t.Error("nobody follows something")
+		}
+	}
+}
+
 // TestAtTheDoor: where a device follows what it says, a private MAC that has not
 // said anything of itself yet is let in a few seconds later, and others at once.
 func TestAtTheDoor(t *testing.T) {

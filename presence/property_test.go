@@ -44,7 +44,11 @@ func (w *world) take(out Output) {
 			delete(w.alive, ev.Other)
 		case Split:
 			delete(w.seen, ev.Other)
-			w.alive[ev.ID], w.alive[ev.Other] = w.now, w.now
+			w.alive[ev.ID] = w.now
+			delete(w.alive, ev.Other)
+			if x, _ := w.e.Device(ev.Other); x.State == Home {
+				w.alive[ev.Other] = w.now
+			}
 		}
 		if ev.Type != Arrived && ev.Type != Left {
 			continue
