@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ func (w *world) take(out Output) {
 			w.told[tr] = ev.Time
 		}
 		d, ok := w.e.Device(ev.ID)
+		if !ok && ev.ID != "" && !slices.Contains(out.Forgotten, ev.ID) && !slices.Contains(out.Merged, ev.ID) {
+			w.t.Fatalf("%s of a device that is unknown", ev.Type)
+		}
 		switch ev.Type {
 		case Merged:
 			for _, at := range []time.Time{w.alive[ev.Other], w.heirs[ev.Other]} {
@@ -52,9 +56,6 @@ func (w *world) take(out Output) {
 		}
 		if ev.Type != Arrived && ev.Type != Left {
 			continue
-		}
-		if !ok && !slices.Contains(out.Forgotten, ev.ID) && !slices.Contains(out.Merged, ev.ID) {
-			w.t.Fatalf("%s of a device that is unknown", ev.Type)
 		}
 		if w.seen[ev.ID] == ev.Type || w.seen[ev.ID] == "" && ev.Type == Left {
 			w.t.Fatalf("%s after %q", ev.Type, w.seen[ev.ID])
@@ -144,6 +145,7 @@ func (w *world) check() {
 	if fault := w.e.broken(); fault != "" {
 		w.t.Fatal(fault)
 	}
+	w.checkGroups()
 	for i, d := range w.e.due {
 		if d.heap != i || w.e.devices[d.ID] != d || i > 0 && w.e.due.Less(i, (i-1)/2) {
 			w.t.Fatalf("the queue is broken at %d", i)
@@ -161,6 +163,31 @@ func (w *world) check() {
 	}
 	if queued != len(w.e.due) {
 		w.t.Fatalf("%d in the queue, %d think so", len(w.e.due), queued)
+	}
+}
+
+// checkGroups counts who is in which group, and home, and who is an untold guest.
+func (w *world) checkGroups() {
+	type count struct{ members, home int }
+	want, got := map[string]count{}, map[string]count{}
+	for _, d := range w.e.devices {
+		for _, name := range d.Groups {
+			c := want[GroupSlug(name)]
+			c.members++
+			if d.State == Home {
+				c.home++
+			}
+			want[GroupSlug(name)] = c
+		}
+		if guest := slices.Contains(d.Groups, GuestGroup); d.Untold && (!guest || !d.madeUp() || w.e.guests.at.IsZero()) {
+			w.t.Fatalf("%s waits for a digest that does not come: %+v", d.ID, d.Device)
+		}
+	}
+	for slug, g := range w.e.groups {
+		got[slug] = count{g.members, g.home}
+	}
+	if !maps.Equal(want, got) || len(w.e.outside) > 0 {
+		w.t.Fatalf("groups %v, want %v", got, want)
 	}
 }
 
@@ -183,6 +210,8 @@ func TestProperties(t *testing.T) {
 				ForgetAfter:   minutes(60, 3000).Draw(t, "ForgetAfter"),
 				Track:         rapid.SampledFrom([]TrackPolicy{TrackAll, TrackNamed, TrackNone}).Draw(t, "Track"),
 				Passive:       rapid.Bool().Draw(t, "Passive"),
+				NewGuests:     rapid.SampledFrom([]GuestPolicy{GuestsEach, GuestsDaily}).Draw(t, "NewGuests"),
+				Nudge:         rapid.SampledFrom([][]DeviceKind{nil, {Phone}}).Draw(t, "Nudge"),
 			},
 		}
 		w.cfg.AwayInitial = min(w.cfg.AwayInitial, w.cfg.AwayMax)
@@ -283,6 +312,14 @@ func TestProperties(t *testing.T) {
 				}
 				w.take(out)
 			},
+			"forget": func(t *rapid.T) {
+				id := id()
+				out, ok := w.e.Forget(w.now, id)
+				if _, known := w.e.Device(id); ok == known && ok {
+					t.Fatalf("%s is forgotten, and known", id)
+				}
+				w.take(out)
+			},
 			"follow": func(t *rapid.T) {
 				f := rapid.SampledFrom([]Follow{{}, {Same: true}, {HostName: annas}, {Fingerprint: apple}}).Draw(t, "follow")
 				out, _ := w.e.Set(w.now, id(), Change{Follow: &f})
@@ -291,7 +328,11 @@ func TestProperties(t *testing.T) {
 			"declare": func(t *rapid.T) {
 				var list []Declaration
 				for range rapid.IntRange(0, 2).Draw(t, "declared") {
-					list = append(list, Declaration{MAC: someMAC(), MACs: []MAC{someMAC()}})
+					f := Declaration{MAC: someMAC(), MACs: []MAC{someMAC()}}
+					if rapid.Bool().Draw(t, "reached") {
+						f.Reach = &[]Reach{{Addr: addr(rapid.IntRange(0, 20).Draw(t, "reached at"))}}
+					}
+					list = append(list, f)
 				}
 				w.more = w.more || len(list) > 0
 				w.cfg.Declared = list
@@ -350,7 +391,12 @@ func TestProperties(t *testing.T) {
 			"set": func(t *rapid.T) {
 				name, track := rapid.SampledFrom([]string{"", "Kettle"}).Draw(t, "name"), rapid.Bool().Draw(t, "track")
 				after := rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Minute}).Draw(t, "after")
-				c := rapid.SampledFrom([]Change{{Name: &name}, {Track: &track}, {AwayAfter: &after}, {}}).Draw(t, "change")
+				groups := rapid.SliceOfN(rapid.SampledFrom([]string{"Kids", "kids!", "All", GuestGroup}), 0, 3).Draw(t, "groups")
+				kind := rapid.SampledFrom([]DeviceKind{"", Phone, Guest}).Draw(t, "kind")
+				c := rapid.SampledFrom([]Change{
+					{Name: &name}, {Track: &track}, {AwayAfter: &after}, {}, {Groups: &groups}, {Kind: &kind},
+					{Known: &track}, {IgnoreARPReplies: &track}, {Nudge: &track},
+				}).Draw(t, "change")
 				out, _ := w.e.Set(w.now, id(), c)
 				w.take(out)
 			},
