@@ -53,6 +53,7 @@ type device struct {
 	step     int       // probes that were scheduled in this silence
 	early    bool      // ask ahead of the plan
 	again    time.Time // when to ask again after a nudge; zero: not
+	woken    MAC       // whom that nudge went to
 	cutAt    time.Time // when the way to where it is reached was last found cut in this silence
 	waiting  time.Time // since when the decision waits for probes to go out
 	muted    bool      // it can be asked by IPv6 only, and the last such probe could not be sent

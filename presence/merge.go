@@ -168,6 +168,7 @@ func (e *Engine) inherit(d, o *device) {
 	if d.FirstSeen.IsZero() || !o.FirstSeen.IsZero() && o.FirstSeen.Before(d.FirstSeen) {
 		d.FirstSeen = o.FirstSeen
 	}
+	d.Untold = d.Untold && (o.Untold || o.FirstSeen.IsZero()) // who was told of is no new guest
 	newer := o.LastSeen.After(d.LastSeen)
 	if newer {
 		d.LastSeen = o.LastSeen
@@ -189,15 +190,16 @@ func (e *Engine) inherit(d, o *device) {
 	if o.model.weeks() > d.model.weeks() && o.model.asked == d.model.asked {
 		d.model, d.ended = o.model, 0
 	}
-	if o.State == Home {
+	if o.State == Home || o.heard.After(d.heard) {
 		d.heard, d.quiet = later(d.heard, o.heard), later(d.quiet, o.quiet)
 		d.unask()
-		switch {
-		case !o.gone():
-			d.parted = parting{}
-		case d.State != Home:
-			d.parted = o.parted
-		}
+	}
+	switch {
+	case o.State != Home:
+	case !o.gone():
+		d.parted = parting{}
+	case d.State != Home:
+		d.parted = o.parted
 	}
 	d.tainted = true
 }
@@ -227,7 +229,7 @@ func (e *Engine) comeHome(d *device, why string) {
 
 // splitOff makes m, which is not the first MAC of d, a device of its own, as it
 // was before it became part of d as far as that is known. Both stay home if d is
-// and m was heard not long ago; who is not there any more will be asked. isNew
+// and m was heard not long ago, or is associated; who is not there any more will be asked. isNew
 // is set when nobody knew that there are two.
 func (e *Engine) splitOff(d *device, m MAC, why string, isNew bool) *device {
 	p := e.lose(d, m)
@@ -252,7 +254,8 @@ func (e *Engine) splitOff(d *device, m MAC, why string, isNew bool) *device {
 	if isNew {
 		e.announce(x)
 	}
-	if d.State == Home && !x.heardHere.IsZero() && e.now.Sub(x.heard) < x.Device.AwayAfter {
+	heard := !x.heardHere.IsZero() && e.now.Sub(x.heard) < x.Device.AwayAfter
+	if d.State == Home && (heard || e.associated(x)) {
 		e.comeHome(x, why)
 	}
 	e.redecide(d)

@@ -46,7 +46,7 @@ func (e *Engine) nudge(d *device) bool {
 	if d.State != Home || !d.again.IsZero() || !e.nudged(d) || e.now.Sub(d.quiet) < e.nudgeFrom(d) {
 		return false
 	}
-	d.again = e.now.Add(nudgeAgain)
+	d.again, d.woken = e.now.Add(nudgeAgain), d.MAC
 	return true
 }
 
@@ -55,6 +55,7 @@ func (e *Engine) askAgain(d *device) {
 	if d.again.IsZero() || e.now.Before(d.again) {
 		return
 	}
+	d.askFirst = d.woken
 	e.probe(d, false) // which is no nudge, while again is set
 	d.again = time.Time{}
 }

@@ -253,15 +253,17 @@ func (d *device) alsoAt(m MAC) bool {
 	return m != d.MAC && len(d.others) > 0 || slices.ContainsFunc(d.others, func(p *port) bool { return p.MAC != m && d.fresh(p) })
 }
 
-// turnOf returns which of its other MACs the n-th question of this silence goes
-// to, nil for the one that d goes by, and which of the questions there it is.
-func (d *device) turnOf(n int) (*port, int) {
-	if len(d.others) == 0 {
-		return nil, n
-	}
-	if m := d.askFirst; m != (MAC{}) {
-		d.askFirst = MAC{}
-		return d.other(m), 0
+// turn returns which of its other MACs the next question goes to, nil for the one
+// that d goes by, and which of the questions there it is. inTurn is not set for
+// one that comes beside those that go to each MAC by turns.
+func (d *device) turn() (there *port, n int, inTurn bool) {
+	first, n := d.askFirst, d.tried
+	d.askFirst = MAC{}
+	switch {
+	case len(d.others) == 0:
+		return nil, n, true
+	case first != MAC{}:
+		return d.other(first), 0, false
 	}
 	turns := make([]*port, 1, maxTurns)
 	for _, p := range d.others {
@@ -269,5 +271,5 @@ func (d *device) turnOf(n int) (*port, int) {
 			turns = append(turns, p)
 		}
 	}
-	return turns[n%len(turns)], n / len(turns)
+	return turns[n%len(turns)], n / len(turns), true
 }

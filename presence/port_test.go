@@ -1,6 +1,8 @@
 package presence
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -104,5 +106,148 @@ func TestEvictedLast(t *testing.T) {
 	r.hear(heard(mac(4), 4, ARPRequest))
 	if _, known := r.e.Device(visitor.ID()); known || r.of(real).MACs == nil {
 		t.Errorf("%v is known, not the laptop", r.e.Devices())
+	}
+}
+
+// TestMergedWithWhoHasLeft: who is home was heard when the one that it is now was,
+// even if that one has left since.
+func TestMergedWithWhoHasLeft(t *testing.T) {
+	r := newRig(t, Config{MaxTracked: -1})
+	r.hear(sighting(1, ARPRequest))
+	r.hear(sighting(2, ARPRequest))
+	r.set(1, Change{AwayAfter: ptr(10 * time.Minute)})
+	r.set(2, Change{AwayAfter: ptr(2 * time.Minute)})
+	r.wait(5 * time.Minute)
+	r.hear(sighting(2, ARPRequest))
+	heard := r.now
+	r.wait(4 * time.Minute)
+	if r.device(1).State != Home || r.device(2).State == Home {
+		t.Fatalf("%+v", r.e.Devices())
+	}
+	if err := r.merge(mac(1), mac(2)); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(20 * time.Minute)
+	if d := r.device(1); d.State == Home || d.Since.Sub(heard) < 10*time.Minute {
+		t.Errorf("away after %s: %s", d.Since.Sub(heard), d.Why)
+	}
+}
+
+// TestSplitWhileAssociated: who is associated is home, however silent, as a device
+// of its own too.
+func TestSplitWhileAssociated(t *testing.T) {
+	r := newRig(t, Config{MaxTracked: -1})
+	r.answers[mac(1)] = true
+	r.hear(sighting(1, ARPRequest))
+	r.hear(wifi(2, WiFiAssociation, "ap0"))
+	r.hear(sighting(2, ARPRequest))
+	if err := r.merge(mac(1), mac(2)); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(2 * time.Hour)
+	if err := r.split(mac(1), mac(2)); err != nil {
+		t.Fatal(err)
+	}
+	if d := r.device(2); d.State != Home {
+		t.Errorf("%+v", d)
+	}
+	r.wait(2 * time.Hour)
+	if d := r.device(2); d.State != Home {
+		t.Errorf("later: %+v", d)
+	}
+}
+
+// TestKnownGuest: a guest that turns out to be one who was told of is no new one.
+func TestKnownGuest(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		r := newRig(t, Config{MaxTracked: -1, NewGuests: GuestsDaily})
+		if known {
+			r.hear(privately(1, ARPRequest))
+			r.wait(time.Hour)
+			r.hear(privately(1, ARPRequest)) // nobody has made it up
+			r.wait(25 * time.Hour)
+		}
+		r.types()
+		r.hear(privately(2, ARPRequest))
+		r.wait(time.Hour)
+		r.hear(privately(1, ARPRequest))
+		if err := r.merge(privateMAC(2), privateMAC(1)); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(25 * time.Hour)
+		told := slices.Contains(r.types(), NewGuests)
+		if told == known {
+			t.Errorf("known %v, told %v", known, told)
+		}
+	}
+}
+
+// TestNudgeOfTheSameMAC: a device of two MACs is asked the second time by the one
+// that was nudged.
+func TestNudgeOfTheSameMAC(t *testing.T) {
+	r := newRig(t, Config{MaxTracked: -1}, sleeper(1), sleeper(2))
+	r.set(1, Change{Nudge: ptr(true)})
+	if err := r.merge(mac(1), mac(2)); err != nil {
+		t.Fatal(err)
+	}
+	r.hear(sighting(1, ARPRequest))
+	r.hear(sighting(2, ARPRequest))
+	r.wait(30 * time.Minute)
+	probes, nudged := r.sends(), map[MAC]int{}
+	for i, p := range probes[:len(probes)-1] {
+		if !p.Nudge {
+			continue
+		}
+		nudged[p.MAC]++
+		if again := probes[i+1]; again.MAC != p.MAC || again.at.Sub(p.at) > 2*nudgeAgain {
+			t.Errorf("after %+v: %+v", p, again)
+		}
+	}
+	if len(nudged) != 2 {
+		t.Errorf("nudged %v", nudged)
+	}
+}
+
+// TestRouterOfManySegments: a router that uses another address on each of many
+// segments is no proxy, has no conflict, and does not move.
+func TestRouterOfManySegments(t *testing.T) {
+	r := newRig(t, Config{MaxTracked: -1})
+	for range 500 {
+		for n := range 16 {
+			s := at(addr(256*n), sighting(1, ARPRequest))
+			s.Interface, s.Peer = fmt.Sprintf("eth0.%d", n), addr(256*n+5)
+			r.hear(s)
+			s.Kind = ARPReply
+			r.hear(s)
+			r.wait(time.Second)
+		}
+	}
+	events := r.types()
+	if !slices.Equal(events, []EventType{NewDevice, Arrived}) {
+		t.Errorf("%v", events[:min(len(events), 20)])
+	}
+}
+
+// TestSplitBeforeItIsAsked: that a MAC was to be asked first is forgotten with it,
+// rather than that each answer brings another question.
+func TestSplitBeforeItIsAsked(t *testing.T) {
+	a, b := privateMAC(1), privateMAC(2)
+	r := newRig(t, Config{MaxTracked: -1})
+	r.hear(says(a, 1, annas, apple))
+	r.follow(a, Follow{Same: true})
+	r.wait(time.Hour)
+	r.hear(says(b, 2, annas, apple))
+	for range tooMany {
+		r.hear(heard(a, 1, ARPRequest))
+		r.hear(heard(b, 2, ARPRequest))
+	}
+	if len(r.of(a).MACs) > 0 || !slices.Contains(r.types(), Split) {
+		t.Fatalf("%+v", r.of(a))
+	}
+	r.answers[a], r.answers[b] = true, true
+	r.sends()
+	r.wait(10 * time.Minute)
+	if n := len(r.sends()); n > 60 {
+		t.Errorf("asked %d times in 10 min", n)
 	}
 }

@@ -279,7 +279,7 @@ func (e *Engine) ask(d *device, place int) {
 // probe sends one probe to d now and closes the gate behind it. The place of
 // the address alternates, as d may have another one by now.
 func (e *Engine) probe(d *device, broadcast bool) {
-	there, n := d.turnOf(d.tried)
+	there, n, inTurn := d.turn()
 	if there != nil {
 		d.swap(there)
 		defer d.swap(there)
@@ -295,7 +295,9 @@ func (e *Engine) probe(d *device, broadcast bool) {
 	if !p.Addr.IsValid() || e.linkNamed(p.Interface).blind {
 		return
 	}
-	d.tried++
+	if inTurn {
+		d.tried++
+	}
 	p.Nudge = !routed && e.nudge(d)
 	e.out.Probes = append(e.out.Probes, p)
 	if ready := e.now.Add(-slack); e.gate.Before(ready) {
