@@ -48,7 +48,7 @@ func TestSetDevice(t *testing.T) {
 			if test.says != "" {
 				status = http.StatusUnprocessableEntity
 				if name == "too long" {
-					status = http.StatusBadRequest
+					status = http.StatusRequestEntityTooLarge
 				}
 			}
 			if w.Code != status || !strings.Contains(words(w), test.says) {

@@ -58,6 +58,10 @@ func (f answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	writeJSON(w, status, value)
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
 	b, err := json.Marshal(value)
 	if err != nil {
 		http.Error(w, "the answer cannot be made", http.StatusInternalServerError)

@@ -176,14 +176,14 @@ func formOf(d *presence.Device) deviceForm {
 // often it was silent for how long, and after how long it is away.
 type silenceChart struct {
 	Words         string
-	Bars          []bar
+	Bars          []column
 	Ticks         []tick
 	Limit         float64 // x of the away timeout
 	LimitText     string
 	Width, Height float64
 }
 
-type bar struct {
+type column struct {
 	X, Y, Width, Height float64
 	Joined              bool
 	Title               string
@@ -223,10 +223,10 @@ func newSilenceChart(s presence.Silences, awayAfter time.Duration) silenceChart 
 		slept, all := scale*sqrt(b.Slept), scale*sqrt(b.Slept+b.Joined)
 		width := max(x.of(b.UpTo)-left-0.5, 0.5)
 		if b.Slept > 0.01 {
-			c.Bars = append(c.Bars, bar{left, barsHeight - slept, width, slept, false, "silent for up to " + presence.Words(b.UpTo) + ", there all the time"})
+			c.Bars = append(c.Bars, column{left, barsHeight - slept, width, slept, false, "silent for up to " + presence.Words(b.UpTo) + ", there all the time"})
 		}
 		if b.Joined > 0.01 {
-			c.Bars = append(c.Bars, bar{left, barsHeight - all, width, all - slept, true, "silent for up to " + presence.Words(b.UpTo) + ", then joined again"})
+			c.Bars = append(c.Bars, column{left, barsHeight - all, width, all - slept, true, "silent for up to " + presence.Words(b.UpTo) + ", then joined again"})
 		}
 	}
 	c.Ticks = x.ticks()

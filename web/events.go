@@ -2,8 +2,9 @@ package web
 
 import (
 	"context"
-	"fmt"
+	"html/template"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -20,23 +21,12 @@ const eventsPerPage = 100
 // eventsView is what events.html shows.
 type eventsView struct {
 	layout
-	Rows  []eventRow
+	List  template.HTML // empty: there is none
 	Types []option
 	Of    string // the device that is asked for, as it was written
 	Day   string
 	Older string // query of the page before; empty: there is none
 	Newer bool   // this is not the newest page
-}
-
-// eventRow is an event.
-type eventRow struct {
-	Seq                   int64
-	At, When              string // for programs, for people
-	Type, Words           string
-	ID                    presence.ID
-	Name, Interface, Addr string
-	Why                   string
-	More                  []presence.Found
 }
 
 // events is the event log, the newest first.
@@ -71,7 +61,7 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 		list = list[1:]
 		v.Older = olderThan(q, list[0].Seq)
 	}
-	v.Rows = eventRows(list)
+	v.List = eventList(v.Root, list)
 	p.render(w, http.StatusOK, "events.html", v)
 }
 
@@ -99,28 +89,70 @@ func olderThan(q url.Values, seq int64) string {
 	return "?" + older.Encode()
 }
 
-// eventRows turns events round: the newest first.
-func eventRows(list []presence.Event) (rows []eventRow) {
-	for _, e := range slices.Backward(list) {
-		row := eventRow{
-			Seq: e.Seq, At: stamp(e.Time), When: clock(e.Time), Type: string(e.Type), Words: strings.ReplaceAll(string(e.Type), "_", " "),
-			ID: e.ID, Name: e.Name, Interface: e.Interface, Why: e.Why, More: e.Devices,
-		}
-		if e.Addr.IsValid() {
-			row.Addr = e.Addr.String()
-		}
-		rows = append(rows, row)
+// eventList lists events, the newest first.
+func eventList(root string, events []presence.Event) template.HTML {
+	if len(events) == 0 {
+		return ""
 	}
-	return rows
+	var m markup
+	m.add(`<ol class="events" reversed>` + "\n")
+	for _, e := range slices.Backward(events) {
+		m.event(root, &e)
+	}
+	m.add("</ol>")
+	return m.html()
 }
 
-// clock is t for people, by the clock on the wall where Porchlight runs.
-func clock(t time.Time) string { return t.Local().Format("Mon 2 Jan 15:04:05") }
-
-// span is how long something went on, as one says it.
-func spanWords(from, to time.Time) string {
-	if to.IsZero() {
-		return fmt.Sprintf("since %s", clock(from))
+func (m *markup) event(root string, e *presence.Event) {
+	m.add(`<li class="%"><time datetime="%">%</time> <b>%</b> `, string(e.Type), stamp(e.Time), clock(e.Time), strings.ReplaceAll(string(e.Type), "_", " "))
+	if e.ID != "" || e.Name != "" {
+		m.device(root, e.ID, e.Name)
 	}
-	return fmt.Sprintf("%s to %s, %s", clock(from), clock(to), presence.Words(to.Sub(from)))
+	if e.Interface != "" {
+		m.add(" %", e.Interface)
+	}
+	m.addr(e.Addr)
+	m.add(`<br><span class="why">%</span>`+"\n", e.Why)
+	if len(e.Devices) > 0 {
+		m.add("<details><summary>% devices</summary><ul>", strconv.Itoa(len(e.Devices)))
+		for _, f := range e.Devices {
+			m.add("<li>")
+			m.device(root, f.ID, f.Name)
+			m.addr(f.Addr)
+			m.add("</li>")
+		}
+		m.add("</ul></details>")
+	}
+	m.add("</li>\n")
+}
+
+func (m *markup) addr(a netip.Addr) {
+	if a.IsValid() {
+		m.add(` <span class="soft">%</span>`, a.String())
+	}
+}
+
+// clockFormat is for people, by the clock on the wall where Porchlight runs.
+const clockFormat = "Mon 2 Jan 15:04:05"
+
+func clock(t time.Time) string { return t.Local().Format(clockFormat) }
+
+// spanWords is how long something went on, as one says it.
+func spanWords(from, to time.Time) string {
+	var m markup
+	m.span(from, to)
+	return string(m.b)
+}
+
+// span writes the same; there is nothing in it to escape.
+func (m *markup) span(from, to time.Time) {
+	if to.IsZero() {
+		m.add("since ")
+		m.b = from.Local().AppendFormat(m.b, clockFormat)
+		return
+	}
+	m.b = from.Local().AppendFormat(m.b, clockFormat)
+	m.add(" to ")
+	m.b = to.Local().AppendFormat(m.b, clockFormat)
+	m.add(", %", presence.Words(to.Sub(from)))
 }

@@ -7,59 +7,39 @@ import (
 )
 
 const (
-	maxFailures  = 10 // within failuresFor, from one client
-	failuresFor  = time.Minute
-	maxOffenders = 1024
+	maxFailures = 10  // in failuresFor, from one client
+	maxOfAll    = 100 // and from all: who has many addresses gains little
+	failuresFor = time.Minute
 )
 
-// failures counts wrong passwords per client. The zero value is ready.
+// failures counts wrong passwords, minute by minute. The zero value is ready.
 type failures struct {
-	mu   sync.Mutex
-	from map[netip.Prefix]failure
+	mu    sync.Mutex
+	since time.Time
+	all   int
+	from  map[netip.Prefix]int // at most maxOfAll
 }
 
-type failure struct {
-	first time.Time
-	times int
-}
-
-// attempt counts one more for the client: the nth within a minute. blocked is
-// true when there were too many before.
+// attempt counts one more for the client: the nth within the minute. blocked is
+// true when there were too many before, from it or from all.
 func (f *failures) attempt(client netip.Prefix, now time.Time) (nth int, blocked bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.from == nil {
-		f.from = map[netip.Prefix]failure{}
+	if now.Sub(f.since) >= failuresFor {
+		f.since, f.all, f.from = now, 0, map[netip.Prefix]int{}
 	}
-	is, known := f.from[client]
-	if !known || now.Sub(is.first) >= failuresFor {
-		is = failure{first: now}
+	if f.from[client] >= maxFailures || f.all >= maxOfAll {
+		return f.from[client], true
 	}
-	if is.times >= maxFailures {
-		return is.times, true
-	}
-	if !known && len(f.from) >= maxOffenders {
-		f.dropOldest()
-	}
-	is.times++
-	f.from[client] = is
-	return is.times, false
+	f.all++
+	f.from[client]++
+	return f.from[client], false
 }
 
 // forgive forgets the client, who knew the password after all.
 func (f *failures) forgive(client netip.Prefix) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.all -= f.from[client]
 	delete(f.from, client)
-}
-
-func (f *failures) dropOldest() {
-	var oldest netip.Prefix
-	var at time.Time
-	for client, is := range f.from {
-		if at.IsZero() || is.first.Before(at) {
-			oldest, at = client, is.first
-		}
-	}
-	delete(f.from, oldest)
 }

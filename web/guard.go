@@ -20,7 +20,7 @@ type guard struct {
 	open     bool              // there is no password
 	anyHost  bool              // whatever name it is asked for by
 	hosts    []string          // the names that it may be asked for by, besides addresses
-	sessions sessions
+	sessions *sessions
 	failures failures
 	log      *slog.Logger
 }
@@ -56,17 +56,16 @@ func (g *guard) admit(next http.Handler) http.Handler {
 		case path.Clean(r.URL.Path) != r.URL.Path:
 			http.NotFound(w, r) // else ServeMux redirects, to a path that a proxy does not know
 		case !g.knows(hostOf(r)) && !forProbes(r.URL.Path):
-			http.Error(w, g.unknownHost(), http.StatusMisdirectedRequest)
+			refuse(w, r, http.StatusMisdirectedRequest, g.unknownHost())
+		case r.ContentLength > maxBody:
+			w.Header().Set("Connection", "close") // it is not read
+			refuse(w, r, http.StatusRequestEntityTooLarge, "the body is too long")
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 			sameOrigin.ServeHTTP(w, r)
 		}
 	})
 }
-
-// forProbes reports whether the page says nothing there but that it lives:
-// whoever asks from another container does so by any name.
-func forProbes(path string) bool { return path == "/healthz" || path == "/livez" || path == "/readyz" }
 
 // knows reports whether the page may be asked for by this name or address.
 func (g *guard) knows(host string) bool {
@@ -108,7 +107,7 @@ func (g *guard) protect(next http.Handler) http.Handler {
 		case allowed:
 			next.ServeHTTP(w, r)
 		case tooMany:
-			refuseMany(w)
+			refuseMany(w, r)
 		default:
 			if wantsPage(r) {
 				w.Header().Set("Location", rootOf(r)+"login?"+url.Values{"next": {nextOf(r)}}.Encode())
@@ -116,14 +115,23 @@ func (g *guard) protect(next http.Handler) http.Handler {
 				return
 			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="Porchlight", charset="UTF-8"`)
-			http.Error(w, "the password is PORCHLIGHT_WEB_PASSWORD; any user name will do", http.StatusUnauthorized)
+			refuse(w, r, http.StatusUnauthorized, "the password is PORCHLIGHT_WEB_PASSWORD; any user name will do")
 		}
 	})
 }
 
-func refuseMany(w http.ResponseWriter) {
+func refuseMany(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Retry-After", "60")
-	http.Error(w, "too many wrong passwords; try again in a minute", http.StatusTooManyRequests)
+	refuse(w, r, http.StatusTooManyRequests, "too many wrong passwords; try again in a minute")
+}
+
+// refuse says why in one line, to programs as the API does.
+func refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		writeJSON(w, status, map[string]string{"error": why})
+		return
+	}
+	http.Error(w, why, status)
 }
 
 // wantsPage reports whether a person in a browser asks for a page to look at.
@@ -171,16 +179,19 @@ func (g *guard) try(r *http.Request, password string) verdict {
 	return refused
 }
 
-// clientOf returns who asks: an IPv4 address, or the /64 that an IPv6 client
-// can choose its addresses from.
-func clientOf(r *http.Request) netip.Prefix {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
+// clientOf returns who asks.
+func clientOf(r *http.Request) netip.Prefix { return clientAt(r.RemoteAddr) }
+
+// clientAt returns who is at an address and port: an IPv4 address, or the /64
+// that an IPv6 client can choose its addresses from.
+func clientAt(remote string) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Prefix{}
 	}
 	addr := at.Addr().Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() {
+	bits := addr.BitLen()
+	if addr.Is6() && !addr.IsLoopback() {
 		bits = 64
 	}
 	p, _ := addr.Prefix(bits) // valid for both

@@ -159,11 +159,25 @@ func TestTooManyWrongPasswords(t *testing.T) {
 func TestFailures(t *testing.T) {
 	var f failures
 	now := time.Unix(1e9, 0)
-	for i := range 3 * maxOffenders {
-		f.attempt(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), now.Add(time.Duration(i)))
+	client := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
 	}
-	if len(f.from) != maxOffenders {
-		t.Errorf("%d clients are remembered, want %d", len(f.from), maxOffenders)
+	for i := range 3 * maxOfAll { // one guess from each of many addresses
+		if _, blocked := f.attempt(client(i), now); blocked != (i >= maxOfAll) {
+			t.Fatalf("guess %d: blocked %v", i, blocked)
+		}
+	}
+	if len(f.from) != maxOfAll {
+		t.Errorf("%d clients are remembered, want %d", len(f.from), maxOfAll)
+	}
+	if _, blocked := f.attempt(client(0), now.Add(failuresFor)); blocked || len(f.from) != 1 {
+		t.Errorf("a minute later: blocked %v, %d are remembered", blocked, len(f.from))
+	}
+	for range 3 * maxOfAll { // who knows it is no attacker
+		if _, blocked := f.attempt(client(1), now.Add(failuresFor)); blocked {
+			t.Fatal("the right password is blocked")
+		}
+		f.forgive(client(1))
 	}
 	for addr, want := range map[string]string{
 		"192.168.1.7:80": "192.168.1.7/32", "[::ffff:192.168.1.7]:80": "192.168.1.7/32",

@@ -25,7 +25,9 @@ func NewIngress(cfg Config, port uint16) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	ending := make(stopper)
-	handler, err := newHandler(cfg, &guard{open: true, anyHost: true, log: cfg.Log}, ending)
+	guard := newGuard(cfg)
+	guard.anyHost = true
+	handler, err := newHandler(cfg, guard, ending)
 	if err != nil {
 		return nil, err
 	}

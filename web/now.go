@@ -3,8 +3,10 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,15 +32,8 @@ type nowView struct {
 	States, Groups, Kinds, Vendors []option
 
 	New        []row
-	Home, Away list
+	Home, Away template.HTML
 	Nobody     string // why both lists are empty
-}
-
-// list is some devices, and how many there are besides.
-type list struct {
-	Root string
-	Rows []row
-	More int
 }
 
 // row is a device. The strings are as the devices said them: the template
@@ -81,7 +76,7 @@ func (p *pages) now(w http.ResponseWriter, r *http.Request) {
 	v.New = newcomers(devices, summary.BaselineAt, now)
 
 	home, away := split(v.Filter.of(devices))
-	v.Home, v.Away = newList(home, v.Root, now), newList(away, v.Root, now)
+	v.Home, v.Away = listOf(home, v.Root, now), listOf(away, v.Root, now)
 	switch {
 	case len(home)+len(away) > 0:
 	case len(devices) > 0:
@@ -135,26 +130,67 @@ func split(devices []presence.Device) (home, away []presence.Device) {
 			away = append(away, d)
 		}
 	}
-	slices.SortFunc(home, byName)
+	sortByName(home)
 	slices.SortFunc(away, func(a, b presence.Device) int {
 		return cmp.Or(b.Since.Compare(a.Since), cmp.Compare(a.ID, b.ID))
 	})
 	return home, away
 }
 
-func byName(a, b presence.Device) int {
-	return cmp.Or(
-		cmp.Compare(strings.ToLower(a.DisplayName()), strings.ToLower(b.DisplayName())),
-		cmp.Compare(a.ID, b.ID))
+// sortByName sorts devices by what they are called, in any case.
+func sortByName(devices []presence.Device) {
+	type named struct {
+		name   string
+		device *presence.Device
+	}
+	all := make([]named, len(devices))
+	for i, d := range devices {
+		all[i] = named{strings.ToLower(d.DisplayName()), &d}
+	}
+	slices.SortFunc(all, func(a, b named) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.device.ID, b.device.ID))
+	})
+	for i := range all {
+		devices[i] = *all[i].device
+	}
 }
 
-func newList(devices []presence.Device, root string, now time.Time) list {
-	shown := min(len(devices), maxRows)
-	l := list{Root: root, More: len(devices) - shown}
-	for _, d := range devices[:shown] {
-		l.Rows = append(l.Rows, newRow(&d, now))
+// listOf lists devices, and says how many there are besides.
+func listOf(devices []presence.Device, root string, now time.Time) template.HTML {
+	var m markup
+	for i := range devices[:min(len(devices), maxRows)] {
+		r := newRow(&devices[i], now)
+		m.row(root, &r)
 	}
-	return l
+	if more := len(devices) - maxRows; more > 0 {
+		m.add(`<li class="more">and % more</li>`+"\n", strconv.Itoa(more))
+	}
+	return m.html()
+}
+
+func (m *markup) row(root string, r *row) {
+	m.add("<li>\n" + `<p class="name">`)
+	m.device(root, r.ID, r.Name)
+	m.add(" <time")
+	if r.Since != "" {
+		m.add(` datetime="%" title="since %"`, r.Since, r.Since)
+	}
+	m.add(">%</time></p>\n"+`<p class="where">`, r.For)
+	if r.Addr != "" {
+		m.add("<span>%</span> ", r.Addr)
+	}
+	m.add("<span>%</span>", r.MAC)
+	if r.Label != "" {
+		m.add(` <span class="label"><bdi>%</bdi></span>`, r.Label)
+	}
+	for _, g := range r.Groups {
+		m.add(` <span class="label"><bdi>%</bdi></span>`, g)
+	}
+	m.add("</p>\n")
+	if r.Why != "" {
+		m.add(`<p class="why">%</p>`+"\n", r.Why)
+	}
+	m.add("</li>\n")
 }
 
 func newRow(d *presence.Device, now time.Time) row {

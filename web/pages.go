@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -27,10 +28,10 @@ func newPages(cfg Config) (*pages, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Name() == "layout.html" || e.Name() == "rows.html" {
+		if e.Name() == "layout.html" || e.Name() == "options.html" {
 			continue
 		}
-		t, err := template.ParseFS(files, "templates/layout.html", "templates/rows.html", path.Join("templates", e.Name()))
+		t, err := template.ParseFS(files, "templates/layout.html", "templates/options.html", path.Join("templates", e.Name()))
 		if err != nil {
 			return nil, err
 		}
@@ -61,10 +62,15 @@ func rootOf(r *http.Request) string {
 	return strings.Repeat("../", strings.Count(r.URL.Path, "/")-1)
 }
 
+// buffers are for pages to be rendered into: the largest have megabytes.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // render writes a page, whole or not at all.
 func (p *pages) render(w http.ResponseWriter, status int, name string, view any) {
-	var b bytes.Buffer
-	if err := p.templates[name].ExecuteTemplate(&b, "layout.html", view); err != nil {
+	b := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
+	b.Reset()
+	if err := p.templates[name].ExecuteTemplate(b, "layout.html", view); err != nil {
 		p.cfg.Log.Error("the page cannot be rendered", "page", name, "err", err)
 		http.Error(w, "the page cannot be rendered; see the log", http.StatusInternalServerError)
 		return

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -20,12 +21,12 @@ const (
 type devicePast struct {
 	Root, Fault string
 	ID          presence.ID
-	Week        timelineRow
+	Week        template.HTML // the bars of the last week
 	Ticks       []string
 	Sessions    []sessionRow // the newest first
 	Names       []fact
 	Leases      []fact
-	Rows        []eventRow
+	Events      template.HTML
 }
 
 type sessionRow struct{ When, Addresses, Why string }
@@ -47,7 +48,9 @@ func (p *pages) pastOf(ctx context.Context, d *presence.Device, now time.Time) (
 		v.Ticks = append(v.Ticks, week.AddDate(0, 0, i).Format("Mon 2"))
 	}
 	recent := slices.DeleteFunc(slices.Clone(sessions), func(s history.Session) bool { return !s.Open() && s.To.Before(week) })
-	v.Week = newTimelineRow(d, recent, gaps, week, now, now)
+	var picture markup
+	picture.bars(d.DisplayName(), newPicture(week, now, now, gaps).bars(d, recent))
+	v.Week = picture.html()
 	for _, s := range slices.Backward(sessions) {
 		var addrs []string
 		for _, a := range s.Addresses {
@@ -70,6 +73,6 @@ func (p *pages) pastOf(ctx context.Context, d *presence.Device, now time.Time) (
 		v.Leases = append(v.Leases, fact{l.Addr.String(), fmt.Sprintf("%s, last by %s", spanWords(l.First, l.Last), l.Said)})
 	}
 	events, err := q.Find(ctx, history.EventFilter{Devices: []presence.ID{d.ID}}, history.Page{Limit: pastEvents})
-	v.Rows = eventRows(events)
+	v.Events = eventList(v.Root, events)
 	return v, err
 }

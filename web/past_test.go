@@ -15,12 +15,19 @@ import (
 // past is a history that has the given events.
 func past(t *testing.T, events ...presence.Event) *history.Queries {
 	t.Helper()
+	return pastWith(t, func(*history.Store) {}, events...)
+}
+
+// pastWith is one in which more has happened.
+func pastWith(t *testing.T, more func(*history.Store), events ...presence.Event) *history.Queries {
+	t.Helper()
 	s, err := history.Open(t.TempDir(), discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	s.Append(events)
+	more(s)
 	if err := s.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -143,12 +150,13 @@ func TestTimelineIsBounded(t *testing.T) {
 	for at := from; at.Before(now); at = at.Add(time.Minute) {
 		sessions = append(sessions, history.Session{Device: d.ID, From: at, To: at.Add(30 * time.Second), WhyBegan: "x"})
 	}
-	row := newTimelineRow(&d, sessions, nil, from, now, now)
-	if len(row.Bars) > barsWidth {
-		t.Errorf("%d bars", len(row.Bars))
+	bars := newPicture(from, now, now, nil).bars(&d, sessions)
+	if len(bars) > barsWidth {
+		t.Errorf("%d bars", len(bars))
 	}
-	if n := len(row.Bars[0].Title); n > 200 {
-		t.Errorf("a title has %d bytes", n)
+	var title markup
+	if title.title(&bars[0]); len(title.b) > 200 {
+		t.Errorf("a title has %d bytes", len(title.b))
 	}
 }
 

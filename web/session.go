@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,21 +20,37 @@ const (
 )
 
 // sessions makes and checks the cookies of those who have logged in. A cookie
-// says until when it is good, and is signed: nothing is kept here. Another
-// password makes all of them invalid.
-type sessions struct{ key []byte }
+// says until when it is good, and is signed: of those that are good nothing is
+// kept here. Another password makes all of them invalid.
+type sessions struct {
+	key []byte
 
-func newSessions(secret []byte, password [sha256.Size]byte) sessions {
+	mu    sync.Mutex
+	ended map[string]time.Time // values of cookies that were logged out of, and until when they are good
+}
+
+// maxEnded is how many are remembered that were logged out of, until the next
+// start.
+const maxEnded = 1000
+
+// A cookie's value is until when it is good, in seconds (8 bytes), a number that
+// no other has, and what they are signed with.
+const (
+	nonceLength  = 8
+	signedLength = 8 + nonceLength
+)
+
+func newSessions(secret []byte, password [sha256.Size]byte) *sessions {
 	if len(secret) == 0 {
 		secret = make([]byte, 32)
 		_, _ = rand.Read(secret) // never fails (crypto/rand)
 	}
 	mac := hmac.New(sha256.New, secret)
 	_, _ = mac.Write(password[:])
-	return sessions{mac.Sum(nil)}
+	return &sessions{key: mac.Sum(nil), ended: map[string]time.Time{}}
 }
 
-func (s sessions) sign(until []byte) []byte {
+func (s *sessions) sign(until []byte) []byte {
 	mac := hmac.New(sha256.New, s.key)
 	_, _ = mac.Write(until)
 	return mac.Sum(nil)
@@ -41,20 +59,37 @@ func (s sessions) sign(until []byte) []byte {
 // begin returns the cookie of a new session. It has no path, so that a browser
 // sends it to all that is below the folder of the login page, wherever a proxy
 // has put that.
-func (s sessions) begin(r *http.Request, now time.Time) *http.Cookie {
+func (s *sessions) begin(r *http.Request, now time.Time) *http.Cookie {
 	until := now.Add(sessionFor)
 	b := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
+	b = append(b, make([]byte, nonceLength)...)
+	_, _ = rand.Read(b[8:]) // never fails (crypto/rand)
 	c := cookie(r)
 	c.Value = base64.RawURLEncoding.EncodeToString(append(b, s.sign(b)...))
 	c.Expires = until
 	return c
 }
 
-// end returns the cookie that takes the session's away.
-func (s sessions) end(r *http.Request) *http.Cookie {
+// end ends the session of r, and returns the cookie that takes its own away.
+func (s *sessions) end(r *http.Request, now time.Time) *http.Cookie {
+	for _, c := range r.CookiesNamed(cookieName) {
+		if until, ok := s.read(c.Value); ok && now.Before(until) {
+			s.forget(c.Value, until, now)
+		}
+	}
 	c := cookie(r)
 	c.MaxAge = -1
 	return c
+}
+
+// forget has a cookie be good no more, also for who has a copy.
+func (s *sessions) forget(value string, until, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.ended, func(_ string, until time.Time) bool { return !now.Before(until) })
+	if len(s.ended) < maxEnded {
+		s.ended[value] = until
+	}
 }
 
 func cookie(r *http.Request) *http.Cookie {
@@ -65,17 +100,29 @@ func cookie(r *http.Request) *http.Cookie {
 }
 
 // valid reports whether r comes with a cookie of a session that has not ended.
-func (s sessions) valid(r *http.Request, now time.Time) bool {
+func (s *sessions) valid(r *http.Request, now time.Time) bool {
 	for _, c := range r.CookiesNamed(cookieName) {
-		b, err := base64.RawURLEncoding.Strict().DecodeString(c.Value)
-		if err != nil || len(b) != 8+sha256.Size || !hmac.Equal(b[8:], s.sign(b[:8])) {
-			continue
-		}
-		if now.Before(time.Unix(int64(binary.BigEndian.Uint64(b)), 0)) {
+		if until, ok := s.read(c.Value); ok && now.Before(until) && !s.isEnded(c.Value) {
 			return true
 		}
 	}
 	return false
+}
+
+// read returns until when a cookie is good, if it is one of ours.
+func (s *sessions) read(value string) (until time.Time, ok bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil || len(b) != signedLength+sha256.Size || !hmac.Equal(b[signedLength:], s.sign(b[:signedLength])) {
+		return until, false
+	}
+	return time.Unix(int64(binary.BigEndian.Uint64(b)), 0), true
+}
+
+func (s *sessions) isEnded(value string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ended := s.ended[value]
+	return ended
 }
 
 // loginPage asks for the password, and lets in who knows it.
@@ -100,7 +147,7 @@ func (p *pages) loginPage(g *guard) http.Handler {
 				seeOther(w, next)
 				return
 			case tooMany:
-				refuseMany(w)
+				refuseMany(w, r)
 				return
 			}
 			status, v.Wrong = http.StatusUnauthorized, true
@@ -112,7 +159,7 @@ func (p *pages) loginPage(g *guard) http.Handler {
 // logout ends the session.
 func logout(g *guard) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, g.sessions.end(r))
+		http.SetCookie(w, g.sessions.end(r, time.Now()))
 		seeOther(w, "login")
 	})
 }

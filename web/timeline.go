@@ -2,11 +2,11 @@ package web
 
 import (
 	"fmt"
-	"math"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"porchlight/history"
@@ -28,10 +28,8 @@ var spans = []stretchOf{
 	{"month", 30, 10, "2 Jan"},
 }
 
-// barsWidth is the width of the picture in its own units. What is closer
-// together than one of them is drawn as one, so that a picture of any span has a
-// bounded size.
-const barsWidth = 1000
+// lanesPerPage bounds what one page costs: a month of a lane is some 7 kB.
+const lanesPerPage = 100
 
 // timelineView is what timeline.html shows.
 type timelineView struct {
@@ -43,8 +41,9 @@ type timelineView struct {
 	Earlier, Later                 string // queries; Later is empty when it would be the future
 	Title2                         string // what it shows, in words
 	Ticks                          []string
-	Rows                           []timelineRow
-	More                           int
+	Lanes                          template.HTML // one for each device
+	Count                          string        // which of how many it shows; empty: all
+	Before, After                  string        // queries of the other parts; empty: there is none
 	Day                            string
 }
 
@@ -52,21 +51,6 @@ type timelineView struct {
 type link struct {
 	To, Text string
 	Here     bool
-}
-
-// timelineRow is the presence of one device.
-type timelineRow struct {
-	ID   presence.ID
-	Name string
-	Home bool
-	Bars []span
-}
-
-// span is a stretch of a row.
-type span struct {
-	X, Width float64
-	Class    string // home, or the kind of a gap
-	Title    string // when and why
 }
 
 // timeline shows when each device was home.
@@ -81,11 +65,6 @@ func (p *pages) timeline(w http.ResponseWriter, r *http.Request) {
 	which := max(slices.IndexFunc(spans, func(s stretchOf) bool { return s.Name == q.Get("span") }), 0)
 	s := spans[which]
 	from, to := stretch(q.Get("day"), s.Days, now)
-	past, err := p.cfg.History.Timeline(r.Context(), from, to)
-	if err != nil {
-		p.fault(w, r, http.StatusServiceUnavailable, "The history cannot be read", err)
-		return
-	}
 	v := timelineView{
 		layout: p.layout(r, "Timeline", "timeline"), Filter: filterOf(r), Span: s.Name, Day: q.Get("day"),
 		Title2: clock(from) + " to " + clock(to),
@@ -98,17 +77,69 @@ func (p *pages) timeline(w http.ResponseWriter, r *http.Request) {
 	if to.Before(now) {
 		v.Later = changed(q, "day", to.Local().AddDate(0, 0, s.Days-1).Format(time.DateOnly))
 	}
-	for i := range s.Ticks {
-		v.Ticks = append(v.Ticks, from.Add(to.Sub(from)*time.Duration(i)/time.Duration(s.Ticks)).Local().Format(s.Tick))
-	}
+	v.Ticks = s.ticks(from, to)
 	chosen := v.Filter.of(devices)
-	slices.SortFunc(chosen, byName)
-	v.More = max(len(chosen)-maxRows, 0)
-	sessions := byDevice(past.Sessions)
-	for _, d := range chosen[:min(len(chosen), maxRows)] {
-		v.Rows = append(v.Rows, newTimelineRow(&d, sessions[d.ID], past.Gaps, from, to, now))
+	sortByName(chosen)
+	if v.Lanes, err = p.lanes(r, v.part(q, chosen), from, to, now); err != nil {
+		p.fault(w, r, http.StatusServiceUnavailable, "The history cannot be read", err)
+		return
 	}
 	p.render(w, http.StatusOK, "timeline.html", v)
+}
+
+// part returns the devices of the page that q asks for.
+func (v *timelineView) part(q url.Values, chosen []presence.Device) []presence.Device {
+	last := max(len(chosen)-1, 0) / lanesPerPage
+	page, _ := strconv.Atoi(q.Get("page")) // 0, the first, when it is no number
+	page = min(max(page, 0), last)
+	first := page * lanesPerPage
+	end := min(first+lanesPerPage, len(chosen))
+	if last > 0 {
+		v.Count = fmt.Sprintf("%d to %d of %d devices", first+1, end, len(chosen))
+	}
+	if page > 0 {
+		v.Before = changed(q, "page", strconv.Itoa(page-1))
+	}
+	if page < last {
+		v.After = changed(q, "page", strconv.Itoa(page+1))
+	}
+	return chosen[first:end]
+}
+
+// lanes are the pictures of devices, one below the other.
+func (p *pages) lanes(r *http.Request, devices []presence.Device, from, to, now time.Time) (template.HTML, error) {
+	if len(devices) == 0 {
+		return "", nil
+	}
+	ids := make([]presence.ID, len(devices))
+	for i, d := range devices {
+		ids[i] = d.ID
+	}
+	past, err := p.cfg.History.Timeline(r.Context(), from, to, ids...)
+	if err != nil {
+		return "", err
+	}
+	sessions, picture := byDevice(past.Sessions), newPicture(from, to, now, past.Gaps)
+	var m markup
+	for i := range devices {
+		d := &devices[i]
+		m.lane(rootOf(r), d, picture.bars(d, sessions[d.ID]))
+	}
+	return m.html(), nil
+}
+
+// ticks are the begins of the parts, as one writes them. A day that has 23 hours
+// or 25 is divided as the clock on the wall is not; of longer stretches each part
+// begins on a day of its own.
+func (s stretchOf) ticks(from, to time.Time) (ticks []string) {
+	for i := range s.Ticks {
+		at := from.Local().AddDate(0, 0, i*s.Days/s.Ticks)
+		if s.Days == 1 {
+			at = from.Add(to.Sub(from) * time.Duration(i) / time.Duration(s.Ticks)).Local()
+		}
+		ticks = append(ticks, at.Format(s.Tick))
+	}
+	return ticks
 }
 
 // stretch returns the time from the begin of a day to the end of the last of so
@@ -126,7 +157,7 @@ func stretch(day string, days int, now time.Time) (from, to time.Time) {
 // changed returns the query with one value changed.
 func changed(q url.Values, name, value string) string {
 	to := url.Values{}
-	for _, n := range []string{"span", "day", "q", "state", "group", "kind", "vendor"} {
+	for _, n := range []string{"span", "day", "page", "q", "state", "group", "kind", "vendor"} {
 		if q.Get(n) != "" {
 			to.Set(n, q.Get(n))
 		}
@@ -135,90 +166,16 @@ func changed(q url.Values, name, value string) string {
 	return "?" + to.Encode()
 }
 
+// byDevice divides sessions that are ordered by device.
 func byDevice(all []history.Session) map[presence.ID][]history.Session {
 	of := map[presence.ID][]history.Session{}
-	for _, s := range all {
-		of[s.Device] = append(of[s.Device], s)
+	for len(all) > 0 {
+		id := all[0].Device
+		n := slices.IndexFunc(all, func(s history.Session) bool { return s.Device != id })
+		if n < 0 {
+			n = len(all)
+		}
+		of[id], all = all[:n], all[n:]
 	}
 	return of
 }
-
-// newTimelineRow draws the sessions of d, and over them what nobody could know.
-func newTimelineRow(d *presence.Device, sessions []history.Session, gaps []history.Gap, from, to, now time.Time) timelineRow {
-	row := timelineRow{ID: d.ID, Name: d.DisplayName(), Home: d.State == presence.Home}
-	scale := barsWidth / to.Sub(from).Seconds()
-	place := func(begin, end time.Time) (x, width float64) {
-		if end.IsZero() || end.After(to) {
-			end = to
-		}
-		if end.After(now) {
-			end = now
-		}
-		if begin.Before(from) {
-			begin = from
-		}
-		x = round(begin.Sub(from).Seconds() * scale)
-		return x, round(max(end.Sub(begin).Seconds()*scale, 0.5))
-	}
-	for _, s := range sessions {
-		x, width := place(s.From, s.To)
-		row.add(span{x, width, "home", "home " + spanWords(s.From, s.To) + ". " + s.WhyBegan + endWords(s.WhyEnded)})
-	}
-	for _, g := range gaps {
-		if g.Interface != "" && d.Interface != "" && !within(d.Interface, g.Interface) {
-			continue
-		}
-		x, width := place(g.From, g.To)
-		row.add(span{x, width, string(g.Kind), strings.TrimSpace(gapWords(g)) + ", " + spanWords(g.From, g.To)})
-	}
-	return row
-}
-
-// add draws s, or makes the one before it longer when they cannot be told apart.
-func (row *timelineRow) add(s span) {
-	if n := len(row.Bars); n > 0 {
-		last := &row.Bars[n-1]
-		if last.Class == s.Class && s.X-(last.X+last.Width) < 1 {
-			end := max(last.X+last.Width, s.X+s.Width)
-			if first, _, several := strings.Cut(last.Title, ", and more"); !several {
-				last.Title = first + ", and more, up to: " + s.Title
-			}
-			last.Width = round(end - last.X)
-			return
-		}
-	}
-	row.Bars = append(row.Bars, s)
-}
-
-// within reports whether frames of the interface of a device come through name.
-func within(of, name string) bool {
-	for trunk := range presence.Trunks(of) {
-		if trunk == name {
-			return true
-		}
-	}
-	return false
-}
-
-func endWords(why string) string {
-	if why == "" {
-		return ""
-	}
-	return ". " + why
-}
-
-func gapWords(g history.Gap) string {
-	words := map[history.GapKind]string{
-		history.Blind: "could not hear", history.Outage: "all fell silent together",
-		history.Stopped: "Porchlight did not run", history.Asleep: "this machine slept",
-	}[g.Kind]
-	if g.Interface != "" {
-		words += " on " + g.Interface
-	}
-	if g.Why != "" {
-		words += fmt.Sprintf(" (%s)", g.Why)
-	}
-	return words
-}
-
-func round(f float64) float64 { return math.Round(f*10) / 10 }

@@ -83,6 +83,7 @@ type Config struct {
 // Limits of the server.
 const (
 	maxConnections = 1024
+	maxPerClient   = 128 // of these
 	maxBody        = 64 << 10
 	maxHeader      = 16 << 10
 	sourceTime     = 3 * time.Second // for the Source to answer
@@ -123,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, explainListen(cfg.Listen, err)
 	}
-	return newServer(cfg, l, handler, ending), nil
+	return newServer(cfg, newCrowd(l, cfg.Log), handler, ending), nil
 }
 
 func newServer(cfg Config, l net.Listener, handler http.Handler, ending stopper) *Server {
@@ -183,7 +184,7 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		mux.Handle("GET /"+name, asset)
 	}
 	mux.Handle("GET /healthz", health(cfg.Source, g))
-	mux.Handle("GET /readyz", health(cfg.Source, g))
+	mux.Handle("GET /readyz", ready(cfg.Source))
 	mux.Handle("GET /livez", alive(cfg.Source))
 	return g.admit(mux), nil
 }
@@ -222,41 +223,4 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-ended
 	return nil
-}
-
-// health answers 200 while all is well, and 503 with the reason otherwise. The
-// reason is for those who may see the page.
-func health(source Source, g *guard) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), sourceTime)
-		defer cancel()
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		err := source.Health(ctx)
-		switch {
-		case err == nil:
-			_, _ = fmt.Fprintln(w, "ok")
-			return
-		case g.check(r) != allowed:
-			err = errors.New("not well")
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = fmt.Fprintln(w, err)
-	})
-}
-
-// alive answers 200 while the main loop answers, and 503 otherwise. It is for
-// who restarts Porchlight when it hangs: a broker that is away or a cable that
-// is pulled is not mended by that.
-func alive(source Source) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), sourceTime)
-		defer cancel()
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if _, _, err := source.Snapshot(ctx); err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = fmt.Fprintln(w, "the main loop does not answer")
-			return
-		}
-		_, _ = fmt.Fprintln(w, "ok")
-	})
 }

@@ -1,0 +1,183 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"porchlight/presence"
+)
+
+// crowded is a house of 250 devices, with a month of comings and goings of those
+// that the timeline shows first.
+func crowded(t *testing.T) (*household, Config) {
+	now := time.Now()
+	h := family(now)
+	h.devices, h.summary.Known = nil, 250
+	var events []presence.Event
+	for i := range 250 {
+		d := person(fmt.Sprintf("02:00:5e:10:00:%02x", i), fmt.Sprintf("device-%03d", i), fmt.Sprintf("192.168.1.%d", i+1), presence.Home, now.Add(-time.Duration(i)*time.Minute))
+		d.Vendor, d.Groups = "Apple, Inc.", []string{"Kids"}
+		h.devices = append(h.devices, d)
+		for day := range 30 {
+			if i >= lanesPerPage {
+				break
+			}
+			begin := now.Add(-time.Duration(day)*24*time.Hour - time.Duration(i)*time.Minute)
+			for at, kind := range map[time.Duration]presence.EventType{-20 * time.Hour: presence.Arrived, -6 * time.Hour: presence.Left} {
+				events = append(events, presence.Event{Type: kind, Time: begin.Add(at), ID: d.ID, MAC: d.MAC, Name: d.HostName, Why: d.Why})
+			}
+		}
+	}
+	slices.SortFunc(events, func(a, b presence.Event) int { return a.Time.Compare(b.Time) })
+	for up := time.Second; up < 2*time.Hour; up = up * 5 / 4 {
+		h.learned.Bins = append(h.learned.Bins, presence.SilenceBin{UpTo: up, Slept: 100, Joined: 2})
+	}
+	return h, Config{Source: h, Commands: h, History: past(t, events...), Log: discard}
+}
+
+// TestPagesAreFast asks for each page in turn with a page of the same size that
+// is there already. The bound of a quiet machine is 20 times (go run ./bench
+// page); here it only has to notice what is a different order.
+func TestPagesAreFast(t *testing.T) {
+	most, rounds := 40.0, 15
+	if raceEnabled {
+		most, rounds = 150, 5
+	}
+	_, cfg := crowded(t)
+	ready := map[string][]byte{}
+	pages := handler(t, cfg)
+	addr := listenOn(t, cfg, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "ready" {
+			_, _ = w.Write(ready[r.URL.Path])
+			return
+		}
+		pages.ServeHTTP(w, r)
+	}))
+	took := func(url string) (body []byte, d time.Duration) {
+		begin := time.Now()
+		resp, err := http.Get("http://" + addr + url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err = io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: status %d, %v", url, resp.StatusCode, err)
+		}
+		return body, time.Since(begin)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	for _, query := range []string{"/", "/timeline", "/timeline?span=week", "/timeline?span=month", "/devices/02005e100007", "/events", "/health", "/api/v1/devices", "/api/v1/events"} {
+		path, _, _ := strings.Cut(query, "?")
+		ready[path], _ = took(query)
+		var made, there []time.Duration
+		for range rounds {
+			_, d := took(query)
+			made = append(made, d)
+			_, d = took(path + "?ready")
+			there = append(there, d)
+		}
+		slices.Sort(made)
+		slices.Sort(there)
+		times := float64(made[rounds/2]) / float64(there[rounds/2])
+		t.Logf("%-24s %7d bytes, %6.2f ms, %5.1f × what is there already", query, len(ready[path]), float64(made[rounds/2])/1e6, times)
+		if times > most {
+			t.Errorf("%s takes %v, %.0f times as long as the same bytes", query, made[rounds/2], times)
+		}
+	}
+}
+
+// listenOn serves h over loopback as a Server does, until the test ends.
+func listenOn(t *testing.T, cfg Config, h http.Handler) (addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(cfg, newCrowd(l, discard), h, make(stopper))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// TestManyStreams has 500 pages live at once: each is told within a second, and
+// all of them take less than 100 MB (go run ./bench page measures the process).
+func TestManyStreams(t *testing.T) {
+	const streams, most = 500, 100 << 20
+	h := family(time.Now())
+	s, err := New(Config{Listen: "127.0.0.1:0", Source: h, Log: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+
+	inUse := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	before := inUse()
+	var readers []*bufio.Reader
+	for range streams {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := io.WriteString(c, "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		readers = append(readers, bufio.NewReaderSize(c, 512))
+	}
+	until := func(in *bufio.Reader, line string) {
+		t.Helper()
+		for {
+			got, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got == line {
+				return
+			}
+		}
+	}
+	for _, in := range readers {
+		until(in, "retry: 2000\n")
+	}
+	took := inUse() - before
+	t.Logf("%d streams take %.1f MB", streams, float64(took)/1e6)
+	if took > most {
+		t.Errorf("%d streams take %d bytes", streams, took)
+	}
+	for range 3 {
+		begin := time.Now()
+		h.change()
+		for _, in := range readers {
+			until(in, "data: changed\n")
+		}
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("all were told after %v", d)
+		}
+		time.Sleep(liveLeast) // what comes sooner waits for it
+	}
+}
