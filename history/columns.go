@@ -35,6 +35,9 @@ func fromMAC(m presence.MAC) string {
 }
 
 func toMAC(s string) presence.MAC {
+	if s == "" {
+		return presence.MAC{}
+	}
 	m, _ := presence.ParseMAC(s)
 	return m
 }

@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -44,10 +43,11 @@ func TestNothingIsReadFromEndToEnd(t *testing.T) {
 		query string
 		args  []any
 	}{
-		"sessions of all":      {sessionsBetween, []any{now, now}},
-		"sessions of a device": {fmt.Sprintf(sessionsOfDevice, "?"), []any{"02005e100001", now, now}},
-		"who is away":          {absencesNow, []any{now}},
-		"first seen":           {firstSeen, []any{now, now}},
+		"sessions of all":     {eachDevice + "SELECT " + sessionColumns + sessionsBetween, []any{now, now}},
+		"sessions of some":    {devicesAsked + "SELECT " + sessionColumns + sessionsBetween, []any{now, now, `["02005e100001"]`}},
+		"who is away":         {absencesNow, []any{now}},
+		"absences of a while": {longestOfFew, []any{now, now, 20}},
+		"first seen":          {firstSeen, []any{now, now}},
 	} {
 		p := planned{t: t, db: s.db.reads}
 		p.explain(c.query, c.args...)

@@ -69,10 +69,12 @@ func TestQuestions(t *testing.T) {
 	if diff := cmp.Diff(want, absences); err != nil || diff != "" {
 		t.Errorf("longest absences: %v (-want +got):\n%s", err, diff)
 	}
-	absences, err = q.LongestAbsences(ctx, hour(6), hour(20), hour(100), 2)
 	want = []Absence{{d[1].ID, hour(3), time.Time{}}, {d[0].ID, hour(12), hour(40)}}
-	if diff := cmp.Diff(want, absences); err != nil || diff != "" {
-		t.Errorf("longest absences in a while: %v (-want +got):\n%s", err, diff)
+	for _, to := range []float64{20, 20 * 24} { // a short span and a long one
+		absences, err = q.LongestAbsences(ctx, hour(6), hour(to), hour(100), 2)
+		if diff := cmp.Diff(want, absences); err != nil || diff != "" {
+			t.Errorf("longest absences until %v h: %v (-want +got):\n%s", to, err, diff)
+		}
 	}
 }
 

@@ -4,13 +4,20 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
 	"porchlight/presence"
 )
 
-const sessionColumns = "s.device, s.mac, s.began, s.ended, s.why_began, s.why_ended, s.addresses"
+// The columns of a session, and those of one in a picture: to read the others
+// takes a third of the time.
+const (
+	sessionColumns = "s.device, s.mac, s.began, s.ended, s.why_began, s.why_ended, s.addresses"
+	pictureColumns = "s.device, '', s.began, s.ended, s.why_began, s.why_ended, ''"
+)
 
 // eachDevice lists the devices that have sessions by stepping through the index,
 // from one device to the next, rather than through all sessions.
@@ -18,31 +25,68 @@ const eachDevice = `WITH RECURSIVE d (device) AS (
 	SELECT min(device) FROM sessions
 	UNION ALL SELECT (SELECT min(device) FROM sessions WHERE device > d.device) FROM d WHERE d.device IS NOT NULL) `
 
-// sessionsBetween returns the sessions of all devices that overlap from..to: of
-// each device the last one that began by then, and those that began later.
-const sessionsBetween = eachDevice + "SELECT " + sessionColumns + ` FROM d JOIN sessions AS s ON s.device = d.device
+// sessionsBetween returns the sessions of the devices d that overlap from..to: of
+// each the last one that began by then, and those that began later.
+const sessionsBetween = ` FROM d JOIN sessions AS s ON s.device = d.device
 	AND s.began >= coalesce((SELECT max(began) FROM sessions WHERE device = d.device AND began <= ?1), ?1)
 	AND s.began < ?2 AND (s.ended = 0 OR s.ended > ?1)`
 
-// sessionsOfDevice has the places of ids for %s.
-const sessionsOfDevice = "SELECT " + sessionColumns + ` FROM sessions AS s
-	WHERE device IN (%s) AND began < ? AND (ended = 0 OR ended > ?) ORDER BY began`
+// devicesAsked are those whose ids are in a JSON array.
+const devicesAsked = "WITH d (device) AS (SELECT value FROM json_each(?3)) "
 
 // Sessions returns the sessions of a device that overlap from..to, in order. A
 // zero to is the end of time.
-func (q *Queries) Sessions(ctx context.Context, device presence.ID, from, to time.Time) (sessions []Session, err error) {
-	err = q.ofDevice(ctx, device, "reading sessions", func(rows *sql.Rows) error {
+func (q *Queries) Sessions(ctx context.Context, device presence.ID, from, to time.Time) ([]Session, error) {
+	return q.sessionsOf(ctx, sessionColumns, []presence.ID{device}, from, to)
+}
+
+// sessionsOf returns the sessions of devices that overlap from..to, ordered by
+// device and time. A zero to is the end of time.
+func (q *Queries) sessionsOf(ctx context.Context, columns string, devices []presence.ID, from, to time.Time) (sessions []Session, err error) {
+	db, err := q.past()
+	if err != nil || len(devices) == 0 {
+		return nil, err
+	}
+	same, err := loadMerged(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	asked := map[presence.ID]presence.ID{}
+	for _, device := range devices {
+		for _, id := range same.all(device) {
+			asked[id] = device
+		}
+	}
+	ids, err := json.Marshal(slices.Sorted(maps.Keys(asked))) // sorted, as the answer is then
+	if err != nil {
+		return nil, err
+	}
+	return readSessions(ctx, db, asked, devicesAsked+"SELECT "+columns+sessionsBetween, fromTime(from), endOf(to), string(ids))
+}
+
+// readSessions reads sessions, each under the id that stands for its own now.
+func readSessions(ctx context.Context, db querier, now map[presence.ID]presence.ID, query string, args ...any) (sessions []Session, err error) {
+	err = eachRow(ctx, db, "reading sessions", func(rows *sql.Rows) error {
 		s, err := scanSession(rows)
-		s.Device = device
+		if id, found := now[s.Device]; found {
+			s.Device = id
+		}
 		sessions = append(sessions, s)
 		return err
-	}, sessionsOfDevice, endOf(to), fromTime(from))
+	}, query, args...)
+	slices.SortFunc(sessions, func(a, b Session) int {
+		return cmp.Or(cmp.Compare(a.Device, b.Device), a.From.Compare(b.From))
+	})
 	return sessions, err
 }
 
 // AllSessions returns the sessions of all devices that overlap from..to, ordered
 // by device and time. A zero to is the end of time.
-func (q *Queries) AllSessions(ctx context.Context, from, to time.Time) (sessions []Session, err error) {
+func (q *Queries) AllSessions(ctx context.Context, from, to time.Time) ([]Session, error) {
+	return q.allSessions(ctx, sessionColumns, from, to)
+}
+
+func (q *Queries) allSessions(ctx context.Context, columns string, from, to time.Time) ([]Session, error) {
 	db, err := q.past()
 	if err != nil {
 		return nil, err
@@ -51,16 +95,10 @@ func (q *Queries) AllSessions(ctx context.Context, from, to time.Time) (sessions
 	if err != nil {
 		return nil, err
 	}
-	err = eachRow(ctx, db, "reading sessions", func(rows *sql.Rows) error {
-		s, err := scanSession(rows)
-		s.Device = same.now(s.Device)
-		sessions = append(sessions, s)
-		return err
-	}, sessionsBetween, fromTime(from), endOf(to))
-	slices.SortFunc(sessions, func(a, b Session) int {
-		return cmp.Or(cmp.Compare(a.Device, b.Device), a.From.Compare(b.From))
-	})
-	return sessions, err
+	for former := range same {
+		same[former] = same.now(former)
+	}
+	return readSessions(ctx, db, same, eachDevice+"SELECT "+columns+sessionsBetween, fromTime(from), endOf(to))
 }
 
 // HomeAt returns the sessions that went on at a time: who was home. They are

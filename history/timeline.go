@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"porchlight/presence"
 )
 
 // Timeline is what a picture of a stretch of time needs.
 type Timeline struct {
 	From, To time.Time
-	Sessions []Session // of all devices, ordered by device and time; they may begin before From and end after To
+	Sessions []Session // without MAC and addresses, ordered by device and time; they may begin before From and end after To
 	Gaps     []Gap     // when nothing could be known, ordered by time
 }
 
@@ -26,10 +28,16 @@ type Gap struct {
 // is found if it goes on.
 const maxGap = 400 * 24 * time.Hour
 
-// Timeline returns the presence of all devices in from..to, with the gaps.
-func (q *Queries) Timeline(ctx context.Context, from, to time.Time) (t Timeline, err error) {
+// Timeline returns the presence of devices in from..to, with the gaps; of all
+// devices when none is named.
+func (q *Queries) Timeline(ctx context.Context, from, to time.Time, devices ...presence.ID) (t Timeline, err error) {
 	t.From, t.To = from, to
-	if t.Sessions, err = q.AllSessions(ctx, from, to); err != nil {
+	if len(devices) > 0 {
+		t.Sessions, err = q.sessionsOf(ctx, pictureColumns, devices, from, to)
+	} else {
+		t.Sessions, err = q.allSessions(ctx, pictureColumns, from, to)
+	}
+	if err != nil {
 		return t, err
 	}
 	t.Gaps, err = q.Gaps(ctx, from, to)
