@@ -65,6 +65,7 @@ func haunt(t *testing.T, text string) http.Handler {
 	d.FromFile = []string{text}
 	unnamed := &h.devices[0] // a newcomer: what it is called is what it calls itself
 	unnamed.HostName, unnamed.Vendor, unnamed.FirstSeen = text, text, now.Add(-time.Hour)
+	unnamed.Resembles, unnamed.MACs = d.ID, []presence.MAC{unnamed.MAC, {2, 1}}
 	h.summary.BaselineAt = now.Add(-30 * 24 * time.Hour)
 	h.summary.Problems = []string{text}
 	h.summary.LastNew = &presence.NewFound{Found: presence.Found{Name: text}}
