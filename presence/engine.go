@@ -297,7 +297,7 @@ func (e *Engine) leave(d *device) {
 	d.Since = e.now.Round(0).UTC()
 	d.Why = why
 	d.model.left()
-	d.step = 0
+	d.step, d.again = 0, time.Time{} // who is away is not asked again for having been nudged
 	e.home--
 	e.mark(d)
 	e.emit(Left, d, why)

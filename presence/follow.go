@@ -208,10 +208,6 @@ func (e *Engine) takeOver(d *device) bool {
 		return false
 	}
 	e.adopt(d, c.first)
-	e.goBy(d, d.other(c.first.MAC))
-	for _, p := range d.others {
-		p.silent = true
-	}
 	d.Interface, d.heardHere = c.last.Interface, c.last.At
 	for _, u := range []addrInUse{c.addr4, c.addr6} {
 		switch {
@@ -230,7 +226,8 @@ func (e *Engine) takeOver(d *device) bool {
 	return true
 }
 
-// adopt makes the MAC of s, which says what d is known by, one of d's.
+// adopt makes the MAC of s, which says what d is known by, one of d's, and the one
+// that it goes by: the others have been silent.
 func (e *Engine) adopt(d *device, s Sighting) {
 	e.makeRoom(d)
 	why := fmt.Sprintf("%s says by DHCP what %s is known by", s.MAC, d.DisplayName())
@@ -239,6 +236,10 @@ func (e *Engine) adopt(d *device, s Sighting) {
 	}
 	e.gain(d, &port{Port: Port{MAC: s.MAC, Origin: ByFollow}})
 	e.emitAbout(Merged, d, s.MAC.ID(), why)
+	e.goBy(d, d.other(s.MAC))
+	for _, p := range d.others {
+		p.silent = true
+	}
 }
 
 // contest returns the device that s, of a MAC of d, is of. It is another one

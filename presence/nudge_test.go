@@ -134,3 +134,28 @@ func TestNudgeIsAnotherWayToAsk(t *testing.T) {
 		t.Errorf("after a restart, %v weeks are known", got)
 	}
 }
+
+// TestNudgedAndGone: who is declared away a moment after a nudge, as it may be when
+// it has left the Wi-Fi, is not asked without end from then on, and others have
+// their turn.
+func TestNudgedAndGone(t *testing.T) {
+	r := associated(t, Config{WiFiAwayAfter: time.Second}, responsive(1), responsive(2))
+	r.set(1, Change{Nudge: ptr(true)})
+	r.answers[mac(1)], r.answers[mac(2)] = false, false
+	r.wait(time.Minute)
+	r.hear(wifi(1, WiFiDisassociation, "ap0"))
+	r.wait(10 * time.Second)
+	if got := r.types(); len(got) != 1 || got[0] != Left {
+		t.Fatalf("events %v", got)
+	}
+	r.sends()
+	r.hear(wifi(2, WiFiDisassociation, "ap0"))
+	at := r.now
+	r.wait(10 * time.Minute)
+	if after, _ := r.left(2, at); after > 2*time.Second {
+		t.Errorf("the other one left after %s", after)
+	}
+	if n := len(r.sends()); n > 60 {
+		t.Errorf("asked %d times", n)
+	}
+}

@@ -251,3 +251,35 @@ func TestSplitBeforeItIsAsked(t *testing.T) {
 		t.Errorf("asked %d times in 10 min", n)
 	}
 }
+
+// TestReturnedWithAnotherMAC: a phone that came back with another MAC soon after
+// it had left is asked by that one, and by that one it leaves the Wi-Fi.
+func TestReturnedWithAnotherMAC(t *testing.T) {
+	a, b := privateMAC(1), privateMAC(2)
+	r := newRig(t, Config{MaxTracked: -1, WiFiAwayAfter: 20 * time.Second})
+	visit := func(m MAC, n int) {
+		r.hear(Sighting{Interface: "eth0", MAC: m, Kind: WiFiAssociation, AP: "ap0"})
+		r.hear(says(m, n, annas, apple))
+		r.answers[m] = true
+		r.wait(30 * time.Minute)
+		r.answers[m] = false
+		r.hear(Sighting{Interface: "eth0", MAC: m, Kind: WiFiDisassociation, AP: "ap0"})
+	}
+	visit(a, 1)
+	r.follow(a, Follow{Same: true})
+	r.wait(10 * time.Minute)
+	r.types()
+	visit(b, 2)
+	at := r.now
+	r.sends()
+	r.wait(10 * time.Minute)
+	d := r.of(a)
+	if after := d.Since.Sub(at); d.State == Home || d.MAC != b || after > 21*time.Second {
+		t.Errorf("after %s: %+v", after, d)
+	}
+	for _, p := range r.sends() {
+		if p.MAC != b {
+			t.Errorf("asked at the old MAC: %+v", p)
+		}
+	}
+}

@@ -13,17 +13,18 @@ import (
 
 // world is an Engine in the hands of chance, with what must hold of it.
 type world struct {
-	t     *rapid.T
-	e     *Engine
-	cfg   Config
-	now   time.Time
-	mute  bool
-	blind map[string]bool
-	seen  map[ID]EventType // the last of arrived and left
-	alive map[ID]time.Time // last evidence, or the end of a blindness
-	told  map[trouble]time.Time
-	heirs map[ID]time.Time // last evidence of who may become a device's
-	more  bool             // the device file has had devices, for which there is always room
+	t      *rapid.T
+	e      *Engine
+	cfg    Config
+	now    time.Time
+	mute   bool
+	blind  map[string]bool
+	seen   map[ID]EventType // the last of arrived and left
+	alive  map[ID]time.Time // last evidence, or the end of a blindness
+	told   map[trouble]time.Time
+	probes int
+	heirs  map[ID]time.Time // last evidence of who may become a device's
+	more   bool             // the device file has had devices, for which there is always room
 }
 
 // take checks the events of a call and reports its probes as sent.
@@ -84,6 +85,7 @@ func (w *world) take(out Output) {
 		delete(w.seen, id)
 		delete(w.alive, id)
 	}
+	w.probes += len(out.Probes)
 	for _, p := range slices.Clone(out.Probes) {
 		if w.blind[parent(p.Interface)] {
 			w.t.Fatalf("asked on a blind interface: %+v", p)
@@ -98,6 +100,7 @@ func (w *world) take(out Output) {
 
 // pass lets time pass until end, as the Engine wants to be woken.
 func (w *world) pass(end time.Time) {
+	before, most := w.probes, (len(w.e.devices)+1)*(200+int(end.Sub(w.now)/(2*time.Second)))
 	for n := 0; ; n++ {
 		next := w.e.Next()
 		if next.After(end) {
@@ -110,6 +113,9 @@ func (w *world) pass(end time.Time) {
 			w.t.Fatalf("no progress: now %s, next %s", w.now, next)
 		}
 		w.take(w.e.Tick(w.now))
+	}
+	if n := w.probes - before; n > most {
+		w.t.Fatalf("%d probes to %d devices until %s", n, len(w.e.devices), end)
 	}
 	w.now = end
 }
