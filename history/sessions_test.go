@@ -150,6 +150,27 @@ func TestSessionsOfOldFiles(t *testing.T) {
 	}
 }
 
+// Who is home in an older file, and has no event that it came, has a session.
+func TestSessionsOfWhoWasHomeInOldFiles(t *testing.T) {
+	steps, err := schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := oldDevice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version := 1; version < len(steps); version++ {
+		dir := t.TempDir()
+		if err := oldFile(dir, version, 0); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, dir)
+		sameSessions(t, []Session{{Device: d.ID, MAC: d.MAC, From: d.Since}}, sessionsOf(t, s, d.ID))
+		closed(t, s)
+	}
+}
+
 // home is a device that is home since a time.
 func home(e presence.Event, since time.Time) presence.Record {
 	return presence.Record{Device: presence.Device{

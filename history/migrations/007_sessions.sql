@@ -60,8 +60,8 @@ CREATE INDEX events_rare ON events (type) WHERE type NOT IN ('arrived', 'left');
 ALTER TABLE log ADD COLUMN alive INTEGER NOT NULL DEFAULT 0;
 
 -- The sessions of the events that are there. A device whose first event is that
--- it left has been home since it was first seen. Of devices that are home and
--- have no events the next start takes care.
+-- it left has been home since it was first seen. Devices that are home and have
+-- no events come later (009_at_home.sql).
 INSERT OR IGNORE INTO sessions (device, mac, began, ended, absent, why_began, why_ended, addresses)
 SELECT device, mac, time,
   CASE WHEN next = 'left' THEN max(time, next_time) WHEN next = 'arrived' THEN next_time ELSE 0 END,
