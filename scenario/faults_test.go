@@ -44,6 +44,24 @@ func TestFaultsAtTheStart(t *testing.T) {
 			lines: [][]string{{"PORCHLIGHT_MQTT_PASSWORD", "PORCHLIGHT_MQTT_USERNAME"}},
 		},
 		{
+			name: "wrong messages", status: 1,
+			env: map[string]string{
+				"NOTIFY_URLS": "phone=ntfy://ntfy.example/topic matrix://:s3cret@matrix.example", "NOTIFY_ON": "knew",
+				"NOTIFY_QUIET": "at night", "NOTIFY_TEMPLATES": "/etc/passwd",
+			},
+			lines: [][]string{
+				{"PORCHLIGHT_NOTIFY_URLS", "number 2", "room"},
+				{"PORCHLIGHT_NOTIFY_ON", "knew", "arrived"},
+				{"PORCHLIGHT_NOTIFY_QUIET", "at night", "22:30-07:00"},
+				{"PORCHLIGHT_NOTIFY_TEMPLATES", "/etc/passwd"},
+			},
+		},
+		{
+			name: "messages to nobody", status: 1,
+			env:   map[string]string{"NOTIFY_URLS": "phone=ntfy://ntfy.example/s3cret", "NOTIFY_ON": "new>tablet"},
+			lines: [][]string{{"PORCHLIGHT_NOTIFY_ON", "tablet", "phone"}},
+		},
+		{
 			name: "an unknown command", args: []string{"rum"}, status: 2,
 			lines: [][]string{{"rum", "--help"}},
 		},
