@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 
 	"porchlight/presence"
@@ -65,6 +66,9 @@ func newExchange(insecure bool) *exchange {
 func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerWithin)
 	defer cancel()
+	if ready := expected(); ready != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { ready() }})
+	}
 	// A fresh one, without the deadline that the library's client has put in.
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL.String(), r.Body)
 	if err != nil {

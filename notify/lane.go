@@ -290,12 +290,9 @@ func (l *lane) deliver(ctx context.Context) error {
 	if len(l.sending) == len(l.waiting) {
 		more = l.more
 	}
-	if l.out.busy == nil {
-		l.begun(ctx)
-	}
 	m := l.fit(ctx, l.sending, more)
 	m.id = l.messageID()
-	err := l.out.try(ctx, m)
+	err := l.out.try(ctx, m, func() { l.begun(ctx) })
 	var some partly
 	if errors.As(err, &some) {
 		l.log.Warn("a message did not reach all its receivers", "service", l.service.Name, "err", err)
@@ -338,7 +335,7 @@ func (l *lane) begun(ctx context.Context) {
 		l.notes.Tries[l.sending[i].key()]++
 	}
 	l.save()
-	l.settle(ctx)
+	l.settle(context.WithoutCancel(ctx))
 }
 
 // refused notes that what was under way has not arrived. What came meanwhile may

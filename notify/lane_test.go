@@ -2,7 +2,6 @@ package notify
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -188,26 +187,31 @@ func TestBackBeforeItCouldBeSaid(t *testing.T) {
 	})
 }
 
-// TestKills has the process killed before and after each message is noted.
+// TestKills has the process killed before and after each message is noted, with
+// every rule.
 func TestKills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, "new, gone:10m")
-		for n := range 100 {
+		r := newRig(t, strings.Replace(strings.Join(Words(), ","), gone, gone+":10m", 1))
+		types := []presence.EventType{
+			presence.NewDevice, presence.Left, presence.AddressConflict, presence.SensingLost, presence.Arrived, presence.MergeSuggested,
+		}
+		const rounds = 60
+		for n := range rounds {
 			r.book.devices[idOf(n)] = &presence.Device{Settings: presence.Settings{Important: true}}
 		}
 		r.is(nil, time.Second)
-		seen := map[string]int{}
-		note := func() {
-			for _, text := range r.texts() {
-				for _, said := range regexp.MustCompile(`New device: device \d+|device \d+ is still gone`).FindAllString(text, -1) {
-					seen[said]++
-				}
-			}
-		}
-		for n := range 50 {
+		var want []string
+		var told strings.Builder
+		note := func() { told.WriteString(strings.Join(r.texts(), "\n") + "\n") }
+		for n := range rounds {
 			r.start()
-			r.book.happen(presence.NewDevice, n)
-			r.book.happen(presence.Left, n)
+			e := presence.Event{Type: types[n%len(types)], ID: idOf(n), Name: fmt.Sprintf("device %02d", n), Interface: fmt.Sprintf("lan%02d", n), Why: "because"}
+			r.book.log(e)
+			want = append(want, headline(&e))
+			if e.Type == presence.Left {
+				e.Type = goneType
+				want = append(want, headline(&e))
+			}
 			time.Sleep(time.Duration(n) * 43 * time.Millisecond) // before, while and after it is sent
 			r.stop()
 			time.Sleep(2 * time.Second) // what was under way arrives
@@ -225,11 +229,9 @@ func TestKills(t *testing.T) {
 			t.Errorf("said again: %q", again)
 		}
 		r.stop()
-		for n := range 50 {
-			for _, title := range []string{fmt.Sprint("New device: device ", n), fmt.Sprintf("device %d is still gone", n)} {
-				if c := seen[title]; c < 1 || c > 2 {
-					t.Errorf("%q was said %d times, want one or two", title, c)
-				}
+		for _, what := range want {
+			if n := strings.Count(told.String(), what); n < 1 || n > 2 {
+				t.Errorf("%q was said %d times, want one or two", what, n)
 			}
 		}
 	})

@@ -27,8 +27,9 @@ type line struct {
 	open    types.Service // nil: not yet, or not since the last fault
 }
 
-// send sends m, however long that takes. Its errors have no secret.
-func (l *line) send(m rendered) (err error) {
+// send sends m, however long that takes, and calls ready just before the service
+// can have it. Its errors have no secret.
+func (l *line) send(m rendered, ready func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil { // Zulip's does when there is no answer
 			err = errors.New("it cannot be reached, or its answer is none that is known")
@@ -48,10 +49,11 @@ func (l *line) send(m rendered) (err error) {
 			return err
 		}
 	}
-	switch s := l.open.(type) {
-	case *smtp.Service:
-		return sendMail(s.Config, m)
-	case *telegram.Service:
+	if s, ok := l.open.(*smtp.Service); ok {
+		return sendMail(s.Config, m, ready)
+	}
+	defer expect(ready)()
+	if s, ok := l.open.(*telegram.Service); ok {
 		return sendTelegram(s.Config, m)
 	}
 	return l.open.Send(m.text, &types.Params{types.TitleKey: m.title})

@@ -25,7 +25,7 @@ import (
 // What has a partly is delivered to the others. An error after the whole mail was
 // handed over leaves open whether it was taken; as the same message has the same
 // Message-ID, who gets it twice can tell.
-func sendMail(config *smtp.Config, m rendered) error {
+func sendMail(config *smtp.Config, m rendered, ready func()) error {
 	c := config.Clone()
 	c.FixEmailTags()
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
@@ -35,7 +35,7 @@ func sendMail(config *smtp.Config, m rendered) error {
 		return mailFault(err)
 	}
 	defer func() { _ = client.Close() }()
-	refused, err := handOver(client, &c, m)
+	refused, err := handOver(client, &c, m, ready)
 	if err != nil {
 		return mailFault(err)
 	}
@@ -113,7 +113,7 @@ func logIn(client *netsmtp.Client, c *smtp.Config) error {
 
 // handOver gives the server one mail for all receivers, and returns why some of
 // them, but not all, are refused.
-func handOver(client *netsmtp.Client, c *smtp.Config, m rendered) (refused []error, err error) {
+func handOver(client *netsmtp.Client, c *smtp.Config, m rendered, ready func()) (refused []error, err error) {
 	if err := client.Mail(c.FromAddress); err != nil {
 		return nil, err
 	}
@@ -136,6 +136,7 @@ func handOver(client *netsmtp.Client, c *smtp.Config, m rendered) (refused []err
 	if _, err := w.Write(text); err != nil {
 		return nil, err
 	}
+	ready()                   // with the end of the text it is the server's
 	return refused, w.Close() // nil: the server has it
 }
 

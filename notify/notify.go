@@ -228,7 +228,7 @@ func Test(ctx context.Context, cfg Config, report func(service string, err error
 	m.id = fmt.Sprint("try", time.Now().UnixNano())
 	for i := range p.services {
 		out := outbox{send: (&line{service: &p.services[i]}).send}
-		report(p.services[i].Name, out.try(ctx, m))
+		report(p.services[i].Name, out.try(ctx, m, func() {}))
 	}
 	return nil
 }

@@ -17,34 +17,50 @@ const (
 // library cannot be told to stop, so what takes longer is waited for before the
 // next try: it may have arrived after all.
 type outbox struct {
-	send func(rendered) error
-	busy chan error // of the try under way; nil: there is none
+	// send sends a message, and calls ready just before it is out of our hands.
+	send func(m rendered, ready func()) error
+	busy chan error         // of the try under way; nil: there is none
+	asks chan chan struct{} // it is ready, and goes on when what comes is closed
 }
 
 var errSlow = errors.New("no answer within " + tryFor.String())
 
-// try sends m. A nil error means that the service has it.
-func (o *outbox) try(ctx context.Context, m rendered) error {
+// try sends m. A nil error means that the service has it. From when begun is
+// called the service may have it.
+func (o *outbox) try(ctx context.Context, m rendered, begun func()) error {
 	if o.busy == nil {
-		busy := make(chan error, 1)
-		o.busy = busy
-		go func() { busy <- o.send(m) }()
+		busy, asks := make(chan error, 1), make(chan chan struct{})
+		o.busy, o.asks = busy, asks
+		go func() { busy <- o.send(m, func() { ask(asks) }) }()
 	}
-	timeout := time.NewTimer(tryFor)
+	end, over, why := time.NewTimer(tryFor), ctx.Done(), errSlow
+	defer end.Stop()
+	for {
+		select {
+		case err := <-o.busy:
+			o.busy = nil
+			return err
+		case noted := <-o.asks:
+			begun()
+			close(noted)
+		case <-end.C:
+			return why
+		case <-over: // a while yet, to know whether it arrived
+			over, why = nil, ctx.Err()
+			end.Reset(lastWait)
+		}
+	}
+}
+
+// ask waits until it is noted that a message is about to be sent, unless nobody
+// listens.
+func ask(asks chan<- chan struct{}) {
+	noted := make(chan struct{})
+	timeout := time.NewTimer(settleFor)
 	defer timeout.Stop()
 	select {
-	case err := <-o.busy:
-		o.busy = nil
-		return err
+	case asks <- noted:
+		<-noted
 	case <-timeout.C:
-		return errSlow
-	case <-ctx.Done():
-	}
-	select { // to know whether it arrived
-	case err := <-o.busy:
-		o.busy = nil
-		return err
-	case <-time.After(lastWait):
-		return ctx.Err()
 	}
 }

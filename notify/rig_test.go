@@ -158,7 +158,8 @@ func (r *rig) start() {
 	}
 }
 
-func (r *rig) take(m rendered) error {
+func (r *rig) take(m rendered, ready func()) error {
+	ready()
 	r.mu.Lock()
 	takes, fault := r.takes, r.fault
 	r.mu.Unlock()

@@ -65,8 +65,8 @@ func TestEveryService(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					begun := time.Now()
-					err = (&line{service: &services[0]}).send(m)
+					begun, ready := time.Now(), 0
+					err = (&line{service: &services[0]}).send(m, func() { ready++ })
 					took := time.Since(begun)
 					want := c.says
 					if kind == "smtp" {
@@ -84,6 +84,11 @@ func TestEveryService(t *testing.T) {
 						t.Errorf("it says %v", err)
 					case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
 						t.Errorf("it says %v, want %q", err, want)
+					}
+					if got := n.taken(); len(got) > 0 && ready != 1 || c.trouble == refused && ready != 0 {
+						t.Errorf("it was ready %d times, and %d were taken", ready, len(got))
+					} else {
+						n.took = got
 					}
 					if took > 2*answerWithin {
 						t.Errorf("it took %s", took)
