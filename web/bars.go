@@ -40,6 +40,15 @@ type spell struct {
 	session  *history.Session
 }
 
+// known returns where in the picture it begins to be known of d whether it is
+// home or away.
+func (p *picture) known(d *presence.Device) float64 {
+	if !d.FirstSeen.After(p.from) {
+		return 0
+	}
+	return round(min(d.FirstSeen.Sub(p.from).Seconds()/p.to.Sub(p.from).Seconds(), 1) * barsWidth)
+}
+
 // bars are the sessions of d, and over them what nobody could know.
 func (p *picture) bars(d *presence.Device, sessions []history.Session) (bars []bar) {
 	for i := range sessions {
@@ -114,20 +123,26 @@ func (m *markup) spell(s *spell) {
 }
 
 // lane is the line of a device in the timeline.
-func (m *markup) lane(root string, d *presence.Device, bars []bar) {
+func (m *markup) lane(root string, d *presence.Device, p *picture, sessions []history.Session) {
 	m.add(`<div class="lane">
 <a href="%devices/%"`, root, string(d.ID))
 	if d.State == presence.Home {
 		m.add(` class="is-home"`)
 	}
 	m.add("><bdi>%</bdi></a>\n", d.DisplayName())
-	m.bars(d.DisplayName(), bars)
+	m.bars(d, p, sessions)
 	m.add("\n</div>\n")
 }
 
-// bars is a picture of the bars.
-func (m *markup) bars(name string, bars []bar) {
-	m.add(`<svg class="bars" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label="Presence of %"><rect class="away" width="1000" height="20"/>`, name)
+// bars draws when d was home, from when on it is known.
+func (m *markup) bars(d *presence.Device, p *picture, sessions []history.Session) {
+	m.add(`<svg class="bars" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label="Presence of %"><rect class="away" x="`, d.DisplayName())
+	known := p.known(d)
+	m.decimal(known)
+	m.add(`" width="`)
+	m.decimal(round(barsWidth - known))
+	m.add(`" height="20"/>`)
+	bars := p.bars(d, sessions)
 	for i := range bars {
 		b := &bars[i]
 		m.add(`<rect class="%" x="`, b.Class)

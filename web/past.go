@@ -49,7 +49,7 @@ func (p *pages) pastOf(ctx context.Context, d *presence.Device, now time.Time) (
 	}
 	recent := slices.DeleteFunc(slices.Clone(sessions), func(s history.Session) bool { return !s.Open() && s.To.Before(week) })
 	var picture markup
-	picture.bars(d.DisplayName(), newPicture(week, now, now, gaps).bars(d, recent))
+	picture.bars(d, newPicture(week, now, now, gaps), recent)
 	v.Week = picture.html()
 	for _, s := range slices.Backward(sessions) {
 		var addrs []string

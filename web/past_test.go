@@ -160,6 +160,29 @@ func TestTimelineIsBounded(t *testing.T) {
 	}
 }
 
+// TestTimelineBeforeTheFirst: where nothing was known yet, nobody is away.
+func TestTimelineBeforeTheFirst(t *testing.T) {
+	now := time.Now()
+	from := now.Add(-100 * time.Hour)
+	for _, c := range []struct {
+		first time.Time
+		want  string
+	}{
+		{time.Time{}, `x="0" width="1000"`},
+		{from.Add(-time.Hour), `x="0" width="1000"`},
+		{from.Add(3330 * time.Minute), `x="555" width="445"`},
+		{now.Add(time.Hour), `x="1000" width="0"`},
+	} {
+		d := family(now).devices[0]
+		d.FirstSeen = c.first
+		var m markup
+		m.bars(&d, newPicture(from, now, now, nil), nil)
+		if !strings.Contains(string(m.html()), `<rect class="away" `+c.want) {
+			t.Errorf("first seen %s: %s", c.first, m.html())
+		}
+	}
+}
+
 func TestDevicePage(t *testing.T) {
 	now := time.Now()
 	h := family(now)

@@ -123,7 +123,7 @@ func (p *pages) lanes(r *http.Request, devices []presence.Device, from, to, now 
 	var m markup
 	for i := range devices {
 		d := &devices[i]
-		m.lane(rootOf(r), d, picture.bars(d, sessions[d.ID]))
+		m.lane(rootOf(r), d, picture, sessions[d.ID])
 	}
 	return m.html(), nil
 }
