@@ -301,7 +301,7 @@ func (n *internet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	}
-	n.take(strings.Join([]string{r.Host, r.URL.RequestURI(), r.Header.Get("Title"), string(body)}, "\n"))
+	n.take(strings.Join([]string{r.Host, r.URL.RequestURI(), strings.Join(r.Header.Values("Title"), "\n"), string(body)}, "\n"))
 	switch what {
 	case cutsAfter:
 		panic(http.ErrAbortHandler)

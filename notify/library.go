@@ -24,7 +24,7 @@ var quietLog = log.New(io.Discard, "", 0)
 // line is an open line to a service. It is used by one at a time.
 type line struct {
 	service *Service
-	open    types.Service // nil: not yet, or not since the last fault
+	open    types.Service // of the last message; nil: not yet, or not since the last fault
 }
 
 // send sends m, however long that takes, and calls ready just before the service
@@ -44,7 +44,9 @@ func (l *line) send(m rendered, ready func()) (err error) {
 			err = partly{err}
 		}
 	}()
-	if l.open == nil {
+	// Some services of the library keep what was in a message, such as its title,
+	// for the next one. To open Matrix is to log in, and it keeps nothing.
+	if _, keep := l.open.(*matrix.Service); !keep {
 		if l.open, err = open(l.service.url); err != nil {
 			return err
 		}

@@ -112,3 +112,31 @@ func TestEveryService(t *testing.T) {
 		}
 	}
 }
+
+// TestNextMessage: nothing of a message is in the next one by the same line.
+func TestNextMessage(t *testing.T) {
+	for _, test := range everyService {
+		kind, _, _ := strings.Cut(test.url, ":")
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newInternet(t)
+				n.is(well)
+				services, err := ParseServices(test.url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l := &line{service: &services[0]}
+				for _, name := range []string{"Kettle", "Toaster"} {
+					m := rendered{title: name + " left", text: name + " left\nSince: today", html: name, id: name}
+					if err := l.send(m, func() {}); err != nil {
+						t.Fatal(err)
+					}
+					got := strings.Join(n.taken(), "\n")
+					if !strings.Contains(got, name) || name == "Toaster" && strings.Contains(got, "Kettle") {
+						t.Errorf("of %s it took %q", name, got)
+					}
+				}
+			})
+		})
+	}
+}
