@@ -265,8 +265,11 @@ func (e *Engine) contest(d *device, s Sighting) *device {
 	if d.portOf(apart).Origin != ByFollow {
 		return d
 	}
-	if d.hops < tooMany || !e.room() {
+	if d.hops < tooMany {
 		d.askFirst = was
+		return d
+	}
+	if !e.room() {
 		return d
 	}
 	x := e.splitOff(d, apart, fmt.Sprintf("%s and %s are both there at once, so they are two devices", s.MAC, was), true)

@@ -283,3 +283,24 @@ func TestReturnedWithAnotherMAC(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoAtOnceInAFullTable: of a device that should be two, and for which there is
+// no room, the answer of one does not bring a question to the other without end.
+func TestTwoAtOnceInAFullTable(t *testing.T) {
+	a, b := privateMAC(1), privateMAC(2)
+	r := newRig(t, Config{MaxTracked: -1, MaxDevices: 1})
+	r.hear(says(a, 1, annas, apple))
+	r.follow(a, Follow{Same: true})
+	r.wait(time.Hour)
+	r.hear(says(b, 2, annas, apple))
+	r.answers[a], r.answers[b] = true, true
+	r.sends()
+	for range 10 {
+		r.hear(heard(a, 1, ARPRequest))
+		r.hear(heard(b, 2, ARPRequest))
+		r.wait(time.Minute)
+	}
+	if n := len(r.sends()); n > 200 || r.e.Summary().Known != 1 {
+		t.Errorf("asked %d times in 10 min; %+v", n, r.e.Devices())
+	}
+}
