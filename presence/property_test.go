@@ -13,18 +13,20 @@ import (
 
 // world is an Engine in the hands of chance, with what must hold of it.
 type world struct {
-	t      *rapid.T
-	e      *Engine
-	cfg    Config
-	now    time.Time
-	mute   bool
-	blind  map[string]bool
-	seen   map[ID]EventType // the last of arrived and left
-	alive  map[ID]time.Time // last evidence, or the end of a blindness
-	told   map[trouble]time.Time
-	probes int
-	heirs  map[ID]time.Time // last evidence of who may become a device's
-	more   bool             // the device file has had devices, for which there is always room
+	t       *rapid.T
+	e       *Engine
+	cfg     Config
+	now     time.Time
+	mute    bool
+	blind   map[string]bool
+	seen    map[ID]EventType // the last of arrived and left
+	alive   map[ID]time.Time // last evidence, or the end of a blindness
+	told    map[trouble]time.Time
+	probes  int
+	answers map[MAC]bool     // who answers probes
+	replies []Sighting       // under way
+	heirs   map[ID]time.Time // last evidence of who may become a device's
+	more    bool             // the device file has had devices, for which there is always room
 }
 
 // take checks the events of a call and reports its probes as sent.
@@ -35,6 +37,7 @@ func (w *world) take(out Output) {
 				w.t.Fatalf("told again: %+v", ev)
 			}
 			w.told[tr] = ev.Time
+			w.cfg.Told = append(w.cfg.Told, ev)
 		}
 		d, ok := w.e.Device(ev.ID)
 		if !ok && ev.ID != "" && !slices.Contains(out.Forgotten, ev.ID) && !slices.Contains(out.Merged, ev.ID) {
@@ -92,8 +95,13 @@ func (w *world) take(out Output) {
 		}
 		if w.mute {
 			w.e.Unsent(w.now, p)
-		} else {
-			w.e.Asked(w.now, p)
+			continue
+		}
+		w.e.Asked(w.now, p)
+		if w.answers[p.MAC] && p.Reach == (Reach{}) {
+			w.replies = append(w.replies, Sighting{
+				At: w.now.Add(2 * time.Millisecond), Interface: p.Interface, MAC: p.MAC, Addr: p.Addr, Kind: ARPReply,
+			})
 		}
 	}
 }
@@ -103,6 +111,10 @@ func (w *world) pass(end time.Time) {
 	before, most := w.probes, (len(w.e.devices)+1)*(200+int(end.Sub(w.now)/(2*time.Second)))
 	for n := 0; ; n++ {
 		next := w.e.Next()
+		reply := len(w.replies) > 0 && !w.replies[0].At.After(next)
+		if reply {
+			next = w.replies[0].At
+		}
 		if next.After(end) {
 			break
 		}
@@ -112,12 +124,31 @@ func (w *world) pass(end time.Time) {
 		if n > 5000 {
 			w.t.Fatalf("no progress: now %s, next %s", w.now, next)
 		}
+		if reply {
+			w.reply()
+			continue
+		}
 		w.take(w.e.Tick(w.now))
 	}
 	if n := w.probes - before; n > most {
 		w.t.Fatalf("%d probes to %d devices until %s", n, len(w.e.devices), end)
 	}
 	w.now = end
+}
+
+// reply has the next answer heard.
+func (w *world) reply() {
+	s := w.replies[0]
+	w.replies = w.replies[1:]
+	if w.blind[parent(s.Interface)] {
+		return
+	}
+	s.At = w.now
+	out := w.e.Sight(s)
+	if d := w.e.byMAC[s.MAC]; d != nil && d.heard.Equal(s.At) {
+		w.alive[d.ID] = s.At
+	}
+	w.take(out)
 }
 
 func (w *world) check() {
@@ -205,7 +236,7 @@ func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			t: t, now: t0, blind: map[string]bool{}, seen: map[ID]EventType{},
-			alive: map[ID]time.Time{}, heirs: map[ID]time.Time{}, told: map[trouble]time.Time{},
+			alive: map[ID]time.Time{}, heirs: map[ID]time.Time{}, told: map[trouble]time.Time{}, answers: map[MAC]bool{},
 			cfg: Config{
 				AwayMax:       minutes(1, 60).Draw(t, "AwayMax"),
 				AwayInitial:   minutes(1, 10).Draw(t, "AwayInitial"),
@@ -376,6 +407,10 @@ func TestProperties(t *testing.T) {
 				w.now = w.now.Add(minutes(0, 600).Draw(t, "gap"))
 				w.take(w.e.Gap(w.now, "the machine slept"))
 			},
+			"answers": func(t *rapid.T) {
+				m := someMAC()
+				w.answers[m] = !w.answers[m]
+			},
 			"mute":    func(t *rapid.T) { w.mute = !w.mute },
 			"lose AP": func(t *rapid.T) { w.take(w.e.LoseAP(w.now, rapid.SampledFrom(accessPoints).Draw(t, "AP"))) },
 			"tell": func(t *rapid.T) {
@@ -418,7 +453,8 @@ func TestProperties(t *testing.T) {
 		})
 		// In the end everyone is silent and everything can hear: they all leave.
 		w.pass(w.now.Add(nameWait)) // whoever has just come
-		w.mute = false
+		w.mute, w.replies = false, nil
+		clear(w.answers)
 		for _, ap := range accessPoints {
 			w.take(w.e.LoseAP(w.now, ap))
 		}
