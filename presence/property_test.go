@@ -45,8 +45,9 @@ func (w *world) take(out Output) {
 		}
 		switch ev.Type {
 		case Merged:
-			for _, at := range []time.Time{w.alive[ev.Other], w.heirs[ev.Other]} {
-				w.alive[ev.ID] = later(w.alive[ev.ID], at)
+			w.alive[ev.ID] = later(w.alive[ev.ID], w.heirs[ev.Other])
+			if w.seen[ev.Other] == Arrived {
+				w.alive[ev.ID] = later(w.alive[ev.ID], w.alive[ev.Other])
 			}
 			delete(w.seen, ev.Other)
 			delete(w.alive, ev.Other)
@@ -108,7 +109,7 @@ func (w *world) take(out Output) {
 
 // pass lets time pass until end, as the Engine wants to be woken.
 func (w *world) pass(end time.Time) {
-	before, most := w.probes, (len(w.e.devices)+1)*(200+int(end.Sub(w.now)/(2*time.Second)))
+	before, most := w.probes, (len(w.e.devices)+1)*(200+int(end.Sub(w.now)/(200*time.Millisecond)))
 	for n := 0; ; n++ {
 		next := w.e.Next()
 		reply := len(w.replies) > 0 && !w.replies[0].At.After(next)
@@ -435,8 +436,15 @@ func TestProperties(t *testing.T) {
 				groups := rapid.SliceOfN(rapid.SampledFrom([]string{"Kids", "kids!", "All", GuestGroup}), 0, 3).Draw(t, "groups")
 				kind := rapid.SampledFrom([]DeviceKind{"", Phone, Guest}).Draw(t, "kind")
 				c := rapid.SampledFrom([]Change{
-					{Name: &name}, {Track: &track}, {AwayAfter: &after}, {}, {Groups: &groups}, {Kind: &kind},
-					{Known: &track}, {IgnoreARPReplies: &track}, {Nudge: &track},
+					{Name: &name},
+					{Track: &track},
+					{AwayAfter: &after},
+					{},
+					{Groups: &groups},
+					{Kind: &kind},
+					{Known: &track},
+					{IgnoreARPReplies: &track},
+					{Nudge: &track},
 				}).Draw(t, "change")
 				out, _ := w.e.Set(w.now, id(), c)
 				w.take(out)
