@@ -133,3 +133,35 @@ func TestSkippedIsTold(t *testing.T) {
 		closed(t, s)
 	})
 }
+
+// What was taken out of the settings holds nothing back.
+func TestConsumerThatIsNoMore(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		for run := range 2 {
+			s, err := Open(dir, slog.New(slog.DiscardHandler), Keep(24*time.Hour, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ran := make(chan error)
+			go func() { ran <- s.Run(ctx) }()
+			if run == 0 {
+				s.SetCursor("notify:away", 0)
+				days(s, 10, 5, 0)
+			} else {
+				s.SetCursor("mqtt", s.Head())
+			}
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+			if n := value[int](t, s, "SELECT count(*) FROM events"); run == 0 && n != 100 || run == 1 && n > 20 || len(s.Skipped()) > 0 {
+				t.Errorf("run %d: %d of 100 events are left, skipped %v", run, n, s.Skipped())
+			}
+			cancel()
+			if err := <-ran; err != nil {
+				t.Error(err)
+			}
+			closed(t, s)
+		}
+	})
+}

@@ -292,3 +292,24 @@ func TestStates(t *testing.T) {
 		}
 	})
 }
+
+// TestRename keeps the place of a service that gets another name, and not of one
+// that gets another address.
+func TestRename(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "new", func(c *Config) { c.URLs = "phone=generic://hook.example/x" })
+		r.start()
+		r.book.happen(presence.NewDevice, 1)
+		r.want("at first", "New device: device 1")
+		r.stop()
+		r.book.happen(presence.NewDevice, 2)
+		r.cfg.URLs = "tablet=generic://hook.example/x"
+		r.start()
+		r.want("by another name", "New device: device 2")
+		r.stop()
+		r.cfg.URLs, r.cfg.Begin = "tablet=generic://hook.example/y", 2
+		r.start()
+		r.want("at another address")
+		r.stop()
+	})
+}

@@ -188,12 +188,11 @@ func TestMessagesOverKills(t *testing.T) {
 
 	k.hold(false)
 	p = h.start()
-	h.announceAll(devices[atFirst:])
 	var events []presence.Event
 	var headlines []string
 	eventually(t, "all that was logged to be told", func() error {
-		events = events[:0]
-		headlines = headlines[:0]
+		h.announceAll(devices[atFirst:]) // some have not been heard
+		events, headlines = events[:0], headlines[:0]
 		for _, e := range jsonLines[presence.Event](t, h.must("events", "--json", "-n", "1000")) {
 			if e.Type == presence.NewDevice || e.Type == presence.Arrived {
 				events, headlines = append(events, e), append(headlines, headlineOf(e))
