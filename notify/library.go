@@ -123,6 +123,8 @@ func check(address string, u *url.URL) (err error) {
 		return err
 	}
 	switch s := service.(type) {
+	case *smtp.Service:
+		return checkMail(s.Config)
 	case *telegram.Service:
 		return single(len(s.Config.Chats), "chat")
 	case *ifttt.Service:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
 
 	"porchlight/presence"
 )
@@ -197,6 +198,31 @@ func TestOwnTemplatesInMail(t *testing.T) {
 		l.header = nil
 		if diff := cmp.Diff(want, l, cmp.AllowUnexported(letter{})); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+func FuzzMailText(f *testing.F) {
+	f.Add("New device: Küche", "text\n.\n", "<p>html</p>", "porch@example.org", "Tür")
+	f.Add("a\r\nBcc: x@y", "--\r\n\r\n", strings.Repeat("x", 2000), "a@b\r\nBcc: c@d", "a\r\nBcc: c@d")
+	f.Fuzz(func(t *testing.T, title, text, html, from, name string) {
+		c := &smtp.Config{FromAddress: from, FromName: name, ToAddresses: []string{"ann@example.org"}}
+		if checkMail(c) != nil {
+			c.FromAddress = "porch@example.org"
+		}
+		b, err := mailText(c, rendered{title: title, text: text, html: html, id: "abc"}, time.Unix(0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := read(t, strings.ReplaceAll(string(b), "\r\n", "\n"))
+		if len(l.header) != 8 {
+			t.Errorf("the header is %q", l.header)
+		}
+		if want := presence.CleanText(title, maxTitle); l.subject != want {
+			t.Errorf("the subject is %q, want %q", l.subject, want)
+		}
+		if !strings.ContainsRune(text+html, '\r') && (l.text != text || l.html != html) {
+			t.Errorf("the text is %q and %q, want %q and %q", l.text, l.html, text, html)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"mime"
 	"mime/multipart"
@@ -16,6 +17,27 @@ import (
 
 	"porchlight/presence"
 )
+
+// checkMail reports which address is none that mail can be sent to or from.
+func checkMail(config *smtp.Config) error {
+	c := config.Clone()
+	c.FixEmailTags()
+	if !isAddress(c.FromAddress) {
+		return errors.New("from: want an address such as porchlight@example.org")
+	}
+	for i, to := range c.ToAddresses {
+		if !isAddress(to) {
+			return fmt.Errorf("to: number %d: want an address such as ann@example.org", i+1)
+		}
+	}
+	return nil
+}
+
+// isAddress reports whether s is a mail address and nothing else, in ASCII.
+func isAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && !strings.ContainsFunc(s, func(r rune) bool { return r > '~' || r <= ' ' })
+}
 
 // mailText writes m as a mail with a text and an HTML part (RFC 5322, RFC 2046
 // section 5.1.4). No line is longer than 998 bytes, and all of it is ASCII.
@@ -69,12 +91,5 @@ func subject(title string) string {
 
 // messageID is the same each time that a message is sent.
 func messageID(id, from string) string {
-	_, domain, _ := strings.Cut(from, "@")
-	for _, r := range domain {
-		if r > 0x7e || r <= ' ' || strings.ContainsRune("<>@", r) {
-			domain = ""
-			break
-		}
-	}
-	return "<" + id + ".porchlight@" + cmp.Or(domain, "localhost") + ">"
+	return "<" + id + ".porchlight" + from[strings.LastIndex(from, "@"):] + ">"
 }

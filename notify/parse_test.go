@@ -131,6 +131,7 @@ func TestParseServices(t *testing.T) {
 		"hunter2", "hunter2 ntfy://ntfy.sh/x", "nosuch://hunter2/x", "telegram://hunter2", "pushover://hunter2", "ntfy://hunter2:%zz@x/y",
 		"logger://hunter2", "matrix://:hunter2@m.example", "matrix://:hunter2@m.example?rooms=,", "ifttt://hunter2?events=a,b",
 		"telegram://110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALhunter2@telegram?chats=@one,@two", "smtp://u:hunter2@mail.example/",
+		"smtp://u:hunter2@mail.example/?from=hunter2&to=a@b.example", "smtp://u:hunter2@mail.example/?from=a@b.example&to=a@b.example,c@d.example%0d%0aBcc:hunter2@x.example",
 	} {
 		_, err := ParseServices(wrong)
 		if err == nil {
