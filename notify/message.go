@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	text "text/template"
 	"time"
@@ -158,7 +159,14 @@ type templates struct {
 // each with a message of every kind, so that a fault shows at the start.
 func newTemplates(dir string) (*templates, error) {
 	var t templates
-	for _, name := range []string{titleFile, textFile, htmlFile} {
+	names := []string{titleFile, textFile, htmlFile}
+	if dir != "" && !slices.ContainsFunc(names, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return !errors.Is(err, fs.ErrNotExist)
+	}) {
+		return nil, fmt.Errorf("%q: there is no %s in it", dir, strings.Join(names, ", no "))
+	}
+	for _, name := range names {
 		source, err := readTemplate(dir, name)
 		if err != nil {
 			return nil, err

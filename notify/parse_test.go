@@ -202,6 +202,11 @@ func TestTemplates(t *testing.T) {
 		}
 		_ = os.Remove(filepath.Join(own, name))
 	}
+	for _, dir := range []string{own, filepath.Join(own, "gone")} {
+		if _, err := newTemplates(dir); err == nil || !strings.Contains(err.Error(), titleFile) {
+			t.Errorf("a directory without templates: %v", err)
+		}
+	}
 }
 
 func FuzzParseServices(f *testing.F) {
