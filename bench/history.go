@@ -36,7 +36,7 @@ func past(ctx context.Context, b *bench) (rows []row, err error) {
 		}
 		dir := filepath.Join(b.dir, fmt.Sprintf("year-%d", devices))
 		b.say("history: writing a year of %d devices", devices)
-		y, err := live(ctx, dir, b.seed, devices)
+		y, err := live(ctx, dir, b.seed, devices, 0)
 		if err != nil {
 			return rows, err
 		}
@@ -57,8 +57,9 @@ type lived struct {
 	end             time.Time
 }
 
-// live writes a year of a home with so many devices into a database.
-func live(ctx context.Context, dir string, seed uint64, devices int) (y lived, err error) {
+// live writes a year of a home with so many devices into a database, later by
+// shift than the play.
+func live(ctx context.Context, dir string, seed uint64, devices int, shift time.Duration) (y lived, err error) {
 	y.devices = devices
 	store, err := history.Open(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -70,7 +71,7 @@ func live(ctx context.Context, dir string, seed uint64, devices int) (y lived, e
 	defer func() { stop(); err = errors.Join(err, <-ran, store.Close()) }()
 	var records []presence.Record
 	for i := range devices {
-		records = append(records, home(i))
+		records = append(records, home(i, household.Start.Add(shift)))
 	}
 	store.SaveDevices(records)
 	var batch []presence.Event
@@ -82,9 +83,10 @@ func live(ctx context.Context, dir string, seed uint64, devices int) (y lived, e
 			batch = batch[:0]
 		}
 	}
-	grown, next := int64(0), household.Start.Add(month)
+	grown, next := int64(0), household.Start.Add(month+shift)
 	for e := range household.Past(seed, devices, year) {
 		y.events++
+		e.Time = e.Time.Add(shift)
 		if e.Time.After(next) {
 			flush()
 			if err := settled(ctx, store, last); err != nil {
@@ -113,13 +115,13 @@ func live(ctx context.Context, dir string, seed uint64, devices int) (y lived, e
 	return y, err
 }
 
-// home is a device as the database has it.
-func home(i int) presence.Record {
+// home is a device as the database has it, first seen at a time.
+func home(i int, at time.Time) presence.Record {
 	m := household.MAC(i)
 	return presence.Record{Device: presence.Device{
 		ID: m.ID(), MAC: m, Interface: "lan0", HostName: fmt.Sprintf("Annas-Galaxy-S%d", i), Vendor: "Xensource, Inc.",
 		Fingerprint: "1,3,6,15,26,28,51,58,59,43", VendorClass: "android-dhcp-14", State: presence.NotHome,
-		FirstSeen: household.Start, LastSeen: household.Start, Since: household.Start, Why: "never heard so far", Tracked: true,
+		FirstSeen: at, LastSeen: at, Since: at, Why: "never heard so far", Tracked: true,
 	}}
 }
 

@@ -38,6 +38,7 @@ var figures = []figure{
 	{"loss", "broker, process and link killed at random", loss},
 	{"restart", "a restart while everyone is home", restart},
 	{"history", "a year of a home in the database", past},
+	{"page", "the page with 250 devices and a year, and 500 live streams", page},
 }
 
 // bench is what all figures share.
