@@ -127,9 +127,10 @@ func New(cfg Config) *Bridge {
 	}
 }
 
-// Changed returns a channel that is closed when there are new events in the
-// log, and the states that they speak of are with the Publisher: people wait
-// for the state, so it goes first.
+// Changed returns a channel that is closed when there are new events in the log,
+// and the states that they speak of are with the Publisher: people wait for the
+// state, so it goes first. It is closed as well when there is something else to
+// show: a name, a device of the first run's list, a problem.
 func (b *Bridge) Changed() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -430,7 +431,7 @@ func (b *Bridge) finish(now time.Time) {
 	if t.groups {
 		b.cfg.Publisher.SetGroups(b.cfg.Engine.Groups())
 	}
-	if len(logged) > 0 {
+	if len(logged)+len(t.changed)+len(t.forgotten)+len(t.merged) > 0 {
 		b.announce()
 	}
 	b.save(t.changed, t.merged)
@@ -446,6 +447,7 @@ func (b *Bridge) finish(now time.Time) {
 	}
 	if p := fmt.Sprint(b.otherProblems()); p != b.problems {
 		b.problems, t.dirty = p, true
+		b.announce()
 	}
 	if t.dirty {
 		b.cfg.Publisher.SetSummary(b.summary())

@@ -549,3 +549,34 @@ func TestTell(t *testing.T) {
 		t.Errorf("saved %+v", h.saved)
 	}
 }
+
+// TestChanged says that there is something to show, and only then.
+func TestChanged(t *testing.T) {
+	play(t, presence.Config{Baseline: true}, nil, func(_ *house, b *Bridge) {
+		hear := func() { b.Sight(heard(phone, presence.ARPAnnouncement)) }
+		for _, step := range []struct {
+			name string
+			do   func()
+			want bool
+		}{
+			{"a device of the first run", hear, true},
+			{"the same again", hear, false},
+			{"a name", func() { b.Set(phone.ID(), presence.Change{Name: new("Anna")}) }, true},
+			{"forgotten", func() { b.Forget(phone.ID()) }, true},
+		} {
+			changed := b.Changed()
+			step.do()
+			synctest.Wait()
+			select {
+			case <-changed:
+				if !step.want {
+					t.Errorf("%s: there is something to show", step.name)
+				}
+			default:
+				if step.want {
+					t.Errorf("%s: there is nothing to show", step.name)
+				}
+			}
+		}
+	})
+}

@@ -107,6 +107,17 @@ func (q *Queries) Leases(ctx context.Context, device presence.ID) (leases []Leas
 	return leases, err
 }
 
+// Now returns the id that stands for a device now: another than id if it was
+// merged into that one.
+func (q *Queries) Now(ctx context.Context, id presence.ID) (presence.ID, error) {
+	db, err := q.open()
+	if err != nil {
+		return id, err
+	}
+	same, err := loadMerged(ctx, db)
+	return same.now(id), err
+}
+
 // ofDevice calls row for each row of a query about one device; %s in it is
 // replaced by the places of its ids, which are the first arguments.
 func (q *Queries) ofDevice(ctx context.Context, device presence.ID, what string, row func(*sql.Rows) error, query string, args ...any) error {

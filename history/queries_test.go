@@ -182,6 +182,11 @@ func TestMerged(t *testing.T) {
 	if events, err := q.Find(ctx, EventFilter{Devices: []presence.ID{d[1].ID}}, Page{Limit: 9}); err != nil || len(events) != 5 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
+	for id, want := range map[presence.ID]presence.ID{d[0].ID: d[1].ID, d[1].ID: d[1].ID, "x": "x"} {
+		if now, err := q.Now(ctx, id); err != nil || now != want {
+			t.Errorf("%s is %s now, %v", id, now, err)
+		}
+	}
 	if ids, err := q.Lookup(ctx, d[0].MAC.String()); err != nil || !slices.Equal(ids, []presence.ID{d[1].ID}) {
 		t.Errorf("the former MAC is found as %v, %v", ids, err)
 	}

@@ -71,7 +71,7 @@ func (p *pages) deviceAmong(w http.ResponseWriter, r *http.Request) (d presence.
 			return d, all, true
 		}
 	}
-	p.fault(w, r, http.StatusNotFound, "There is no such device", errors.New("it is not known, was forgotten, or is part of another one"))
+	p.gone(w, r, id)
 	return d, nil, false
 }
 

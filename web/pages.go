@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,9 @@ type pages struct {
 	templates map[string]*template.Template // by file name
 }
 
+// shared are the templates that others use.
+var shared = []string{"layout.html", "options.html", "past.html"}
+
 func newPages(cfg Config) (*pages, error) {
 	p := &pages{cfg: cfg, templates: map[string]*template.Template{}}
 	entries, err := files.ReadDir("templates")
@@ -28,10 +32,10 @@ func newPages(cfg Config) (*pages, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Name() == "layout.html" || e.Name() == "options.html" {
+		if slices.Contains(shared, e.Name()) {
 			continue
 		}
-		t, err := template.ParseFS(files, "templates/layout.html", "templates/options.html", path.Join("templates", e.Name()))
+		t, err := template.ParseFS(files, "templates/layout.html", "templates/options.html", "templates/past.html", path.Join("templates", e.Name()))
 		if err != nil {
 			return nil, err
 		}
