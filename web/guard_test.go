@@ -217,3 +217,34 @@ func TestHealth(t *testing.T) {
 		})
 	}
 }
+
+func TestReady(t *testing.T) {
+	deaf := family(time.Now())
+	deaf.summary.Sensing = nil
+	blind := family(time.Now())
+	blind.summary.Sensing[0].Blind = true
+	full := family(time.Now())
+	full.stats.DatabaseFault = true
+	alone := family(time.Now())
+	alone.ill = errors.New("no broker")
+	for name, test := range map[string]struct {
+		source *household
+		want   string // empty: it is ready
+	}{
+		"well":                         {family(time.Now()), ""},
+		"no broker":                    {alone, ""},
+		"an interface that is pulled":  {blind, ""},
+		"an interface not yet open":    {deaf, "not all interfaces are open yet"},
+		"a database that is not there": {full, "the database cannot be written"},
+		"hangs":                        {&household{gone: errors.New("x")}, "the main loop does not answer"},
+	} {
+		w := get(t, Config{Source: test.source, Password: "secret"}, "/readyz", as("any.example"))
+		want, code := test.want, http.StatusServiceUnavailable
+		if want == "" {
+			want, code = "ok", http.StatusOK
+		}
+		if w.Code != code || w.Body.String() != want+"\n" {
+			t.Errorf("%s: %d, %q", name, w.Code, w.Body)
+		}
+	}
+}
