@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -173,11 +174,17 @@ func (v visit) String() string {
 		v.path, v.size/1000, ms(v.median), ms(v.slow), times(v.slow, v.floor))
 }
 
-// visit asks for a page n times, in turn with the static page.
+// visit asks for a page n times, in turn with the static page. It asks each time
+// for something that nobody has asked for: a page that was just made would be
+// there already.
 func (v *visitor) visit(ctx context.Context, path, static string, n int) (r visit, err error) {
 	var made, there []time.Duration
-	for range n {
-		_, took, err := v.get(ctx, pageAddr, path)
+	mark := "?n="
+	if strings.Contains(path, "?") {
+		mark = "&n="
+	}
+	for i := range n {
+		_, took, err := v.get(ctx, pageAddr, path+mark+strconv.Itoa(i))
 		if err != nil {
 			return r, err
 		}

@@ -37,7 +37,7 @@ type deviceForm struct {
 
 	DefaultName, DefaultIcon, Learned string
 
-	Kinds, Track, Nudge         []option
+	Kinds, Track, Nudge         options
 	Known, Important, NoReplies bool
 
 	Fixed map[string]bool // the fields that the device file decides
@@ -136,7 +136,7 @@ func factsOf(d *presence.Device, now time.Time) (facts []fact) {
 }
 
 // switchOf are the choices of a switch that is on, off, or left to a setting.
-func switchOf(set *bool, otherwise string) []option {
+func switchOf(set *bool, otherwise string) options {
 	is := ""
 	if set != nil {
 		is = map[bool]string{true: "yes", false: "no"}[*set]

@@ -22,7 +22,7 @@ const eventsPerPage = 100
 type eventsView struct {
 	layout
 	List  template.HTML // empty: there is none
-	Types []option
+	Types options
 	Of    string // the device that is asked for, as it was written
 	Day   string
 	Older string // query of the page before; empty: there is none

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"html/template"
 	"maps"
 	"net/http"
 	"slices"
@@ -71,7 +72,7 @@ type option struct {
 }
 
 // options are what there is to choose from among the devices.
-func (f filter) options(devices []presence.Device) (states, groups, kinds, vendors []option) {
+func (f filter) options(devices []presence.Device) (states, groups, kinds, vendors options) {
 	slugs, kindNames, vendorNames := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, d := range devices {
 		for _, g := range d.Groups {
@@ -84,13 +85,29 @@ func (f filter) options(devices []presence.Device) (states, groups, kinds, vendo
 	return states, choices(slugs, f.Group), choices(kindNames, string(f.Kind)), choices(vendorNames, f.Vendor)
 }
 
+// options is a list to choose from.
+type options []option
+
+// HTML is what is in a select.
+func (o options) HTML() template.HTML {
+	var m markup
+	for _, one := range o {
+		m.add(`<option value="%"`, one.Value)
+		if one.Chosen {
+			m.add(" selected")
+		}
+		m.add(">%</option>", one.Text)
+	}
+	return m.html()
+}
+
 // choices makes a list to choose from of texts by their values, with "any" first.
-func choices(texts map[string]string, chosen string) []option {
+func choices(texts map[string]string, chosen string) options {
 	delete(texts, "")
 	if chosen != "" && texts[chosen] == "" {
 		texts[chosen] = chosen
 	}
-	list := []option{{Text: "any"}}
+	list := options{{Text: "any"}}
 	values := slices.SortedFunc(maps.Keys(texts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(strings.ToLower(texts[a]), strings.ToLower(texts[b])), cmp.Compare(a, b))
 	})

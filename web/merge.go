@@ -12,7 +12,7 @@ import (
 type identity struct {
 	MACs   []string // all, if there are several
 	May    []may    // what may be the same device
-	Others []option // all other devices
+	Others options  // all other devices
 }
 
 // may is a device that may be the same.

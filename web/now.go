@@ -29,7 +29,7 @@ type nowView struct {
 	Sensing  []sense
 
 	Filter                         filter
-	States, Groups, Kinds, Vendors []option
+	States, Groups, Kinds, Vendors options
 
 	New        []row
 	Home, Away template.HTML

@@ -23,7 +23,7 @@ type pages struct {
 }
 
 // shared are the templates that others use.
-var shared = []string{"layout.html", "options.html", "past.html"}
+var shared = []string{"layout.html", "past.html"}
 
 func newPages(cfg Config) (*pages, error) {
 	p := &pages{cfg: cfg, templates: map[string]*template.Template{}}
@@ -35,7 +35,7 @@ func newPages(cfg Config) (*pages, error) {
 		if slices.Contains(shared, e.Name()) {
 			continue
 		}
-		t, err := template.ParseFS(files, "templates/layout.html", "templates/options.html", "templates/past.html", path.Join("templates", e.Name()))
+		t, err := template.ParseFS(files, "templates/layout.html", "templates/past.html", path.Join("templates", e.Name()))
 		if err != nil {
 			return nil, err
 		}

@@ -77,21 +77,20 @@ func TestPagesAreFast(t *testing.T) {
 	}
 	defer http.DefaultClient.CloseIdleConnections()
 	for _, query := range []string{"/", "/timeline", "/timeline?span=week", "/timeline?span=month", "/devices/02005e100007", "/events", "/health", "/api/v1/devices", "/api/v1/events"} {
-		path, _, _ := strings.Cut(query, "?")
+		path, question, _ := strings.Cut(query, "?")
 		ready[path], _ = took(query)
 		var made, there []time.Duration
-		for range rounds {
-			_, d := took(query)
+		for i := range rounds { // each is another page, so that none was made before
+			_, d := took(fmt.Sprintf("%s?n=%d&%s", path, i, question))
 			made = append(made, d)
 			_, d = took(path + "?ready")
 			there = append(there, d)
 		}
-		slices.Sort(made)
-		slices.Sort(there)
-		times := float64(made[rounds/2]) / float64(there[rounds/2])
-		t.Logf("%-24s %7d bytes, %6.2f ms, %5.1f × what is there already", query, len(ready[path]), float64(made[rounds/2])/1e6, times)
+		best := slices.Min(made) // what a machine that does other things as well says least about
+		times := float64(best) / float64(slices.Min(there))
+		t.Logf("%-24s %7d bytes, %6.2f ms, %5.1f × what is there already", query, len(ready[path]), float64(best)/1e6, times)
 		if times > most {
-			t.Errorf("%s takes %v, %.0f times as long as the same bytes", query, made[rounds/2], times)
+			t.Errorf("%s takes %v, %.0f times as long as the same bytes", query, best, times)
 		}
 	}
 }

@@ -35,7 +35,7 @@ const lanesPerPage = 100
 type timelineView struct {
 	layout
 	Filter                         filter
-	States, Groups, Kinds, Vendors []option
+	States, Groups, Kinds, Vendors options
 	Spans                          []link
 	Span                           string
 	Earlier, Later                 string // queries; Later is empty when it would be the future

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -152,13 +153,14 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
+	keeper := &keeper{source: cfg.Source}
 	for pattern, h := range map[string]http.Handler{
-		"GET /{$}":                  limit(p.now),
-		"GET /devices/{id}":         limit(p.devicePage),
+		"GET /{$}":                  keeper.keep(limit(p.now)),
+		"GET /devices/{id}":         keeper.keep(limit(p.devicePage)),
 		"POST /devices/{id}":        limit(p.setDevice),
 		"POST /devices/{id}/forget": limit(p.forgetDevice),
-		"GET /timeline":             limit(p.timeline),
-		"GET /events":               limit(p.events),
+		"GET /timeline":             keeper.keep(limit(p.timeline)),
+		"GET /events":               keeper.keep(limit(p.events)),
 		"GET /health":               limit(p.health),
 		"POST /health":              http.HandlerFunc(p.examine),
 		"POST /devices/{id}/merge":  limit(p.merge),
@@ -168,10 +170,17 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		"GET /live":                 live(cfg.Source, ending),
 		"GET /metrics":              newMetrics(cfg),
 	} {
+		if !strings.HasPrefix(pattern, "GET") {
+			h = keeper.after(h)
+		}
 		mux.Handle(pattern, g.protect(h))
 	}
 	for _, e := range p.endpoints() {
-		mux.Handle(e.pattern, g.protect(e.answer))
+		var h http.Handler = e.answer
+		if !strings.HasPrefix(e.pattern, "GET") {
+			h = keeper.after(h)
+		}
+		mux.Handle(e.pattern, g.protect(h))
 	}
 	mux.Handle("GET /api/v1/openapi.json", g.protect(p.openAPI()))
 	mux.Handle("GET /login", p.loginPage(g))

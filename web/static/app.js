@@ -5,7 +5,7 @@
 (() => {
 	const beat = 30000; // "for 5 min" grows old by itself
 	let url = location.href;
-	let stream, running, again;
+	let stream, running, again, late;
 
 	// busy tells whether somebody is writing in a part, which must stay then.
 	const busy = (part) =>
@@ -47,7 +47,11 @@
 	const listen = () => {
 		if (stream) return;
 		stream = new EventSource(document.body.dataset.live);
-		stream.onmessage = refresh;
+		stream.onmessage = () => {
+			refresh();
+			clearTimeout(late);
+			late = setTimeout(refresh, 700); // the past is written down a moment later
+		};
 		stream.onopen = refresh; // what was missed meanwhile
 		stream.onerror = () => document.body.classList.add("stale");
 	};
