@@ -48,7 +48,7 @@ func crowded(t *testing.T) (*household, Config) {
 // is there already. The bound of a quiet machine is 20 times (go run ./bench
 // page); here it only has to notice what is a different order.
 func TestPagesAreFast(t *testing.T) {
-	most, rounds := 40.0, 15
+	most, rounds := 60.0, 15
 	if raceEnabled {
 		most, rounds = 150, 5
 	}
