@@ -23,6 +23,11 @@ type devicesCmd struct {
 	State    string   `enum:",home,not_home" default:"" placeholder:"STATE" help:"Only those that are home, or not_home."`
 }
 
+// Validate is called by kong.
+func (c devicesCmd) Validate() error {
+	return knownTypes(c.Type, presence.DeviceKinds())
+}
+
 // Run lists the devices of the database.
 func (c devicesCmd) Run(a *app) error {
 	reader, devices, err := a.knownDevices()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,17 +34,18 @@ func (c eventsCmd) Validate() error {
 	if c.Last != nil && *c.Last < 0 {
 		return fmt.Errorf("--last %d: want a number of events", *c.Last)
 	}
-	for _, name := range c.Type {
-		var all []string
-		for _, t := range presence.EventTypes() {
-			all = append(all, string(t))
-			if string(t) == name {
-				all = nil
-				break
-			}
-		}
-		if all != nil {
-			return fmt.Errorf("--type %q: want one of %s", name, strings.Join(all, ", "))
+	return knownTypes(c.Type, presence.EventTypes())
+}
+
+// knownTypes says which of the values of --type is none of those that there are.
+func knownTypes[T ~string](given []string, known []T) error {
+	words := make([]string, len(known))
+	for i, k := range known {
+		words[i] = string(k)
+	}
+	for _, name := range given {
+		if !slices.Contains(words, name) {
+			return fmt.Errorf("--type %q: want one of %s", name, strings.Join(words, ", "))
 		}
 	}
 	return nil

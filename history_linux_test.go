@@ -123,6 +123,7 @@ func TestWrongFilters(t *testing.T) {
 		"events --device a,b":         `no device is or was called "a,b"`,
 		"events --csv --json":         `can't be used together`,
 		"devices --state away":        `must be one of`,
+		"devices --type fridge":       `want one of phone, tablet`,
 		"sessions --at 25:00":         `want how long ago`,
 		"sessions --absences --at 1h": `can't be used together`,
 	} {

@@ -44,7 +44,13 @@ func (c sessionsCmd) Run(a *app) error {
 		return err
 	}
 	if !c.JSON && !c.CSV {
-		return table(a.stdout, sessionRows(found))
+		rows := sessionRows(found)
+		if c.Absences { // the sessions before and after say why
+			for i := range rows {
+				rows[i] = rows[i][:4]
+			}
+		}
+		return table(a.stdout, rows)
 	}
 	out, err := newLines(a.stdout, c.CSV, sessionLine{})
 	for _, line := range found {
