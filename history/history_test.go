@@ -419,6 +419,9 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if err := s.Settle(t.Context()); err != nil { // Close waits for two seconds only
+		t.Error(err)
+	}
 	cancel()
 	if err := <-ran; err != nil {
 		t.Error(err)
