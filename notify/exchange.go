@@ -136,7 +136,10 @@ func isType(err error) bool {
 // unanswered says in words why there is no answer.
 func unanswered(err error) error {
 	var timeout net.Error
+	var plain tls.RecordHeaderError
 	switch {
+	case errors.As(err, &plain):
+		return said("it does not speak TLS; a service in your own network may want disabletls=yes, ntfy scheme=http")
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return said("no answer in time")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/discord"
@@ -70,12 +71,25 @@ func (p partly) Unwrap() error { return p.error }
 // open makes a service that asks by our exchange. For Matrix with a password it
 // logs in.
 func open(address string) (types.Service, error) {
-	r, err := router.New(quietLog)
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("it is not a URL")
+	}
+	kind, _, custom := strings.Cut(u.Scheme, "+")
+	service, err := new(router.ServiceRouter).NewService(kind)
 	if err != nil {
 		return nil, err
 	}
-	service, err := r.Locate(address)
-	if err != nil {
+	if custom { // a webhook's own address behind the kind, as in generic+https://
+		s, ok := service.(types.CustomURLService)
+		if !ok {
+			return nil, fmt.Errorf("%s takes no address of that form", kind)
+		}
+		if u, err = s.GetConfigURLFromCustom(u); err != nil {
+			return nil, err
+		}
+	}
+	if err := service.Initialize(u, quietLog); err != nil {
 		return nil, err
 	}
 	switch s := service.(type) {
@@ -137,7 +151,7 @@ func check(address string, u *url.URL) (err error) {
 // of them does not work, the others would get a message again.
 func single(n int, what string) error {
 	if n != 1 {
-		return fmt.Errorf("it has %d of %ss: want one, and an address for each", n, what)
+		return fmt.Errorf("it names %d %ss: want one, and an address for each", n, what)
 	}
 	return nil
 }

@@ -219,8 +219,11 @@ func Test(ctx context.Context, cfg Config, report func(service string, err error
 	if err != nil {
 		return err
 	}
-	items := sample()
-	items[0].Headline = "A message to try whether messages arrive"
+	now := time.Now()
+	items := []Item{{
+		Event: presence.Event{Time: now, Why: "porchlight notify --test was run"}, When: now,
+		Headline: "A message to try whether messages arrive",
+	}}
 	m, err := p.render.render(Message{Items: items, Link: cfg.Link})
 	if err != nil {
 		return err

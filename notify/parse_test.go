@@ -144,6 +144,24 @@ func TestParseServices(t *testing.T) {
 	}
 }
 
+// TestWrongServiceIsExplained says what is wrong, and not only that something is.
+func TestWrongServiceIsExplained(t *testing.T) {
+	for address, want := range map[string]string{
+		"telegram://hunter2@telegram?chats=@x":               "number 1: invalid telegram token: …",
+		"ntfy://ntfy.example":                                "number 1: topic is required",
+		"smtp://mail.example/?from=a@b.example":              "number 1: toAddress missing from config URL",
+		"nosuch://x":                                         `number 1: unknown service: "nosuch"`,
+		"ntfy://h/x, generic://h/x?nothing=%zz":              "",
+		"smtp://mail.example/?from=a@b.example&to=a@b&nix=1": "number 1: setting query parameter",
+		"matrix://:abcdef@matrix.example?rooms=!a:x,!b:x":    "number 1: it names 2 rooms: want one, and an address for each",
+	} {
+		_, err := ParseServices(address)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", address, err, want)
+		}
+	}
+}
+
 func TestRedact(t *testing.T) {
 	list, err := ParseServices("telegram://110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw@telegram?chats=@channel_of_mine")
 	if err != nil {

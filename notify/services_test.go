@@ -140,3 +140,18 @@ func TestNextMessage(t *testing.T) {
 		})
 	}
 }
+
+// TestNoTLS says what to do about a service that does not speak TLS.
+func TestNoTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newInternet(t)
+		services, err := ParseServices("generic://hook.example:8080/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = (&line{service: &services[0]}).send(rendered{text: "x"}, func() {})
+		if err == nil || !strings.Contains(err.Error(), "disabletls=yes") {
+			t.Errorf("it says %v", err)
+		}
+	})
+}
