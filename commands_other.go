@@ -10,15 +10,16 @@ import (
 // systemCommands are those that Linux has: there is none of them here, and each
 // says so.
 type systemCommands struct {
-	Run     elsewhere `cmd:"" hidden:""`
-	Scan    elsewhere `cmd:"" hidden:""`
-	Devices elsewhere `cmd:"" hidden:""`
-	Events  elsewhere `cmd:"" hidden:""`
-	Replay  elsewhere `cmd:"" hidden:""`
-	Notify  elsewhere `cmd:"" hidden:""`
-	Doctor  elsewhere `cmd:"" hidden:""`
-	Demo    elsewhere `cmd:"" hidden:""`
-	Health  elsewhere `cmd:"" hidden:""`
+	Run         elsewhere `cmd:"" hidden:""`
+	Scan        elsewhere `cmd:"" hidden:""`
+	Devices     elsewhere `cmd:"" hidden:""`
+	Events      elsewhere `cmd:"" hidden:""`
+	Connections elsewhere `cmd:"" hidden:""`
+	Replay      elsewhere `cmd:"" hidden:""`
+	Notify      elsewhere `cmd:"" hidden:""`
+	Doctor      elsewhere `cmd:"" hidden:""`
+	Demo        elsewhere `cmd:"" hidden:""`
+	Health      elsewhere `cmd:"" hidden:""`
 }
 
 // elsewhere is a command that works on Linux only.

@@ -11,20 +11,20 @@ import (
 )
 
 // csvWriter writes values of one struct type as CSV (RFC 4180): the columns are
-// the fields of its JSON form, a list of texts is one cell with commas.
+// the fields of its JSON form, those of embedded structs too, a list of texts is one cell with commas.
 type csvWriter struct {
 	w      *csv.Writer
-	fields []int
+	fields [][]int
 }
 
 // newCSV writes the header.
 func newCSV(w io.Writer, of reflect.Type) (*csvWriter, error) {
 	c := &csvWriter{w: csv.NewWriter(w)}
 	var header []string
-	for i := range of.NumField() {
-		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+	for _, field := range reflect.VisibleFields(of) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name != "" && name != "-" {
-			c.fields, header = append(c.fields, i), append(header, name)
+			c.fields, header = append(c.fields, field.Index), append(header, name)
 		}
 	}
 	return c, c.row(header)
@@ -45,7 +45,7 @@ func (c *csvWriter) write(line any) error {
 	v := reflect.ValueOf(line)
 	row := make([]string, len(c.fields))
 	for i, field := range c.fields {
-		cell, err := csvCell(v.Field(field))
+		cell, err := csvCell(v.FieldByIndex(field))
 		if err != nil {
 			return fmt.Errorf("writing CSV: %w", err)
 		}

@@ -1,0 +1,210 @@
+package connections
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// owner is who holds a socket.
+type owner struct {
+	process *Process
+	others  int
+}
+
+// walk looks through /proc once for who holds the wanted sockets.
+type walk struct {
+	proc   string
+	wanted map[uint64]bool // inodes
+	users  map[uint32]string
+
+	owners  map[uint64]owner
+	denied  int // processes that may not be looked into
+	outside int // processes in other network namespaces
+	link    [64]byte
+}
+
+// owners finds who holds the sockets.
+func findOwners(proc string, all []Connection, users map[uint32]string) (*walk, error) {
+	w := &walk{proc: proc, wanted: make(map[uint64]bool, len(all)), users: users, owners: make(map[uint64]owner, len(all))}
+	for i := range all {
+		if all[i].Inode != 0 {
+			w.wanted[all[i].Inode] = true
+		}
+	}
+	dir, err := os.Open(proc)
+	if err != nil {
+		return nil, fmt.Errorf("looking for processes: %w", err)
+	}
+	defer func() { _ = dir.Close() }()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("looking for processes: %w", err)
+	}
+	mine := netNamespace(proc + "/thread-self")
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil && pid > 0 {
+			w.process(pid, mine)
+		}
+	}
+	return w, nil
+}
+
+// process looks at one process. All is read through one open directory, which
+// stays that of this process: when it ends there is no more to read, even if
+// another gets its number.
+func (w *walk) process(pid int, mine string) {
+	dir, err := unix.Open(w.proc+"/"+strconv.Itoa(pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // it has ended, or is hidden: see hidden
+	}
+	defer func() { _ = unix.Close(dir) }()
+	inodes, err := w.sockets(dir)
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		w.denied++
+		return
+	}
+	if len(inodes) == 0 {
+		if n, err := unix.Readlinkat(dir, "ns/net", w.link[:]); err == nil && mine != "" && string(w.link[:n]) != mine {
+			w.outside++
+		}
+		return
+	}
+	p, err := w.read(dir, pid)
+	if err != nil {
+		return
+	}
+	for inode := range inodes {
+		w.hold(inode, p)
+	}
+}
+
+// sockets lists which of the wanted sockets a process holds.
+func (w *walk) sockets(dir int) (map[uint64]bool, error) {
+	fd, err := unix.Openat(dir, "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	list := os.NewFile(uintptr(fd), "fd")
+	defer func() { _ = list.Close() }()
+	var inodes map[uint64]bool
+	for {
+		names, err := list.Readdirnames(1024)
+		for _, name := range names {
+			n, err := unix.Readlinkat(fd, name, w.link[:])
+			if err != nil {
+				if errors.Is(err, unix.EACCES) {
+					return nil, err
+				}
+				continue // closed meanwhile
+			}
+			if inode := socketInode(w.link[:n]); w.wanted[inode] {
+				if inodes == nil {
+					inodes = map[uint64]bool{}
+				}
+				inodes[inode] = true
+			}
+		}
+		if err != nil {
+			return inodes, nil //nolint:nilerr // the end, or the process has ended
+		}
+	}
+}
+
+// socketInode reads "socket:[123]" (proc_pid_fd(5)); 0: something else.
+func socketInode(link []byte) uint64 {
+	digits, is := bytes.CutPrefix(link, []byte("socket:["))
+	if !is || len(digits) < 2 || digits[len(digits)-1] != ']' {
+		return 0
+	}
+	n, err := strconv.ParseUint(string(digits[:len(digits)-1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// read reads what is known of a process.
+func (w *walk) read(dir, pid int) (*Process, error) {
+	stat, err := readAt(dir, "stat", 4096)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{PID: pid}
+	if p.Name, p.Ticks, err = parseStat(stat); err != nil {
+		return nil, err
+	}
+	// What cannot be read of the rest stays empty.
+	command, _ := readAt(dir, "cmdline", 4*maxCommand)
+	p.Command = commandLine(command)
+	status, _ := readAt(dir, "status", 4096)
+	if uid, ok := parseUID(status); ok {
+		p.UID, p.User = uid, userName(w.users, uid)
+	}
+	groups, _ := readAt(dir, "cgroup", 16<<10)
+	p.Container = containerOf(groups)
+	return p, nil
+}
+
+func readAt(dir int, name string, limit int64) ([]byte, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// hold notes that p holds a socket.
+func (w *walk) hold(inode uint64, p *Process) {
+	o, held := w.owners[inode]
+	if held {
+		o.others++
+	}
+	if !held || before(p, o.process) {
+		o.process = p
+	}
+	w.owners[inode] = o
+}
+
+// before reports whether p is the owner rather than q: the one that was there
+// first, but process 1 last, which opens sockets to pass them on.
+func before(p, q *Process) bool {
+	if (p.PID == 1) != (q.PID == 1) {
+		return q.PID == 1
+	}
+	if p.Ticks != q.Ticks {
+		return p.Ticks < q.Ticks
+	}
+	return p.PID < q.PID
+}
+
+// userName is what a user is called; the number for one without a name.
+func userName(known map[uint32]string, uid uint32) string {
+	name, is := known[uid]
+	if !is {
+		name = strconv.FormatUint(uint64(uid), 10)
+		if u, err := user.LookupId(name); err == nil {
+			name = u.Username
+		}
+		known[uid] = name
+	}
+	return name
+}
+
+// netNamespace names the network namespace of a process, empty when that may
+// not be known.
+func netNamespace(process string) string {
+	name, err := os.Readlink(process + "/ns/net")
+	if err != nil {
+		return ""
+	}
+	return name
+}

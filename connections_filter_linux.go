@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"porchlight/connections"
+)
+
+type connectionsFilterCmd struct {
+	JSON bool `help:"Print JSON."`
+	chosenConnections
+	Snapshot int64 `placeholder:"N" help:"Of a stored snapshot, not of now."`
+}
+
+// Validate is called by kong.
+func (c connectionsFilterCmd) Validate() error {
+	if !c.any() {
+		return errors.New("say what for: --program, --pid, --device, --remote, --port or --listening")
+	}
+	return nil
+}
+
+// filterLine is a filter in the output.
+type filterLine struct {
+	Tcpdump   string `json:"tcpdump"`
+	Wireshark string `json:"wireshark"`
+}
+
+// Run prints the filters.
+func (c connectionsFilterCmd) Run(a *app) error {
+	f, err := c.filter(a)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a.stdout, []filterLine{filterLine(f)}, func(l filterLine) any { return l })
+	}
+	return table(a.stdout, [][]string{{"tcpdump", f.Tcpdump}, {"wireshark", f.Wireshark}})
+}
+
+func (c connectionsFilterCmd) filter(a *app) (connections.Filter, error) {
+	if c.onlyDevices() {
+		hosts, err := c.deviceAddresses(a)
+		if err != nil {
+			return connections.Filter{}, err
+		}
+		return connections.FilterForHosts(hosts)
+	}
+	all, err := c.connections(a)
+	if err != nil {
+		return connections.Filter{}, err
+	}
+	if all = c.choose(all); len(all) == 0 {
+		return connections.Filter{}, errors.New("there is no such connection: porchlight connections lists them")
+	}
+	return connections.FilterFor(all)
+}
+
+// connections are those of now, or of the snapshot.
+func (c connectionsFilterCmd) connections(a *app) ([]connections.Connection, error) {
+	if c.Snapshot == 0 {
+		s, err := (&looker{app: a}).take()
+		if err != nil {
+			return nil, err
+		}
+		return s.Connections, nil
+	}
+	store, err := a.snapshots(false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = store.Close() }()
+	s, err := store.Load(a.ctx, c.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	return s.Connections, nil
+}
+
+// onlyDevices reports whether all that a device says is meant, connected or not.
+func (c connectionsFilterCmd) onlyDevices() bool {
+	return len(c.Device) > 0 && len(c.Program)+len(c.PID)+len(c.Remote)+len(c.Port) == 0 && !c.Listening
+}
+
+func (c connectionsFilterCmd) deviceAddresses(a *app) (hosts []netip.Addr, err error) {
+	names, err := a.deviceNames()
+	if err != nil {
+		return nil, err
+	}
+	for addr, name := range names {
+		if slices.ContainsFunc(c.Device, func(d string) bool { return strings.EqualFold(d, name) }) {
+			hosts = append(hosts, addr)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil, fmt.Errorf("no device with an address is called %s: porchlight devices lists them", strings.Join(c.Device, " or "))
+	}
+	return hosts, nil
+}
