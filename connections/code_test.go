@@ -70,6 +70,10 @@ func later(s *Snapshot, seed uint64) *Snapshot {
 			c.Received += r.Uint64N(1 << 20)
 			c.RTT = uint64(int64(c.RTT) + r.Int64N(2000))
 		}
+		if c.Process != nil { // when it began follows from the snapshot
+			p := *c.Process
+			c.Process = &p
+		}
 		next.Connections = append(next.Connections, c)
 	}
 	next.settle()

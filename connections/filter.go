@@ -17,8 +17,8 @@ type Filter struct {
 }
 
 // maxTerms bounds a filter: the kernel takes programs of up to 4096
-// instructions (BPF_MAXINSNS), and a term can need some thirty.
-const maxTerms = 100
+// instructions (BPF_MAXINSNS), and a connection over IPv6 needs 70.
+const maxTerms = 50
 
 // ErrTooMany is returned for a filter that nobody could use.
 var ErrTooMany = fmt.Errorf("a filter for more than %d connections is too long for the kernel: choose fewer", maxTerms)

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// fullEvery is after how many differences a whole snapshot is stored: one
-	// is read with all before it, back to the whole one.
-	fullEvery = 60
+	// fullEvery is of how many snapshots one is stored as a whole: another one
+	// is read with those before it, back to the whole one.
+	fullEvery = 24
 	// leastKept is how many snapshots stay however old they are: a clock that
 	// jumps ahead must not empty the store.
 	leastKept = 2 * fullEvery
@@ -186,7 +186,7 @@ func add(ctx context.Context, tx *sql.Tx, s *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if last > 0 && boot == s.Boot && last-begun < fullEvery {
+	if last > 0 && boot == s.Boot && last-begun+1 < fullEvery {
 		if read, err := load(ctx, tx, last, begun); err == nil {
 			base, whole = read, begun
 		} else if !errors.Is(err, errDamaged) {

@@ -65,7 +65,7 @@ func uptime() time.Duration {
 // process either, so nobody alone proves nothing.
 func (w *walk) missing(nobody int) (said []string) {
 	if w.denied > 0 && nobody > 0 {
-		said = append(said, fmt.Sprintf("%d connections are shown without their process: no permission to look into %d processes of other users; run this as root to see them", nobody, w.denied))
+		said = append(said, fmt.Sprintf("connections that are shown without their process: %d. There is no permission to look into %d of the processes: run this as root to see them", nobody, w.denied))
 	}
 	if hidden(w.proc) {
 		said = append(said, "other users' processes are hidden from this user (hidepid of /proc, or ProtectProc of systemd); run this as root, outside the service, to see them")

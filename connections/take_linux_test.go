@@ -1,0 +1,609 @@
+package connections
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// inNamespace runs f in a network namespace of its own, with lo up, on a thread
+// that ends with it.
+func inNamespace(t *testing.T, f func() error) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to make a network namespace")
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			var lo netlink.Link
+			if lo, err = netlink.LinkByName("lo"); err == nil {
+				err = netlink.LinkSetUp(lo)
+			}
+		}
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// closers are closed in the end.
+type closers []io.Closer
+
+func (c *closers) add(x io.Closer, err error) error {
+	if err == nil {
+		*c = append(*c, x)
+	}
+	return err
+}
+
+func (c closers) close() {
+	for _, x := range c {
+		_ = x.Close()
+	}
+}
+
+// variety opens sockets of all kinds, and starts a program that has one.
+func variety(t *testing.T, c *closers) (*exec.Cmd, error) {
+	var all []error
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", ":0", "0.0.0.0:0"} {
+		l, err := net.Listen("tcp", addr)
+		all = append(all, c.add(l, err))
+		p, err := net.ListenPacket("udp", addr)
+		all = append(all, c.add(p, err))
+	}
+	if err := errors.Join(all...); err != nil {
+		return nil, err
+	}
+	for _, to := range []closers{(*c)[:2], (*c)[2:4]} {
+		l := to[0].(net.Listener)
+		for _, network := range []string{"tcp", "udp"} {
+			d, err := net.Dial(network, l.Addr().String())
+			all = append(all, c.add(d, err))
+		}
+		in, err := l.Accept()
+		all = append(all, c.add(in, err))
+		// One that was closed at one end, and one at both.
+		half, err := net.Dial("tcp", l.Addr().String())
+		all = append(all, c.add(half, err))
+		other, err := l.Accept()
+		if all = append(all, c.add(other, err)); errors.Join(all...) != nil {
+			return nil, errors.Join(all...)
+		}
+		all = append(all, half.(*net.TCPConn).CloseWrite())
+		gone, err := net.Dial("tcp", l.Addr().String())
+		all = append(all, err)
+		peer, err2 := l.Accept()
+		if all = append(all, err2); errors.Join(all...) != nil {
+			return nil, errors.Join(all...)
+		}
+		_, _ = gone.Write(make([]byte, 1000))
+		_, _ = io.ReadFull(peer, make([]byte, 1000))
+		all = append(all, gone.Close())
+		_, _ = peer.Read(make([]byte, 1))
+		all = append(all, peer.Close())
+	}
+	cmd, err := connected(t, c, (*c)[0].(net.Listener))
+	return cmd, errors.Join(append(all, err, settled())...)
+}
+
+// connected starts another program that has a connection to l.
+func connected(t *testing.T, c *closers, l net.Listener) (*exec.Cmd, error) {
+	port := l.Addr().(*net.TCPAddr).Port
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", fmt.Sprintf("exec 5<>/dev/tcp/127.0.0.1/%d; echo; exec 1>&-; exec sleep 1000", port))
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = out.Read(make([]byte, 1)) // it is connected
+	for err == nil {
+		var name []byte
+		if name, err = os.ReadFile(fmt.Sprintf("/proc/%d/comm", cmd.Process.Pid)); string(name) == "sleep\n" {
+			break
+		}
+		runtime.Gosched()
+	}
+	in, err2 := l.Accept()
+	return cmd, errors.Join(err, c.add(in, err2))
+}
+
+// settled waits until no connection is about to change by itself.
+func settled() error {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+		moving := false
+		for _, table := range tables {
+			all, err := table.once(ifaces{})
+			if err != nil {
+				return err
+			}
+			for i := range all {
+				moving = moving || slices.Contains([]State{"FIN-WAIT-1", "LAST-ACK", "CLOSING"}, all[i].State)
+			}
+		}
+		if !moving {
+			return nil
+		}
+	}
+	return errors.New("connections do not come to rest")
+}
+
+// ssStates are what ss(8) calls the states.
+var ssStates = map[string]State{
+	"ESTAB": Established, "LISTEN": Listen, "TIME-WAIT": TimeWait, "UNCONN": Unconnected, "SYN-SENT": "SYN-SENT", "SYN-RECV": "SYN-RECEIVED",
+	"FIN-WAIT-1": "FIN-WAIT-1", "FIN-WAIT-2": "FIN-WAIT-2", "CLOSE-WAIT": "CLOSE-WAIT", "LAST-ACK": "LAST-ACK", "CLOSING": "CLOSING",
+}
+
+var ssPID = regexp.MustCompile(`pid=(\d+)`)
+
+// ssLine is a socket as ss says it, with all its processes.
+type ssLine struct {
+	protocol      string
+	state         State
+	local, remote string
+}
+
+// asked is what ss says, in the calling thread's namespace: the sockets and
+// their processes, and how many there are of each.
+func asked(t *testing.T) (map[ssLine][]int, map[ssLine]int, error) {
+	out, err := exec.CommandContext(t.Context(), "ss", "-H", "-n", "-tuap").Output()
+	if err != nil {
+		return nil, nil, err
+	}
+	pids, count := map[ssLine][]int{}, map[ssLine]int{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) < 6 {
+			return nil, nil, fmt.Errorf("ss says %q", line)
+		}
+		s := ssLine{f[0], ssStates[f[1]], ssEnd(f[4]), ssEnd(f[5])}
+		if s.protocol == UDP && s.state == Established {
+			s.state = Connected
+		}
+		for _, m := range ssPID.FindAllStringSubmatch(line, -1) {
+			pid, _ := strconv.Atoi(m[1])
+			pids[s] = append(pids[s], pid)
+		}
+		count[s]++
+	}
+	return pids, count, nil
+}
+
+// ssEnd is an end as Connection has it. The star is IPv6's, of a socket that
+// takes IPv4 too.
+func ssEnd(s string) string {
+	s = strings.Replace(s, "*:", "[::]:", 1)
+	if strings.HasSuffix(s, ":*") {
+		return ""
+	}
+	end, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return s
+	}
+	return netip.AddrPortFrom(end.Addr().Unmap(), end.Port()).String()
+}
+
+func line(c *Connection) ssLine {
+	l := ssLine{c.Protocol, c.State, c.Local.String(), ""}
+	if c.Remote.IsValid() {
+		l.remote = c.Remote.String()
+	}
+	return l
+}
+
+// Every socket is there with its state and process, as ss says.
+func TestTakeAgainstSS(t *testing.T) {
+	inNamespace(t, func() error {
+		var c closers
+		defer func() { c.close() }()
+		cmd, err := variety(t, &c)
+		if cmd != nil {
+			defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+		}
+		if err != nil {
+			return err
+		}
+		pids, want, err := asked(t)
+		if err != nil {
+			return err
+		}
+		before := time.Now()
+		phone := netip.MustParseAddr("127.0.0.1")
+		s, err := Take(DeviceNames{phone: "Anna's phone"})
+		if err != nil {
+			return err
+		}
+		got, states, child := map[ssLine]int{}, map[State]bool{}, 0
+		for i := range s.Connections {
+			c := &s.Connections[i]
+			got[line(c)]++
+			states[c.State] = true
+			holders := pids[line(c)]
+			if p := c.Process; (p != nil) != (len(holders) > 0) || p != nil && (!slices.Contains(holders, p.PID) || len(holders) != want[line(c)]*(1+c.Others)) {
+				t.Errorf("%v: process %+v and %d more, ss has %v", line(c), p, c.Others, holders)
+			}
+			if (c.Device == "Anna's phone") != (c.Remote.Addr() == phone) {
+				t.Errorf("%v: device %q", line(c), c.Device)
+			}
+			if c.Interface != "lo" && !c.Local.Addr().IsUnspecified() {
+				t.Errorf("%v: interface %q", line(c), c.Interface)
+			}
+			p := c.Process
+			if p == nil {
+				continue
+			}
+			if p.User != "root" || c.User != "root" {
+				t.Errorf("%v: users %q and %q", line(c), p.User, c.User)
+			}
+			if p.PID == cmd.Process.Pid {
+				child++
+				if age := before.Sub(p.Started); p.Name != "sleep" || p.Command != "sleep 1000" || age < -time.Second || age > time.Minute {
+					t.Errorf("the program: %+v", p)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(ssLine{})); diff != "" {
+			t.Error("against ss:", diff)
+		}
+		for _, state := range []State{Listen, Established, TimeWait, "CLOSE-WAIT", "FIN-WAIT-2", Connected, Unconnected} {
+			if !states[state] {
+				t.Errorf("there is none in %s", state)
+			}
+		}
+		if child != 1 {
+			t.Errorf("the other program has %d connections", child)
+		}
+		return nil
+	})
+}
+
+// The counters are those of what was really sent, and a pid that is another's
+// by now is not named.
+func TestCounters(t *testing.T) {
+	inNamespace(t, func() error {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = l.Close() }()
+		out, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = out.Close() }()
+		in, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = in.Close() }()
+		if _, err := out.Write(make([]byte, 12345)); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(in, make([]byte, 12345)); err != nil {
+			return err
+		}
+		s, err := Take(nil)
+		if err != nil {
+			return err
+		}
+		found := 0
+		for _, c := range s.Connections {
+			switch c.Local.String() {
+			case out.LocalAddr().String():
+				found++
+				if c.Sent != 12345 || c.Received != 0 || c.RTT == 0 || c.RTT > 1e6 {
+					t.Errorf("the sender: %+v", c.Counters)
+				}
+			case in.LocalAddr().String():
+				if c.State == Established {
+					found++
+					if c.Received != 12345 || c.Sent != 0 {
+						t.Errorf("the receiver: %+v", c.Counters)
+					}
+				}
+			}
+		}
+		if found != 2 {
+			t.Errorf("found %d of 2", found)
+		}
+		return nil
+	})
+}
+
+// Who may not look into others' processes gets all the rest, and is told.
+func TestNoPermission(t *testing.T) {
+	inNamespace(t, func() error {
+		var c closers
+		defer func() { c.close() }()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err := c.add(l, err); err != nil {
+			return err
+		}
+		cmd, err := connected(t, &c, l)
+		if cmd != nil { // which this thread may not end any more
+			t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+		}
+		if err != nil {
+			return err
+		}
+		// Of this thread only, which ends with the test.
+		if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
+			return errno
+		}
+		s, err := Take(nil)
+		if err != nil {
+			return err
+		}
+		if len(s.Connections) != 3 {
+			t.Errorf("%d connections", len(s.Connections))
+		}
+		for _, x := range s.Connections {
+			own := x.Local.String() == l.Addr().String()
+			if x.User != "root" || own != (x.Process != nil) || own && x.Process.PID != os.Getpid() {
+				t.Errorf("%+v", x)
+			}
+		}
+		if !strings.Contains(strings.Join(s.Missing, "\n"), "connections that are shown without their process: 1. There is no permission to look into") {
+			t.Errorf("missing: %q", s.Missing)
+		}
+		return nil
+	})
+}
+
+// Without sock_diag(7) the tables of /proc/net tell the same, but for counters.
+func TestPlainTables(t *testing.T) {
+	inNamespace(t, func() error {
+		var c closers
+		defer func() { c.close() }()
+		cmd, err := variety(t, &c)
+		if cmd != nil {
+			defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+		}
+		if err != nil {
+			return err
+		}
+		lines := map[ssLine]int{}
+		for _, table := range tables {
+			asked, err1 := table.once(ifaces{})
+			read, err2 := table.read("/proc")
+			if err := errors.Join(err1, err2); err != nil {
+				return err
+			}
+			if len(asked) == 0 || len(asked) != len(read) {
+				t.Errorf("%s: %d by sock_diag, %d in the table", table.file, len(asked), len(read))
+			}
+			for i := range asked {
+				lines[line(&asked[i])]++
+			}
+			for i := range read {
+				lines[line(&read[i])]--
+			}
+		}
+		for l, n := range lines {
+			if n != 0 {
+				t.Errorf("%v: %d more by sock_diag", l, n)
+			}
+		}
+		return nil
+	})
+}
+
+// A made-up /proc: who holds what, and a process that ends while it is looked at.
+func TestOwners(t *testing.T) {
+	proc := t.TempDir()
+	process := func(pid int, name string, ticks int, links ...string) {
+		dir := filepath.Join(proc, strconv.Itoa(pid))
+		must(t, os.MkdirAll(filepath.Join(dir, "fd"), 0o755))
+		if name != "" {
+			must(t, os.WriteFile(filepath.Join(dir, "stat"), fmt.Appendf(nil, "%d (%s) S%s %d", pid, name, strings.Repeat(" 1", 18), ticks), 0o644))
+		}
+		must(t, os.WriteFile(filepath.Join(dir, "cmdline"), []byte("/bin/"+name+"\x00-x\x1b[2J\x00"), 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, "status"), []byte("Uid:\t4711\t4711\t4711\t4711\n"), 0o644))
+		for i, link := range links {
+			must(t, os.Symlink(link, filepath.Join(dir, "fd", strconv.Itoa(i))))
+		}
+	}
+	process(1, "init", 0, "socket:[5]", "socket:[6]")
+	process(20, "web", 300, "socket:[5]", "/dev/null", "pipe:[7]", "socket:[999]")
+	process(10, "worker", 400, "socket:[5]", "socket:[5]")
+	process(30, "", 0, "socket:[8]") // its stat is gone
+	process(40, "idle", 500, "/dev/null")
+	must(t, os.Mkdir(filepath.Join(proc, "sys"), 0o755))
+	w, err := findOwners(proc, []Connection{{Inode: 5}, {Inode: 6}, {Inode: 7}, {Inode: 8}, {Inode: 0}}, map[uint32]string{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &Process{PID: 20, Ticks: 300, Name: "web", Command: "/bin/web -x [2J", UID: 4711, User: "4711"}
+	if diff := cmp.Diff(web, w.owners[5].process); diff != "" || w.owners[5].others != 2 {
+		t.Errorf("%d others, %s", w.owners[5].others, diff)
+	}
+	if p := w.owners[6].process; p == nil || p.PID != 1 || w.owners[6].others != 0 {
+		t.Errorf("%+v", w.owners[6])
+	}
+	if len(w.owners) != 2 {
+		t.Errorf("%d sockets have owners", len(w.owners))
+	}
+	if all := w.missing(2); len(all) != 0 {
+		t.Errorf("missing: %q", all)
+	}
+	must(t, os.RemoveAll(filepath.Join(proc, "1")))
+	must(t, os.MkdirAll(filepath.Join(proc, "self", "ns"), 0o755))
+	must(t, os.Symlink("pid:[4026532999]", filepath.Join(proc, "self", "ns", "pid")))
+	w.denied, w.outside = 3, 2
+	said := strings.Join(w.missing(1), "\n")
+	for _, want := range []string{"no permission to look into 3 of the processes", "hidden from this user", "--pid=host", "2 processes are in other networks"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said in %s", want, said)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// churn opens connections, each in a while of its own, and notes when.
+type churn struct {
+	mu   sync.Mutex
+	life map[string][2]time.Time // by the client's end
+	wait sync.WaitGroup
+}
+
+func (c *churn) open(l net.Listener, lives time.Duration) error {
+	out, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return err
+	}
+	in, err := l.Accept()
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	from := time.Now()
+	c.wait.Go(func() {
+		timer := time.NewTimer(lives)
+		defer timer.Stop()
+		<-timer.C
+		c.mu.Lock()
+		c.life[out.LocalAddr().String()] = [2]time.Time{from, time.Now()}
+		c.mu.Unlock()
+		_, _ = out.Close(), in.Close()
+	})
+	return nil
+}
+
+// With 200 connections opening and closing a second, each that lived for longer
+// than an interval is in a snapshot, with the right process.
+func TestChurn(t *testing.T) {
+	const interval, perSecond, lasts = 250 * time.Millisecond, 200, 2 * time.Second
+	inNamespace(t, func() error {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = l.Close() }()
+		c := &churn{life: map[string][2]time.Time{}}
+		seen := map[string]bool{}
+		type look struct{ from, to time.Time }
+		var looks []look
+		r := rand.New(rand.NewPCG(1, 1))
+		begin, next := time.Now(), time.Now()
+		opened := 0
+		for now := begin; now.Sub(begin) < lasts; now = time.Now() {
+			for ; time.Duration(opened)*time.Second/perSecond < now.Sub(begin); opened++ {
+				if err := c.open(l, time.Duration(r.Int64N(int64(3*interval)))); err != nil {
+					return err
+				}
+			}
+			if now.Before(next) {
+				timer := time.NewTimer(time.Millisecond)
+				<-timer.C
+				continue
+			}
+			next = next.Add(interval)
+			s, err := Take(nil)
+			if err != nil {
+				return err
+			}
+			looks = append(looks, look{now, time.Now()})
+			for i := range s.Connections {
+				x := &s.Connections[i]
+				if x.Process != nil && x.Process.PID == os.Getpid() && x.State == Established {
+					seen[x.Local.String()] = true
+				}
+			}
+		}
+		c.wait.Wait()
+		lived, found := 0, 0
+		for end, life := range c.life {
+			due := false
+			for _, k := range looks {
+				due = due || life[0].Before(k.from) && life[1].After(k.to)
+			}
+			if !due {
+				continue
+			}
+			if lived++; seen[end] {
+				found++
+			} else {
+				t.Errorf("%s from %s to %s was seen in no snapshot", end, life[0].Sub(begin), life[1].Sub(begin))
+			}
+		}
+		t.Logf("%d connections in %s, %d of them there through a whole look; found with their process: %d, %.2f %%", opened, lasts, lived, found, 100*float64(found)/float64(lived))
+		if lived < 50 {
+			t.Errorf("only %d connections tell something", lived)
+		}
+		return nil
+	})
+}
+
+// 10,000 connections take less than a second and 100 MB: of a process that does
+// nothing else.
+func TestTenThousand(t *testing.T) {
+	const pairs = 5000
+	if limit := (syscall.Rlimit{}); syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil || limit.Cur < 2*pairs+500 {
+		t.Skipf("only %d files may be open", limit.Cur)
+	}
+	inNamespace(t, func() error {
+		var c closers
+		defer func() { c.close() }()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err := c.add(l, err); err != nil {
+			return err
+		}
+		for range pairs {
+			out, err1 := net.Dial("tcp", l.Addr().String())
+			in, err2 := l.Accept()
+			if err := errors.Join(c.add(out, err1), c.add(in, err2)); err != nil {
+				return err
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), askedToTake+"=1")
+		began := time.Now()
+		out, err := cmd.Output()
+		took := time.Since(began)
+		if err != nil {
+			return err
+		}
+		rss := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss * 1024
+		t.Logf("%s connections in %s with the start of the process, %.0f MB at most", strings.TrimSpace(string(out)), took.Round(time.Millisecond), float64(rss)/1e6)
+		if want := fmt.Sprintln(2*pairs + 1); string(out) != want {
+			t.Errorf("%s of %s are there", out, want)
+		}
+		// The race detector takes several times both.
+		if !raced && (took > time.Second || rss > 100e6) {
+			t.Errorf("it took %s and %d bytes", took, rss)
+		}
+		return nil
+	})
+}
