@@ -51,7 +51,7 @@ func TestFilter(t *testing.T) {
 		return c
 	}
 	for _, test := range []struct {
-		of             []Connection
+		of              []Connection
 		dump, wireshark string
 	}{
 		{

@@ -50,12 +50,12 @@ func TestParseUID(t *testing.T) {
 func TestContainerOf(t *testing.T) {
 	id := strings.Repeat("0123456789abcdef", 4)
 	for in, want := range map[string]string{
-		"0::/system.slice/docker-" + id + ".scope\n":                                                      "docker:0123456789ab",
-		"12:pids:/docker/" + id + "\n11:cpu:/docker/" + id + "\n":                                         "docker:0123456789ab",
-		"0::/machine.slice/libpod-" + id + ".scope/container\n":                                           "podman:0123456789ab",
-		"0::/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" + id + ".scope\n":                  "containerd:0123456789ab",
-		"0::/kubepods/burstable/pod1/" + id + "\n":                                                        "kubernetes:0123456789ab",
-		"0::/lxc.payload.nas/system.slice/cron.service\n":                                                 "lxc:nas",
+		"0::/system.slice/docker-" + id + ".scope\n":                                     "docker:0123456789ab",
+		"12:pids:/docker/" + id + "\n11:cpu:/docker/" + id + "\n":                        "docker:0123456789ab",
+		"0::/machine.slice/libpod-" + id + ".scope/container\n":                          "podman:0123456789ab",
+		"0::/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" + id + ".scope\n": "containerd:0123456789ab",
+		"0::/kubepods/burstable/pod1/" + id + "\n":                                       "kubernetes:0123456789ab",
+		"0::/lxc.payload.nas/system.slice/cron.service\n":                                "lxc:nas",
 		"0::/lxc/101/ns\n": "lxc:101",
 		"0::/machine.slice/systemd-nspawn@web.service/payload\n": "machine:web",
 		"0::/system.slice/docker.service\n":                      "",

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The commands, in a network namespace with one listener and one connection.
+func TestConnections(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to make a network namespace")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread ends with the namespace
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Error(err)
+			return
+		}
+		lo, err := netlink.LinkByName("lo")
+		if err == nil {
+			err = netlink.LinkSetUp(lo)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		connectionsCommands(t)
+	}()
+	<-done
+}
+
+func connectionsCommands(t *testing.T) {
+	dir := lived(t)
+	try := func(want int, args ...string) string {
+		status, out, errs := command(t, dir, append([]string{"connections"}, args...)...)
+		if status != want {
+			t.Errorf("%q: status %d, %s", args, status, errs)
+		}
+		return out + errs
+	}
+	has := func(text string, all ...string) {
+		for _, want := range all {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in\n%s", want, text)
+			}
+		}
+	}
+	has(try(exitFailed, "list"), "porchlight connections snapshot stores one")
+	has(try(exitDone, "snapshot"), "snapshot 1: 0 connections and listeners")
+	has(try(exitFailed, "diff"), "there are 1 stored snapshots, and it takes two")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = l.Close() }()
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	has(try(exitDone), "PROTO", "LISTEN", "127.0.0.1:"+port, strconv.Itoa(os.Getpid()))
+	has(try(exitDone, "--json"), `"state":"LISTEN","local":"127.0.0.1","local_port":`+port, `"user":"root"`)
+	has(try(exitDone, "--csv"), "protocol,state,local,local_port,", "tcp,LISTEN,127.0.0.1,"+port+",")
+	if out := try(exitDone, "--json", "--port", "1"); strings.Contains(out, "LISTEN") {
+		t.Errorf("another port: %s", out)
+	}
+	has(try(exitDone, "snapshot"), "snapshot 2: 1 connections and listeners")
+	has(try(exitDone, "diff"), "opened", "new listener", "new program", "127.0.0.1:"+port)
+	has(try(exitDone, "diff", "--csv"), "time,change,what,protocol,", ",new_listener,,tcp,LISTEN,127.0.0.1,"+port)
+	has(try(exitDone, "diff", "2", "1", "--json"), `"change":"closed"`)
+	if out := try(exitDone, "diff", "2", "now", "--json"); strings.Contains(out, `"change"`) {
+		t.Errorf("nothing changed: %s", out)
+	}
+	has(try(exitDone, "show", "2"), "127.0.0.1:"+port)
+	has(try(exitFailed, "show", "7"), "there is no such snapshot")
+	has(try(exitDone, "list", "--json"), `{"number":1,`, `{"number":2,`, `"connections":1,"listeners":1`)
+	has(try(exitDone, "filter", "--port", port), "tcp and ((src host 127.0.0.1 and src port "+port+")", "tcp.srcport == "+port)
+	has(try(exitDone, "filter", "--port", port, "--snapshot", "2", "--json"), `{"tcpdump":"tcp and`)
+	has(try(exitFailed, "filter", "--port", "1"), "there is no such connection")
+	has(try(exitUsage, "filter"), "say what for")
+	has(try(exitUsage, "diff", "x"), "want the number of a snapshot")
+}
