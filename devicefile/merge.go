@@ -119,6 +119,9 @@ func mergeText(content []byte, devices []Known, outcomes []Outcome) ([]byte, err
 		*end += "\n"
 	}
 	indent := "  "
+	if list.Line > len(lines) || strings.ContainsAny(strings.ReplaceAll(string(content), "\r\n", "\n"), "\r\u0085\u2028\u2029") {
+		return nil, errors.New("it is written in another way") // "? devices" has no line; YAML knows more line ends
+	}
 	if len(list.Content) > 0 {
 		first := list.Content[0]
 		before, _, _ := strings.Cut(lines[first.Line-1], "-")

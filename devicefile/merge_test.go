@@ -77,6 +77,7 @@ func FuzzMerge(f *testing.F) {
 	for _, s := range []string{
 		"", "devices: []", "devices:\n  - mac: 02:00:5e:10:00:01\n    name:\n", "devices: [{mac: 02:00:5e:10:00:02}]\n# end\n...\n",
 		"\ufeffdevices:\n- {mac: 02:00:5e:10:00:02, notes: \"a\\nb\"}\n", "? devices\n: - mac: 02:00:5e:10:00:01\n", "{devices: [{mac: 02:00:5e:10:00:01}]}",
+		"? devices", "devices: [\r{mac: 02:00:5e:10:00:01}]", "devices:\r- mac: 02:00:5e:10:00:01\r",
 	} {
 		f.Add([]byte(s), "Anna's phone: #1")
 	}
