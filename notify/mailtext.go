@@ -36,7 +36,7 @@ func checkMail(config *smtp.Config) error {
 // isAddress reports whether s is a mail address and nothing else, in ASCII.
 func isAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s && !strings.ContainsFunc(s, func(r rune) bool { return r > '~' || r <= ' ' })
+	return err == nil && len(s) <= 254 && a.Address == s && !strings.ContainsFunc(s, func(r rune) bool { return r > '~' || r <= ' ' })
 }
 
 // mailText writes m as a mail with a text and an HTML part (RFC 5322, RFC 2046
@@ -49,7 +49,7 @@ func mailText(c *smtp.Config, m rendered, now time.Time) ([]byte, error) {
 		to = append(to, (&mail.Address{Address: address}).String())
 	}
 	for _, h := range [][2]string{
-		{"From", (&mail.Address{Name: cmp.Or(c.FromName, "Porchlight"), Address: c.FromAddress}).String()},
+		{"From", (&mail.Address{Name: cmp.Or(presence.CleanText(c.FromName, presence.MaxName), "Porchlight"), Address: c.FromAddress}).String()},
 		{"To", strings.Join(to, ",\r\n ")},
 		{"Subject", subject(m.title)},
 		{"Date", now.Format(time.RFC1123Z)},
