@@ -92,6 +92,9 @@ func (p *pages) back(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, to)
 }
 
+// keep is the choice that leaves a setting as it is.
+const keep = "keep"
+
 // changeOf reads a Change from the fields of a form. An empty field takes back
 // what was set; a box that is not ticked counts as such when its field is among
 // "boxes".
@@ -110,9 +113,10 @@ func changeOf(form url.Values) (presence.Change, error) {
 			fields[name] = value
 		case value == "yes" || value == "no":
 			fields[name] = value == "yes"
+		case name == "follow" && value == keep:
 		case name == "groups":
 			fields[name] = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' })
-		case name == "track" || name == "nudge" || name == "away_after" && value == "":
+		case name == "track" || name == "nudge" || name == "follow" || name == "away_after" && value == "":
 			fields[name] = nil
 		default:
 			fields[name] = value

@@ -23,6 +23,9 @@ func TestSetDevice(t *testing.T) {
 		"a name of yes":  {url.Values{"name": {"yes"}}, "[name]", ""},
 		"groups":         {url.Values{"groups": {"Kids, Tablets,,"}}, "[groups]", ""},
 		"by policy":      {url.Values{"track": {""}}, "[track]", ""},
+		"followed":       {url.Values{"follow": {"yes"}}, "[follow]", ""},
+		"not followed":   {url.Values{"follow": {""}}, "[follow]", ""},
+		"as it follows":  {url.Values{"follow": {keep}, "name": {"x"}}, "[name]", ""},
 		"by its kind":    {url.Values{"nudge": {""}}, "[nudge]", ""},
 		"learned":        {url.Values{"away_after": {""}}, "[away_after]", ""},
 		"fixed":          {url.Values{"away_after": {"10m"}}, "[away_after]", ""},
@@ -152,5 +155,23 @@ func TestNewcomers(t *testing.T) {
 	h.summary.BaselineAt = now
 	if got := shown(); got != 0 {
 		t.Errorf("%d of the first run's list stand out", got)
+	}
+}
+
+// TestFollowOnThePage: what a form cannot say, it leaves alone.
+func TestFollowOnThePage(t *testing.T) {
+	for chosen, follow := range map[string]*presence.Follow{
+		"":                     nil,
+		`value="yes" selected`: {Same: true},
+		`value="keep" selected>as it was set: Annas-iPhone`: {HostName: "Annas-iPhone"},
+	} {
+		h := family(time.Now())
+		h.devices[2].Follow = follow
+		body := ask(handler(t, Config{Source: h, History: past(t)}), "/devices/026f1e10007c").Body.String()
+		_, form, _ := strings.Cut(body, `name="follow"`)
+		form, _, _ = strings.Cut(form, "</select>")
+		if !strings.Contains(form, chosen) || strings.Contains(form, "selected") != (chosen != "") {
+			t.Errorf("%+v: %s", follow, form)
+		}
 	}
 }

@@ -37,7 +37,7 @@ type deviceForm struct {
 
 	DefaultName, DefaultIcon, Learned string
 
-	Kinds, Track, Nudge         options
+	Kinds, Track, Nudge, Follow options
 	Known, Important, NoReplies bool
 
 	Fixed map[string]bool // the fields that the device file decides
@@ -146,6 +146,23 @@ func switchOf(set *bool, otherwise string) options {
 	return list
 }
 
+// followOf are the choices of what a device is known by when its MAC changes. One
+// that a form cannot make stays as it is.
+func followOf(set *presence.Follow) options {
+	texts, is := map[string]string{"yes": "its host name and what it asks for by DHCP"}, ""
+	switch {
+	case set == nil || *set == presence.Follow{}:
+	case *set == presence.Follow{Same: true}:
+		is = "yes"
+	default:
+		is = keep
+		texts[keep] = "as it was set: " + strings.Join(strings.Fields(set.HostName+" "+set.ClientID+" "+set.Fingerprint), ", ")
+	}
+	list := choices(texts, is)
+	list[0].Text = "by nothing: another MAC is another device"
+	return list
+}
+
 func formOf(d *presence.Device) deviceForm {
 	plain := *d
 	plain.Name, plain.Icon = "", ""
@@ -166,6 +183,7 @@ func formOf(d *presence.Device) deviceForm {
 	f.Kinds[0].Text = "not said"
 	f.Track = switchOf(d.Track, "by the setting TRACK")
 	f.Nudge = switchOf(d.Nudge, "by its kind (setting NUDGE)")
+	f.Follow = followOf(d.Follow)
 	for _, name := range d.FromFile {
 		f.Fixed[name] = true
 	}
