@@ -51,11 +51,7 @@ const (
 // longest first, at most limit. A zero to is the end of time. now is for how long
 // those that go on have lasted.
 func (q *Queries) LongestAbsences(ctx context.Context, from, to, now time.Time, limit int) (absences []Absence, err error) {
-	db, err := q.past()
-	if err != nil {
-		return nil, err
-	}
-	same, err := loadMerged(ctx, db)
+	db, same, err := q.pastAsMerged(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,16 @@ func (q *Queries) past() (*sql.DB, error) {
 	return q.open()
 }
 
+// pastAsMerged is past, and which devices are part of which.
+func (q *Queries) pastAsMerged(ctx context.Context) (*sql.DB, merged, error) {
+	db, err := q.past()
+	if err != nil {
+		return nil, nil, err
+	}
+	same, err := loadMerged(ctx, db)
+	return db, same, err
+}
+
 // Queries returns the store's questions. Each fails while the database cannot
 // be read.
 func (s *Store) Queries() *Queries {
@@ -121,15 +131,11 @@ func (q *Queries) Now(ctx context.Context, id presence.ID) (presence.ID, error) 
 // ofDevice calls row for each row of a query about one device; %s in it is
 // replaced by the places of its ids, which are the first arguments.
 func (q *Queries) ofDevice(ctx context.Context, device presence.ID, what string, row func(*sql.Rows) error, query string, args ...any) error {
-	db, err := q.past()
+	db, same, err := q.pastAsMerged(ctx)
 	if err != nil {
 		return err
 	}
-	merged, err := loadMerged(ctx, db)
-	if err != nil {
-		return err
-	}
-	places, ids := in(merged.all(device))
+	places, ids := in(same.all(device))
 	return eachRow(ctx, db, what, row, fmt.Sprintf(query, places), append(ids, args...)...)
 }
 

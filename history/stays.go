@@ -87,11 +87,7 @@ func (q *Queries) AllSessions(ctx context.Context, from, to time.Time) ([]Sessio
 }
 
 func (q *Queries) allSessions(ctx context.Context, columns string, from, to time.Time) ([]Session, error) {
-	db, err := q.past()
-	if err != nil {
-		return nil, err
-	}
-	same, err := loadMerged(ctx, db)
+	db, same, err := q.pastAsMerged(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -142,11 +138,7 @@ const firstSeen = `SELECT id, mac, first_seen, CASE WHEN set_name <> '' THEN set
 // FirstSeen returns the devices that were seen for the first time in from..to,
 // in that order. Those that were forgotten since are known by their events.
 func (q *Queries) FirstSeen(ctx context.Context, from, to time.Time) (found []Found, err error) {
-	db, err := q.past()
-	if err != nil {
-		return nil, err
-	}
-	same, err := loadMerged(ctx, db)
+	db, same, err := q.pastAsMerged(ctx)
 	if err != nil {
 		return nil, err
 	}

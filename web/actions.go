@@ -65,14 +65,22 @@ func (p *pages) deviceAmong(w http.ResponseWriter, r *http.Request) (d presence.
 		p.fault(w, r, http.StatusServiceUnavailable, "Porchlight does not answer", err)
 		return d, nil, false
 	}
+	if d, ok = among(all, r); !ok {
+		p.gone(w, r, presence.ID(r.PathValue("id")))
+		return d, nil, false
+	}
+	return d, all, true
+}
+
+// among returns the one of the devices that the path of r names.
+func among(devices []presence.Device, r *http.Request) (d presence.Device, ok bool) {
 	id := presence.ID(r.PathValue("id"))
-	for _, d := range all {
-		if d.ID == id {
-			return d, all, true
+	for i := range devices {
+		if devices[i].ID == id {
+			return devices[i], true
 		}
 	}
-	p.gone(w, r, id)
-	return d, nil, false
+	return d, false
 }
 
 var errNotItsMAC = errors.New("this device has no such MAC")

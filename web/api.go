@@ -175,12 +175,11 @@ func (p *pages) one(ctx context.Context, r *http.Request) (d presence.Device, er
 	if err != nil {
 		return d, err
 	}
-	for _, d := range devices {
-		if string(d.ID) == r.PathValue("id") {
-			return d, nil
-		}
+	d, ok := among(devices, r)
+	if !ok {
+		err = fault{http.StatusNotFound, errors.New("there is no such device")}
 	}
-	return d, fault{http.StatusNotFound, errors.New("there is no such device")}
+	return d, err
 }
 
 func (p *pages) apiDevice(ctx context.Context, r *http.Request) (any, error) {
@@ -285,12 +284,9 @@ func (p *pages) apiSilences(ctx context.Context, r *http.Request) (any, error) {
 }
 
 func (p *pages) apiSessions(ctx context.Context, r *http.Request) (any, error) {
-	from, to, err := pastOf(r)
-	if err != nil {
-		return nil, err
-	}
-	all, err := p.cfg.History.Sessions(ctx, presence.ID(r.PathValue("id")), from, to)
-	return array(all), err
+	return between(r, func(from, to time.Time) ([]history.Session, error) {
+		return p.cfg.History.Sessions(ctx, presence.ID(r.PathValue("id")), from, to)
+	})
 }
 
 func (p *pages) apiNames(ctx context.Context, r *http.Request) (any, error) {
@@ -354,21 +350,15 @@ func (p *pages) apiAbsences(ctx context.Context, r *http.Request) (any, error) {
 }
 
 func (p *pages) apiFirstSeen(ctx context.Context, r *http.Request) (any, error) {
-	from, to, err := pastOf(r)
-	if err != nil {
-		return nil, err
-	}
-	all, err := p.cfg.History.FirstSeen(ctx, from, to)
-	return array(all), err
+	return between(r, func(from, to time.Time) ([]history.Found, error) {
+		return p.cfg.History.FirstSeen(ctx, from, to)
+	})
 }
 
 func (p *pages) apiGaps(ctx context.Context, r *http.Request) (any, error) {
-	from, to, err := pastOf(r)
-	if err != nil {
-		return nil, err
-	}
-	all, err := p.cfg.History.Gaps(ctx, from, to)
-	return array(all), err
+	return between(r, func(from, to time.Time) ([]history.Gap, error) {
+		return p.cfg.History.Gaps(ctx, from, to)
+	})
 }
 
 func (p *pages) apiHealth(ctx context.Context, _ *http.Request) (any, error) {
@@ -410,6 +400,16 @@ func number(text string, to *int64, least, most int64) error {
 	}
 	*to = n
 	return nil
+}
+
+// between answers a question about the time that the query names.
+func between[T any](r *http.Request, ask func(from, to time.Time) ([]T, error)) (any, error) {
+	from, to, err := pastOf(r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := ask(from, to)
+	return array(all), err
 }
 
 // pastOf reads from and to: the last day by default.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -118,7 +119,7 @@ func groupsOf(devices []presence.Device) []Group {
 	for _, g := range by {
 		all = append(all, *g)
 	}
-	slices.SortFunc(all, func(a, b Group) int { return cmpStrings(a.Slug, b.Slug) })
+	slices.SortFunc(all, func(a, b Group) int { return cmp.Compare(a.Slug, b.Slug) })
 	return all
 }
 

@@ -16,8 +16,6 @@ import (
 
 var errMoment = errors.New("want a time such as 2026-03-01T18:30:00Z, a day such as 2026-03-01, or how long ago, such as 7d")
 
-func cmpStrings(a, b string) int { return cmp.Compare(a, b) }
-
 type object = map[string]any
 
 // openAPI serves the description of the API (OpenAPI 3.1), which is made from

@@ -23,7 +23,7 @@ type pages struct {
 }
 
 // shared are the templates that others use.
-var shared = []string{"layout.html", "past.html"}
+var shared = []string{"templates/layout.html", "templates/past.html"}
 
 func newPages(cfg Config) (*pages, error) {
 	p := &pages{cfg: cfg, templates: map[string]*template.Template{}}
@@ -32,10 +32,11 @@ func newPages(cfg Config) (*pages, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if slices.Contains(shared, e.Name()) {
+		name := path.Join("templates", e.Name())
+		if slices.Contains(shared, name) {
 			continue
 		}
-		t, err := template.ParseFS(files, "templates/layout.html", "templates/past.html", path.Join("templates", e.Name()))
+		t, err := template.ParseFS(files, append(slices.Clone(shared), name)...)
 		if err != nil {
 			return nil, err
 		}
