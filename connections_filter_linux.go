@@ -24,12 +24,6 @@ func (c connectionsFilterCmd) Validate() error {
 	return nil
 }
 
-// filterLine is a filter in the output.
-type filterLine struct {
-	Tcpdump   string `json:"tcpdump"`
-	Wireshark string `json:"wireshark"`
-}
-
 // Run prints the filters.
 func (c connectionsFilterCmd) Run(a *app) error {
 	f, err := c.filter(a)
@@ -37,7 +31,7 @@ func (c connectionsFilterCmd) Run(a *app) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(a.stdout, []filterLine{filterLine(f)}, func(l filterLine) any { return l })
+		return printJSON(a.stdout, []connections.Filter{f}, func(f connections.Filter) any { return f })
 	}
 	return table(a.stdout, [][]string{{"tcpdump", f.Tcpdump}, {"wireshark", f.Wireshark}})
 }

@@ -61,16 +61,6 @@ type connectionsListCmd struct {
 	form
 }
 
-// snapshotLine is a stored snapshot in the output.
-type snapshotLine struct {
-	Number      int64     `json:"number"`
-	Time        time.Time `json:"time"`
-	Connections int       `json:"connections"` // and listeners
-	Listeners   int       `json:"listeners"`
-	Bytes       int       `json:"bytes"` // that it takes
-	Boot        string    `json:"boot"`  // another one: the machine was started again
-}
-
 // Run lists the stored snapshots.
 func (c connectionsListCmd) Run(a *app) error {
 	store, err := a.snapshots(false)
@@ -93,10 +83,10 @@ func (c connectionsListCmd) Run(a *app) error {
 		}
 		return table(a.stdout, rows)
 	}
-	out, err := newLines(a.stdout, c.CSV, snapshotLine{})
+	out, err := newLines(a.stdout, c.CSV, connections.Entry{})
 	for _, e := range all {
 		if err == nil {
-			err = out.print(snapshotLine(e))
+			err = out.print(e)
 		}
 	}
 	return err

@@ -12,8 +12,8 @@ import (
 
 // Filter chooses packets, in two languages.
 type Filter struct {
-	Tcpdump   string // pcap-filter(7)
-	Wireshark string // wireshark-filter(4)
+	Tcpdump   string `json:"tcpdump"`   // pcap-filter(7)
+	Wireshark string `json:"wireshark"` // wireshark-filter(4)
 }
 
 // maxTerms bounds a filter: the kernel takes programs of up to 4096

@@ -52,21 +52,6 @@ type Keep struct {
 	Size int64
 }
 
-// Entry is a snapshot in the list.
-type Entry struct {
-	Number                 int64
-	Time                   time.Time
-	Connections, Listeners int
-	Bytes                  int // that it takes
-	Boot                   string
-}
-
-// ErrNone is returned when there is no such snapshot.
-var ErrNone = errors.New("there is no such snapshot: porchlight connections list shows those that there are")
-
-// ErrEmpty is returned when nothing was ever stored.
-var ErrEmpty = errors.New("no snapshot is stored yet: porchlight connections snapshot stores one")
-
 // OpenStore opens dir/connections.db. When there is none it makes it, or returns
 // ErrEmpty unless mayMake is set. The file belongs to whom the directory belongs,
 // so that the service can go on with what root began.
@@ -283,6 +268,11 @@ func (s *Store) List(ctx context.Context) (all []Entry, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the snapshots: %w", err)
 	}
+	return entries(rows)
+}
+
+// entries reads and closes rows.
+func entries(rows *sql.Rows) (all []Entry, err error) {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var e Entry
