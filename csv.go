@@ -11,7 +11,8 @@ import (
 )
 
 // csvWriter writes values of one struct type as CSV (RFC 4180): the columns are
-// the fields of its JSON form, those of embedded structs too, a list of texts is one cell with commas.
+// the fields of its JSON form, those of embedded structs too, and a list of texts is
+// one cell with commas.
 type csvWriter struct {
 	w      *csv.Writer
 	fields [][]int
@@ -45,7 +46,11 @@ func (c *csvWriter) write(line any) error {
 	v := reflect.ValueOf(line)
 	row := make([]string, len(c.fields))
 	for i, field := range c.fields {
-		cell, err := csvCell(v.FieldByIndex(field))
+		of, err := v.FieldByIndexErr(field)
+		if err != nil { // of an embedded struct that is not there
+			continue
+		}
+		cell, err := csvCell(of)
 		if err != nil {
 			return fmt.Errorf("writing CSV: %w", err)
 		}

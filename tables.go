@@ -13,11 +13,7 @@ import (
 
 // eventLine is an event in the tables of the commands.
 func eventLine(e presence.Event) string {
-	who := e.Name
-	if who == "" {
-		who = e.Interface
-	}
-	return fmt.Sprintf("%6d  %s  %-16s  %-28s  %s", e.Seq, when(e.Time), e.Type, who, e.Why)
+	return fmt.Sprintf("%6d  %s  %-18s  %-28s  %s", e.Seq, when(e.Time), e.Type, e.Subject(), e.Why)
 }
 
 func when(t time.Time) string {

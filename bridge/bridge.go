@@ -523,6 +523,9 @@ func (b *Bridge) tell(e presence.Event) {
 			attrs = append(attrs, "ip", e.Addr.String())
 		}
 	}
+	if e.Socket != nil {
+		attrs = append(attrs, "program", e.Program, "port", e.PortName())
+	}
 	b.log.Info(string(e.Type), attrs...)
 }
 

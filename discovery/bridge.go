@@ -3,8 +3,6 @@ package discovery
 import (
 	"encoding/json"
 	"strings"
-
-	"porchlight/presence"
 )
 
 // Bridge returns the discovery message of the bridge's own device. interfaces
@@ -67,7 +65,7 @@ func (o *Options) bridgeComponents(interfaces []string) map[string]component {
 		},
 		"event": {
 			Platform: "event", Name: ptr("Event"), Icon: "mdi:bell-outline",
-			StateTopic: o.Topics.Event(), EventTypes: eventTypes(),
+			StateTopic: o.Topics.Event(), EventTypes: houseTypes(), ValueTemplate: onlyTypes(houseTypes()),
 		},
 		"scan": {
 			Platform: "button", Name: ptr("Scan now"), Icon: "mdi:radar",
@@ -101,13 +99,6 @@ func (o *Options) complete(key string, c component) component {
 		c.AvailabilityTopic = o.Status()
 	}
 	return c
-}
-
-func eventTypes() (names []string) {
-	for _, t := range presence.EventTypes() {
-		names = append(names, string(t))
-	}
-	return names
 }
 
 func onIf(condition string) string { return "{{ 'ON' if " + condition + " else 'OFF' }}" }

@@ -18,17 +18,18 @@ const eventColumns = "seq, time, type, device, mac, ip, name, host_name, vendor,
 const insertEvent = "INSERT INTO events (" + eventColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (seq) DO NOTHING"
 
 // foundAbout is what stands in the column found for an event that is about two
-// devices. Of others it is the list of devices.
+// devices, or about a socket of this machine. Of others it is the list of devices.
 type foundAbout struct {
-	Other   presence.ID      `json:"other"`
+	Other   presence.ID      `json:"other,omitempty"`
 	Devices []presence.Found `json:"devices,omitempty"`
+	Socket  *presence.Socket `json:"socket,omitempty"`
 }
 
 func eventArgs(e *presence.Event) ([]any, error) {
 	found, err := "", error(nil)
 	switch {
-	case e.Other != "":
-		found, err = fromJSON(foundAbout{e.Other, e.Devices}, false)
+	case e.Other != "" || e.Socket != nil:
+		found, err = fromJSON(foundAbout{e.Other, e.Devices, e.Socket}, false)
 	case e.Devices != nil:
 		found, err = fromJSON(e.Devices, false)
 	}
@@ -54,7 +55,7 @@ func scanEvent(rows *sql.Rows) (e presence.Event, err error) {
 	case strings.HasPrefix(found, "{"):
 		var about foundAbout
 		_ = json.Unmarshal([]byte(found), &about)
-		e.Other, e.Devices = about.Other, about.Devices
+		e.Other, e.Devices, e.Socket = about.Other, about.Devices, about.Socket
 	case found != "":
 		_ = json.Unmarshal([]byte(found), &e.Devices)
 	}

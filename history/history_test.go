@@ -114,7 +114,7 @@ func fill(v reflect.Value) {
 		v.SetString("text")
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int64:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(7)
 	case reflect.Uint16:
 		v.SetUint(7)
@@ -146,6 +146,7 @@ func TestEventRoundTrip(t *testing.T) {
 	for name, e := range map[string]presence.Event{
 		"every field": full,
 		"no field":    {Time: t0},
+		"a socket":    {Time: t0, Type: presence.ListenerClosed, Socket: &presence.Socket{Program: "nginx", Protocol: "tcp", Port: 8443}},
 		"hostile":     {Time: t0, Type: presence.NewDevice, HostName: "'); DROP TABLE events;--", Why: "\"\\\u2028<script>"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,7 +42,7 @@ func TestJournalIsRecovered(t *testing.T) {
 	lines(t, dir, string(text)+ // the database has these
 		`{"event_type":"left","seq":4,"time":"2026-03-01T10:00:00.5Z","id":"02005e100001","why":"killed"}`+"\n"+
 		"\x00\x00 nonsense\n"+
-		`{"event_type":"arrived","seq":5,"time":"2026-03-01T10:00:01Z","id":"02005e100001","why":"too"}`+"\n"+
+		`{"event_type":"listener_opened","seq":5,"time":"2026-03-01T10:00:01Z","why":"too","program":"nginx","protocol":"tcp","port":8443}`+"\n"+
 		`{"event_type":"arrived","seq":6,"ti`)
 	for range 2 { // the second start finds them in the database
 		s = open(t, dir)
@@ -55,6 +55,9 @@ func TestJournalIsRecovered(t *testing.T) {
 		}
 		if e := got[3]; e.Type != presence.Left || e.Why != "killed" || e.Time.Nanosecond() != 500e6 {
 			t.Errorf("recovered %+v", e)
+		}
+		if diff := cmp.Diff(&presence.Socket{Program: "nginx", Protocol: "tcp", Port: 8443}, got[4].Socket); diff != "" {
+			t.Errorf("recovered (-want +got):\n%s", diff)
 		}
 		closed(t, s)
 	}

@@ -56,6 +56,7 @@ func clean(e *presence.Event) {
 	e.Vendor = presence.CleanText(e.Vendor, presence.MaxName)
 	e.Interface = presence.CleanText(e.Interface, presence.MaxName)
 	e.Why = presence.CleanText(e.Why, maxWhy)
+	e.Socket = presence.CleanSocket(e.Socket)
 	e.Devices = nil // nobody is shown them
 }
 

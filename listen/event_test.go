@@ -3,6 +3,7 @@ package listen
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -83,6 +84,11 @@ func TestOwnPayloads(t *testing.T) {
 			for range presence.MaxFound {
 				sent.Devices = append(sent.Devices, presence.Found{ID: e.ID, Addr: netip.MustParseAddr("192.168.100.100"), Name: strings.Repeat("<", presence.MaxName)})
 			}
+		}
+		e.Socket = nil
+		if slices.Contains(presence.MachineTypes(), e.Type) {
+			e.Socket = &presence.Socket{Program: "nginx", User: "www-data", Container: "docker:4f5e", PID: 812, Protocol: "tcp", Port: 8443}
+			sent.Socket = e.Socket
 		}
 		payload := discovery.Event(&sent)
 		if len(payload) > mqtt.MaxFollowed {

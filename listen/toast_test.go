@@ -134,7 +134,10 @@ func TestWords(t *testing.T) {
 		}},
 		"Away: Pixel-7 | no answer":                   {"", presence.Event{Type: presence.Left, Name: "Pixel-7", Why: "no answer"}},
 		"Porchlight hears nothing: eth0 | no carrier": {"", presence.Event{Type: presence.SensingLost, Interface: "eth0", Why: "no carrier"}},
-		"Porchlight, moved house | ":                  {"", presence.Event{Type: "moved_house"}},
+		"A port was opened: nginx, TCP port 8443 | nginx began to listen, at nas": {"nas", presence.Event{
+			Type: presence.ListenerOpened, Why: "nginx began to listen", Socket: &presence.Socket{Program: "nginx", Protocol: "tcp", Port: 8443},
+		}},
+		"Porchlight, moved house | ": {"", presence.Event{Type: "moved_house"}},
 	} {
 		title, body := words(c.node, c.event)
 		if diff := cmp.Diff(want, title+" | "+body); diff != "" {

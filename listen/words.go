@@ -25,6 +25,10 @@ var titles = map[presence.EventType]string{
 	presence.NetworkScan:     "Network scan",
 	presence.SecondDHCP:      "Another DHCP server",
 	presence.SecondRouter:    "Another IPv6 router",
+
+	presence.ListenerOpened:   "A port was opened",
+	presence.ListenerClosed:   "A port was closed",
+	presence.NewProgramOnline: "New program online",
 }
 
 // words returns what the notification of an event says. node is empty where it
@@ -34,11 +38,7 @@ func words(node string, e presence.Event) (title, body string) {
 	if title == "" { // of a newer Porchlight
 		title = "Porchlight, " + strings.ReplaceAll(string(e.Type), "_", " ")
 	}
-	who := e.Name
-	if who == "" {
-		who = e.Interface
-	}
-	if who != "" {
+	if who := e.Subject(); who != "" {
 		title += ": " + who
 	}
 	var facts []string

@@ -30,6 +30,11 @@ const (
 	NetworkScan   EventType = "network_scan"
 	SecondDHCP    EventType = "second_dhcp_server"
 	SecondRouter  EventType = "second_router"
+
+	// What is new on this machine, the one that Porchlight runs on; see Socket.
+	ListenerOpened   EventType = "listener_opened"
+	ListenerClosed   EventType = "listener_closed"
+	NewProgramOnline EventType = "new_program_online"
 )
 
 // EventTypes lists every type, in the order in which they are declared to
@@ -39,6 +44,7 @@ func EventTypes() []EventType {
 		NewDevice, Arrived, Left, AddressChanged, AddressConflict,
 		MergeSuggested, Merged, Split, SensingLost, SensingBack, Baseline, NewGuests,
 		VendorChanged, ProxyFound, NetworkScan, SecondDHCP, SecondRouter,
+		ListenerOpened, ListenerClosed, NewProgramOnline,
 	}
 }
 
@@ -50,7 +56,7 @@ type Event struct {
 	Time       time.Time  `json:"time"` // UTC
 	ID         ID         `json:"id,omitempty"`
 	MAC        MAC        `json:"mac,omitzero"`
-	Addr       netip.Addr `json:"ip,omitzero"`    // Device.Address: an IPv6 address where there is no other; of a trouble the address that it is about
+	Addr       netip.Addr `json:"ip,omitzero"`    // Device.Address: an IPv6 address where there is no other; of a trouble the address that it is about; of a socket see there
 	Name       string     `json:"name,omitempty"` // what to call the device: Device.DisplayName
 	HostName   string     `json:"host_name,omitempty"`
 	Vendor     string     `json:"vendor,omitempty"`
@@ -59,6 +65,8 @@ type Event struct {
 	Other      ID         `json:"other_id,omitempty"`  // merge_suggested: the device that it may be; merged: what is part of it now; split: what is no more
 	Why        string     `json:"why"`                 // in words that a person understands
 	Devices    []Found    `json:"devices,omitempty"`   // of a list: who was found, as many as fit; of a trouble between two: both sides
+
+	*Socket // of events about this machine; nil for all others
 }
 
 // An event that lists devices (Baseline, NewGuests) has at most MaxFound of them, and no more than fit into

@@ -47,7 +47,7 @@ func TestKinds(t *testing.T) {
 	for _, e := range EventTypes() {
 		seen[e] = true
 	}
-	if len(seen) != 17 {
+	if len(seen) != 20 {
 		t.Errorf("event types %v", EventTypes())
 	}
 }
