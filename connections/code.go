@@ -1,15 +1,13 @@
 package connections
 
 import (
-	"bytes"
 	"cmp"
-	"compress/flate"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
 	"net/netip"
 	"slices"
+
+	"porchlight/compact"
 )
 
 // The stored form of a snapshot is its difference to the one before it, or to
@@ -26,9 +24,6 @@ import (
 // that says which of them differ from those of the row that was kept, or from
 // zero, and for each that does a signed difference. Numbers are varints.
 const form = 1
-
-// maxUnpacked bounds what a damaged or foreign file can make of itself.
-const maxUnpacked = 64 << 20
 
 // errDamaged is what any unreadable form is.
 var errDamaged = errors.New("the stored snapshot is damaged")
@@ -70,27 +65,27 @@ func pack(s *Snapshot) *packed {
 func (p *packed) unpack() ([]Connection, error) {
 	processes := make(map[processKey]*Process, len(p.processes))
 	for _, text := range p.processes {
-		r := reader{b: []byte(text)}
-		q := &Process{PID: r.int(), Ticks: r.uint(), UID: uint32(r.uint()), Name: r.text(), User: r.text(), Container: r.text(), Command: r.text()}
-		if r.failed || len(r.b) > 0 {
+		r := readerOf(text)
+		q := &Process{PID: r.Int(), Ticks: r.Uint(), UID: uint32(r.Uint()), Name: r.Text(), User: r.Text(), Container: r.Text(), Command: r.Text()}
+		if !r.Done() {
 			return nil, errDamaged
 		}
 		processes[q.key()] = q
 	}
 	all := make([]Connection, 0, len(p.rows))
 	for i, text := range p.rows {
-		r := reader{b: []byte(text)}
+		r := readerOf(text)
 		c := Connection{
-			Protocol: r.text(), State: State(r.text()), Local: r.end(), Remote: r.end(), Interface: r.text(), Inode: r.uint(),
-			UID: uint32(r.uint()), User: r.text(), Device: r.text(), Others: r.int(), Counters: p.counts[i],
+			Protocol: r.Text(), State: State(r.Text()), Local: r.end(), Remote: r.end(), Interface: r.Text(), Inode: r.Uint(),
+			UID: uint32(r.Uint()), User: r.Text(), Device: r.Text(), Others: r.Int(), Counters: p.counts[i],
 		}
-		if pid := r.int(); pid != 0 {
-			key := processKey{pid, r.uint()}
+		if pid := r.Int(); pid != 0 {
+			key := processKey{pid, r.Uint()}
 			if c.Process = processes[key]; c.Process == nil {
 				return nil, errDamaged
 			}
 		}
-		if r.failed || len(r.b) > 0 {
+		if !r.Done() {
 			return nil, errDamaged
 		}
 		all = append(all, c)
@@ -110,16 +105,16 @@ func processRow(p *Process) string {
 	b := binary.AppendUvarint(nil, uint64(p.PID))
 	b = binary.AppendUvarint(b, p.Ticks)
 	b = binary.AppendUvarint(b, uint64(p.UID))
-	return string(appendTexts(b, p.Name, p.User, p.Container, p.Command))
+	return string(compact.AppendTexts(b, p.Name, p.User, p.Container, p.Command))
 }
 
 func connectionRow(c *Connection) string {
-	b := appendTexts(nil, c.Protocol, string(c.State))
+	b := compact.AppendTexts(nil, c.Protocol, string(c.State))
 	b = appendEnd(appendEnd(b, c.Local), c.Remote)
-	b = appendTexts(b, c.Interface)
+	b = compact.AppendTexts(b, c.Interface)
 	b = binary.AppendUvarint(b, c.Inode)
 	b = binary.AppendUvarint(b, uint64(c.UID))
-	b = appendTexts(b, c.User, c.Device)
+	b = compact.AppendTexts(b, c.User, c.Device)
 	b = binary.AppendUvarint(b, uint64(c.Others))
 	if c.Process == nil {
 		return string(append(b, 0))
@@ -128,23 +123,16 @@ func connectionRow(c *Connection) string {
 	return string(binary.AppendUvarint(b, c.Process.Ticks))
 }
 
-func appendTexts(b []byte, texts ...string) []byte {
-	for _, t := range texts {
-		b = append(binary.AppendUvarint(b, uint64(len(t))), t...)
-	}
-	return b
-}
-
 func appendEnd(b []byte, end netip.AddrPort) []byte {
 	a := end.Addr()
-	b = appendTexts(b, string(a.AsSlice()), a.Zone())
+	b = compact.AppendTexts(b, string(a.AsSlice()), a.Zone())
 	return binary.BigEndian.AppendUint16(b, end.Port())
 }
 
 // encode returns the stored form of p as a difference to base.
 func (p *packed) encode(base *packed) ([]byte, error) {
 	b := binary.AppendUvarint([]byte{form}, uint64(len(p.missing)))
-	b = appendTexts(b, p.missing...)
+	b = compact.AppendTexts(b, p.missing...)
 	b, _ = appendRows(b, base.processes, p.processes)
 	b, kept := appendRows(b, base.rows, p.rows)
 	for i, c := range p.counts {
@@ -154,15 +142,7 @@ func (p *packed) encode(base *packed) ([]byte, error) {
 		}
 		b = appendCounts(b, before, c)
 	}
-	var out bytes.Buffer
-	w, err := flate.NewWriter(&out, flate.BestCompression)
-	if err == nil {
-		_, err = w.Write(b)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	return out.Bytes(), err
+	return compact.Deflate(b)
 }
 
 // appendRows appends the difference of two lists of rows, and says for each new
@@ -193,7 +173,7 @@ func appendRows(b []byte, before, now []string) (_ []byte, kept []int) {
 		for _, n := range []int{s.keep, s.drop, s.to - s.from} {
 			b = binary.AppendUvarint(b, uint64(n))
 		}
-		b = appendTexts(b, now[s.from:s.to]...)
+		b = compact.AppendTexts(b, now[s.from:s.to]...)
 	}
 	return b, kept
 }
@@ -217,22 +197,19 @@ func appendCounts(b []byte, before, now Counters) []byte {
 
 // decode reads a stored form, a difference to base.
 func decode(stored []byte, base *packed) (*packed, error) {
-	b, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(stored)), maxUnpacked+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	b, err := compact.Inflate(stored)
+	if err != nil || len(b) == 0 || b[0] != form {
+		return nil, errors.Join(errDamaged, err)
 	}
-	if len(b) > maxUnpacked || len(b) == 0 || b[0] != form {
-		return nil, errDamaged
-	}
-	r := reader{b: b[1:]}
+	r := readerOf(b[1:])
 	p := &packed{}
-	for range r.count() {
-		p.missing = append(p.missing, r.text())
+	for range r.Count() {
+		p.missing = append(p.missing, r.Text())
 	}
 	p.processes, _ = r.rows(base.processes)
 	var kept []int
 	p.rows, kept = r.rows(base.rows)
-	if r.failed {
+	if r.Failed() {
 		return nil, errDamaged
 	}
 	p.counts = make([]Counters, len(p.rows))
@@ -242,70 +219,23 @@ func decode(stored []byte, base *packed) (*packed, error) {
 		}
 		r.counts(&p.counts[i])
 	}
-	if r.failed || len(r.b) > 0 {
+	if !r.Done() {
 		return nil, errDamaged
 	}
 	return p, nil
 }
 
-// reader takes values off bytes. After the first that is not there it has
-// failed, and gives zero values.
-type reader struct {
-	b      []byte
-	failed bool
-}
+// reader takes what there is in rows off bytes.
+type reader struct{ compact.Reader }
 
-func (r *reader) fail() {
-	r.b, r.failed = nil, true
-}
-
-func (r *reader) uint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) int() int {
-	v := r.uint()
-	if v > 1<<31-1 {
-		r.fail()
-		return 0
-	}
-	return int(v)
-}
-
-// count is a number of things that take a byte each at least.
-func (r *reader) count() int {
-	n := r.int()
-	if n > len(r.b) {
-		r.fail()
-		return 0
-	}
-	return n
-}
-
-func (r *reader) take(n int) []byte {
-	if n > len(r.b) {
-		r.fail()
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) text() string { return string(r.take(r.int())) }
+func readerOf[T []byte | string](b T) *reader { return &reader{compact.Reader{B: []byte(b)}} }
 
 func (r *reader) end() netip.AddrPort {
-	a, _ := netip.AddrFromSlice([]byte(r.text()))
-	if zone := r.text(); zone != "" {
+	a, _ := netip.AddrFromSlice([]byte(r.Text()))
+	if zone := r.Text(); zone != "" {
 		a = a.WithZone(zone)
 	}
-	port := r.take(2)
+	port := r.Take(2)
 	if port == nil {
 		return netip.AddrPort{}
 	}
@@ -316,10 +246,10 @@ func (r *reader) end() netip.AddrPort {
 // them it is; -1: none.
 func (r *reader) rows(before []string) (now []string, kept []int) {
 	at := 0
-	for range r.count() {
-		keep, drop := r.int(), r.int()
+	for range r.Count() {
+		keep, drop := r.Int(), r.Int()
 		if keep+drop > len(before)-at {
-			r.fail()
+			r.Fail()
 			return nil, nil
 		}
 		for range keep {
@@ -327,15 +257,15 @@ func (r *reader) rows(before []string) (now []string, kept []int) {
 			at++
 		}
 		at += drop
-		for range r.count() {
-			now, kept = append(now, r.text()), append(kept, -1)
+		for range r.Count() {
+			now, kept = append(now, r.Text()), append(kept, -1)
 		}
 	}
 	return now, kept
 }
 
 func (r *reader) counts(c *Counters) {
-	differ := r.take(1)
+	differ := r.Take(1)
 	if differ == nil {
 		return
 	}
@@ -343,12 +273,6 @@ func (r *reader) counts(c *Counters) {
 		if differ[0]&(1<<i) == 0 {
 			continue
 		}
-		d, n := binary.Varint(r.b)
-		if n <= 0 {
-			r.fail()
-			return
-		}
-		r.b = r.b[n:]
-		*f += uint64(d)
+		*f += uint64(r.Signed())
 	}
 }

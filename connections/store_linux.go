@@ -5,14 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // the driver
+	"porchlight/sqlitefile"
 )
 
 const (
@@ -22,8 +18,6 @@ const (
 	// leastKept is how many snapshots stay however old they are: a clock that
 	// jumps ahead must not empty the store.
 	leastKept = 2 * fullEvery
-	// schemaVersion is of the file.
-	schemaVersion = 1
 )
 
 // schema: data is the stored form, a difference to number-1 unless whole is
@@ -43,7 +37,7 @@ CREATE TABLE snapshots (
 // Store keeps snapshots in a file of their own beside the history, so that
 // neither waits for the other. Several processes may use it at once.
 type Store struct {
-	db *sql.DB
+	db *sqlitefile.File
 }
 
 // Keep is for how long and how many bytes of snapshots are kept; 0: any.
@@ -53,96 +47,16 @@ type Keep struct {
 }
 
 // OpenStore opens dir/connections.db. When there is none it makes it, or returns
-// ErrEmpty unless mayMake is set. The file belongs to whom the directory belongs,
-// so that the service can go on with what root began.
+// ErrEmpty unless mayMake is set.
 func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
-	path := filepath.Join(dir, "connections.db")
-	if err := ready(dir, path, mayMake); err != nil {
+	f, err := sqlitefile.Open(ctx, filepath.Join(dir, "connections.db"), mayMake, schema)
+	if errors.Is(err, sqlitefile.ErrNone) {
+		return nil, ErrEmpty
+	}
+	if err != nil {
 		return nil, err
 	}
-	u := url.URL{
-		Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(),
-		RawQuery: "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate",
-	}
-	db, err := sql.Open("sqlite", u.String())
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(1)
-	s := &Store{db}
-	if err := s.within(ctx, migrate); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
-	}
-	return s, nil
-}
-
-// ready sees to it that the file is there and may be used.
-func ready(dir, path string, mayMake bool) error {
-	err := unix.Access(path, unix.R_OK|unix.W_OK)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !mayMake:
-		return ErrEmpty
-	case errors.Is(err, fs.ErrNotExist):
-		err = create(dir, path)
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("no permission to use %s: run this as the user that Porchlight runs as, or with sudo", path)
-	}
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", path, err)
-	}
-	return nil
-}
-
-func create(dir, path string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	return errors.Join(likeDir(f, dir), f.Close())
-}
-
-// likeDir gives the file to whom the directory belongs. Only root can, and only
-// root needs to. The files beside it SQLite makes like it.
-func likeDir(f *os.File, dir string) error {
-	var info unix.Stat_t
-	if err := unix.Stat(dir, &info); err != nil || os.Geteuid() != 0 {
-		return err
-	}
-	return f.Chown(int(info.Uid), int(info.Gid))
-}
-
-func migrate(ctx context.Context, tx *sql.Tx) error {
-	var version int
-	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	switch {
-	case version > schemaVersion:
-		return errors.New("a newer Porchlight has written it: use that one")
-	case version == schemaVersion:
-		return nil
-	}
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
-	return err
-}
-
-// within runs f in a transaction.
-func (s *Store) within(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := f(ctx, tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	return &Store{f}, nil
 }
 
 // Close closes the file.
@@ -151,7 +65,7 @@ func (s *Store) Close() error { return s.db.Close() }
 // Add stores a snapshot and gives it its number. It deletes what need not be
 // kept any more, a little each time.
 func (s *Store) Add(ctx context.Context, snapshot *Snapshot, keep Keep) error {
-	err := s.within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.db.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := add(ctx, tx, snapshot); err != nil {
 			return err
 		}
@@ -289,7 +203,7 @@ func entries(rows *sql.Rows) (all []Entry, err error) {
 // Load returns a snapshot.
 func (s *Store) Load(ctx context.Context, number int64) (*Snapshot, error) {
 	found := &Snapshot{Number: number}
-	err := s.within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.db.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		var whole, ms, uptime int64
 		err := tx.QueryRowContext(ctx, "SELECT whole, time, boot, uptime FROM snapshots WHERE number = ?", number).Scan(&whole, &ms, &found.Boot, &uptime)
 		if errors.Is(err, sql.ErrNoRows) {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"porchlight/presence"
+	"porchlight/sqlitefile"
 )
 
 // attach opens the database for the writer: at the start, and again after
@@ -169,7 +169,7 @@ func (s *Store) jump() {
 
 // readFile reads a file that is not to be written.
 func readFile(path, params string) (contents, error) {
-	pool, err := sql.Open("sqlite", dsn(path, params))
+	pool, err := sql.Open("sqlite", sqlitefile.DSN(path, params))
 	if err != nil {
 		return contents{}, err
 	}
@@ -217,7 +217,7 @@ func (s *Store) replace(cause error) error {
 	if !s.replaced.IsZero() && time.Since(s.replaced) < time.Hour {
 		return cause
 	}
-	aside, err := setAside(s.path, time.Now())
+	aside, err := sqlitefile.SetAside(s.path, time.Now())
 	if err != nil {
 		return errors.Join(cause, err)
 	}
@@ -236,21 +236,4 @@ func (s *Store) replace(cause error) error {
 	s.log.Error("the database was damaged: it is set aside and a new one is begun",
 		"file", aside, "damage", cause, "devices_kept", len(s.changes.devices), "unread", unread)
 	return nil
-}
-
-// setAside renames the file and its write-ahead log so that they stay a pair.
-func setAside(path string, now time.Time) (aside string, err error) {
-	aside = path + ".corrupt-" + now.Format("20060102-150405")
-	if _, err := os.Lstat(aside); err == nil {
-		return "", fmt.Errorf("setting aside a damaged database: %q exists", aside)
-	}
-	if err := os.Rename(path, aside); err != nil {
-		return "", fmt.Errorf("setting aside a damaged database: %w", err)
-	}
-	for _, end := range []string{"-wal", "-shm"} {
-		if err := os.Rename(path+end, aside+end); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("setting aside a damaged database: %w", err)
-		}
-	}
-	return aside, nil
 }

@@ -5,11 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"porchlight/sqlitefile"
 )
 
 // database is an open, migrated file. Its write connection belongs to the
@@ -35,13 +36,6 @@ type database struct {
 	lastNames  map[nameKey]lastName
 }
 
-// dsn returns the name of the file for database/sql. The pragmas are in it so
-// that each connection of the pool has them.
-func dsn(path, params string) string {
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: params}
-	return u.String()
-}
-
 const (
 	writeParams = "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
 		"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(16777216)&_pragma=foreign_keys(1)&_txlock=immediate"
@@ -55,12 +49,12 @@ const (
 
 // openDatabase opens path, makes it if need be, checks and migrates it.
 func openDatabase(ctx context.Context, path string) (*database, error) {
-	pool, err := sql.Open("sqlite", dsn(path, writeParams))
+	pool, err := sql.Open("sqlite", sqlitefile.DSN(path, writeParams))
 	if err != nil {
 		return nil, fmt.Errorf("opening %q: %w", path, err)
 	}
 	pool.SetMaxOpenConns(4)
-	reads, err := sql.Open("sqlite", dsn(path, readParams)) // connects when it is asked
+	reads, err := sql.Open("sqlite", sqlitefile.DSN(path, readParams)) // connects when it is asked
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %q: %w", path, err), pool.Close())
 	}
@@ -114,7 +108,7 @@ func (db *database) check(ctx context.Context) error {
 	defer cancel()
 	var answer string
 	err := db.conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&answer)
-	if ctx.Err() != nil || code(err) == sqlite3.SQLITE_INTERRUPT {
+	if ctx.Err() != nil || sqlitefile.Code(err) == sqlite3.SQLITE_INTERRUPT {
 		return nil // too big to check it all
 	}
 	if err == nil && answer != "ok" {

@@ -8,26 +8,18 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-)
 
-// code returns SQLite's primary result code, 0 when err is none of SQLite's.
-func code(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		return e.Code() & 0xff
-	}
-	return 0
-}
+	"porchlight/sqlitefile"
+)
 
 // damaged reports whether err means that the file itself is broken.
 func damaged(err error) bool {
-	c := code(err)
-	return c == sqlite3.SQLITE_CORRUPT || c == sqlite3.SQLITE_NOTADB || errors.Is(err, errDamaged)
+	return sqlitefile.Damaged(err) || errors.Is(err, errDamaged)
 }
 
 // full reports whether err may pass without opening the file again.
 func full(err error) bool {
-	return code(err) == sqlite3.SQLITE_FULL || code(err) == sqlite3.SQLITE_BUSY
+	return sqlitefile.Code(err) == sqlite3.SQLITE_FULL || sqlitefile.Code(err) == sqlite3.SQLITE_BUSY
 }
 
 // noShm reports whether there was no space for the file that SQLite shares
@@ -41,7 +33,7 @@ func noShm(err error) bool {
 // remedy. The cause is wrapped.
 func explain(dir string, err error) error {
 	remedy := "see that the disk works"
-	switch c := code(err); {
+	switch c := sqlitefile.Code(err); {
 	case errors.Is(err, ErrInUse):
 		return err
 	case errors.Is(err, errGone):

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"porchlight/presence"
+	"porchlight/sqlitefile"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -493,7 +494,7 @@ func TestFirstVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	pool, err := sql.Open("sqlite", dsn(filepath.Join(dir, "porchlight.db"), ""))
+	pool, err := sql.Open("sqlite", sqlitefile.DSN(filepath.Join(dir, "porchlight.db"), ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -613,7 +614,7 @@ func TestMigrationKeepsDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "old.db")
-	pool, err := sql.Open("sqlite", dsn(path, ""))
+	pool, err := sql.Open("sqlite", sqlitefile.DSN(path, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

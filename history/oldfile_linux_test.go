@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"porchlight/presence"
+	"porchlight/sqlitefile"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,7 +74,7 @@ func (d *diskTest) keepsOld(fault string, mend func()) {
 	d.sameHousehold("when the disk takes writes", want)
 	check(d.s.Close())
 
-	db, err := sql.Open("sqlite", dsn(filepath.Join(d.dir, "porchlight.db"), readParams))
+	db, err := sql.Open("sqlite", sqlitefile.DSN(filepath.Join(d.dir, "porchlight.db"), readParams))
 	check(err)
 	steps, err := schema()
 	check(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"porchlight/presence"
+	"porchlight/sqlitefile"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -36,7 +37,7 @@ func oldFile(dir string, version, events int) (err error) {
 	if err != nil {
 		return err
 	}
-	pool, err := sql.Open("sqlite", dsn(filepath.Join(dir, "porchlight.db"), writeParams))
+	pool, err := sql.Open("sqlite", sqlitefile.DSN(filepath.Join(dir, "porchlight.db"), writeParams))
 	if err != nil {
 		return err
 	}

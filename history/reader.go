@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"porchlight/presence"
+	"porchlight/sqlitefile"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -32,14 +33,14 @@ func OpenReader(dir string) (*Reader, error) {
 		return nil, err
 	}
 	old := false
-	name := dsn(path, readParams)
+	name := sqlitefile.DSN(path, readParams)
 	pool, err := sql.Open("sqlite", name)
 	if err == nil {
 		old, err = checkVersion(pool)
-		if code(err) != 0 && pool.Close() == nil && atRest(path) {
+		if sqlitefile.Code(err) != 0 && pool.Close() == nil && atRest(path) {
 			// In a directory that is not ours to write, SQLite can only read a
 			// file that nobody is writing.
-			name = dsn(path, "mode=ro&immutable=1")
+			name = sqlitefile.DSN(path, "mode=ro&immutable=1")
 			if pool, err = sql.Open("sqlite", name); err == nil {
 				old, err = checkVersion(pool)
 			}
@@ -49,7 +50,7 @@ func OpenReader(dir string) (*Reader, error) {
 		if pool != nil {
 			_ = pool.Close()
 		}
-		if c := code(err); c == sqlite3.SQLITE_CANTOPEN || c == sqlite3.SQLITE_PERM {
+		if c := sqlitefile.Code(err); c == sqlite3.SQLITE_CANTOPEN || c == sqlite3.SQLITE_PERM {
 			return nil, errNoPermission(path)
 		}
 		return nil, fmt.Errorf("opening %s for reading: %w", path, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"porchlight/presence"
+	"porchlight/sqlitefile"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -107,7 +108,7 @@ func (s *Store) drain() error {
 // refused reports whether err comes from the values rather than from the disk,
 // so that trying again is no use. It would be a defect of this package.
 func refused(err error) bool {
-	switch code(err) {
+	switch sqlitefile.Code(err) {
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE:
 		return true
 	}
