@@ -85,7 +85,14 @@ func TestGolden(t *testing.T) {
 	}
 	suggestion := event
 	suggestion.Type, suggestion.Other = presence.MergeSuggested, stranger.ID
+	opened := presence.Event{
+		Type: presence.ListenerOpened, Seq: 8, Time: at.UTC().Truncate(time.Second), Addr: netip.MustParseAddr("192.168.1.2"), Why: "nginx began to listen",
+		Socket: &presence.Socket{Program: "nginx", User: "www-data", PID: 812, Protocol: "tcp", Port: 8443},
+	}
 	for name, payload := range map[string][]byte{
+		"machine":                 options.Machine("nas"),
+		"machine-counts":          MachineCounts(presence.Machine{Established: 12, Listening: 9, Programs: 14}),
+		"event-of-a-socket":       Event(&opened),
 		"device":                  options.Device(&known),
 		"device-attributes-only":  attributesOnly.Device(&known),
 		"device-private":          options.Device(&stranger),
@@ -264,7 +271,7 @@ func TestSchema(t *testing.T) {
 	for _, payload := range [][]byte{
 		options.Device(&known), options.Device(&stranger), attributesOnly.Device(&known),
 		options.Group(&parents), attributesOnly.Group(&parents), options.Group(&presence.Group{Slug: "c0ffee00", Name: "\x00"}),
-		options.Bridge(nil, nil), options.Bridge([]string{"eth0", "eth0.1", "weird'}}name"}, options.Bridge([]string{"wlan0"}, nil)),
+		options.Machine(""), options.Machine("nas.example\x00"), options.Bridge(nil, nil), options.Bridge([]string{"eth0", "eth0.1", "weird'}}name"}, options.Bridge([]string{"wlan0"}, nil)),
 	} {
 		checkMessage(t, payload)
 	}
@@ -284,6 +291,8 @@ func TestTopics(t *testing.T) {
 		{options.Set(id), "porchlight/home/devices/001b638445e6/set"},
 		{options.Topics.Summary(), "porchlight/home/summary"},
 		{options.Topics.Event(), "porchlight/home/event"},
+		{options.Topics.Machine(), "porchlight/home/machine"},
+		{options.MachineConfig(), "homeassistant/device/home/machine/config"},
 		{options.Scan(), "porchlight/home/scan/set"},
 		{options.GroupState("kids"), "porchlight/home/groups/kids/state"},
 		{options.AllGroupStates(), "porchlight/home/groups/+/state"},
@@ -305,7 +314,7 @@ func TestTopics(t *testing.T) {
 	}
 	for _, topic := range []string{
 		"", "/", "porchlight/home/devices/001b638445e6", "porchlight/home/devices/001B638445E6/set",
-		"porchlight/home/devices/../set", "porchlight/away/devices/001b638445e6/set", options.BridgeConfig(),
+		"porchlight/home/devices/../set", "porchlight/away/devices/001b638445e6/set", options.BridgeConfig(), options.MachineConfig(),
 	} {
 		_, set := options.ParseSet(topic)
 		_, config := options.ParseConfig(topic)
@@ -321,7 +330,7 @@ func TestTopics(t *testing.T) {
 		}
 	}
 	for _, topic := range []string{
-		"", options.Config(id), options.Topics.State(id), options.BridgeConfig(), options.GroupState(""), options.GroupState("Kids"), options.GroupState("kids_"),
+		"", options.Config(id), options.Topics.State(id), options.BridgeConfig(), options.MachineConfig(), options.GroupState(""), options.GroupState("Kids"), options.GroupState("kids_"),
 		options.GroupState("a/b"), options.GroupState(strings.Repeat("x", 100)), options.GroupConfig(""), options.GroupConfig("#"),
 	} {
 		_, state := options.ParseGroupState(topic)
@@ -363,6 +372,7 @@ func FuzzHostile(f *testing.F) {
 			t.Errorf("the slug of %q is %q", hostName, g.Slug)
 		}
 		checkMessage(t, options.Device(&d))
+		checkMessage(t, options.Machine(hostName))
 		if p := Name(&d); len(p) == 0 || len(p) > presence.MaxName || !utf8.Valid(p) {
 			t.Errorf("name %q", p)
 		}
@@ -375,7 +385,7 @@ func FuzzHostile(f *testing.F) {
 		if p := Summary(&sum); !json.Valid(p) || !utf8.Valid(p) {
 			t.Errorf("%q", p)
 		}
-		e := presence.Event{HostName: hostName, Vendor: vendor, Why: why}
+		e := presence.Event{HostName: hostName, Vendor: vendor, Why: why, Socket: &presence.Socket{Program: hostName, User: vendor}}
 		if p := Event(&e); !json.Valid(p) || !utf8.Valid(p) {
 			t.Errorf("%q", p)
 		}

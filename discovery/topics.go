@@ -16,11 +16,12 @@ type Topics struct {
 }
 
 // bridgeObject is the object id of the bridge's own device in config topics,
-// groupObject the beginning of a group's. They cannot be a device's: those are
-// twelve hex digits.
+// machineObject that of this machine, groupObject the beginning of a group's.
+// They cannot be a device's: those are twelve hex digits.
 const (
-	bridgeObject = "bridge"
-	groupObject  = "group_"
+	bridgeObject  = "bridge"
+	machineObject = "machine"
+	groupObject   = "group_"
 )
 
 // Check returns an error for each name that cannot be used in a topic.
@@ -69,6 +70,9 @@ func (t Topics) Status() string { return t.root() + "status" }
 // Summary is the household as JSON, retained.
 func (t Topics) Summary() string { return t.root() + "summary" }
 
+// Machine is the JSON of Machine, retained.
+func (t Topics) Machine() string { return t.root() + "machine" }
+
 // Instance is where programs with the same prefix and node ask for each other,
 // as JSON, not retained.
 func (t Topics) Instance() string { return t.root() + "instance" }
@@ -107,6 +111,9 @@ func (t Topics) Config(id presence.ID) string { return t.config(string(id)) }
 // BridgeConfig is the discovery topic of the bridge's own device.
 func (t Topics) BridgeConfig() string { return t.config(bridgeObject) }
 
+// MachineConfig is the discovery topic of this machine.
+func (t Topics) MachineConfig() string { return t.config(machineObject) }
+
 func (t Topics) config(object string) string {
 	return t.HAPrefix + "/device/" + t.Node + "/" + object + "/config"
 }
@@ -119,7 +126,8 @@ func (t Topics) AllSets() string { return t.device("+", "set") }
 // AllGroupStates matches every GroupState topic.
 func (t Topics) AllGroupStates() string { return t.GroupState("+") }
 
-// AllConfigs matches every Config and GroupConfig topic, and BridgeConfig.
+// AllConfigs matches every Config and GroupConfig topic, BridgeConfig and
+// MachineConfig.
 func (t Topics) AllConfigs() string { return t.config("+") }
 
 // AllStates matches every State topic.

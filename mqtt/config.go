@@ -24,6 +24,10 @@ type Config struct {
 	Announce      bool   // HA_DISCOVERY: publish discovery messages
 	HAStatusTopic string // Home Assistant's birth topic
 
+	// Machine says that this machine's connections are looked at: it has a device
+	// of its own, and SetMachine is called.
+	Machine bool
+
 	// LastSeenInterval is how much newer a device's last sighting must be for
 	// its last_seen topic to be renewed while it stays home; 0: it is renewed
 	// when the device comes or goes.

@@ -14,6 +14,7 @@ const (
 	familyLastSeen
 	familyGroup
 	familySummary
+	familyMachine
 	familyStatus
 	familyEvent
 	familyInstance
@@ -42,6 +43,8 @@ func (f family) filter(t *discovery.Topics) string {
 		return t.AllGroupStates()
 	case familySummary:
 		return t.Summary()
+	case familyMachine:
+		return t.Machine()
 	case familyStatus:
 		return t.Status()
 	case familyEvent:
@@ -63,6 +66,8 @@ func (f family) loss() string {
 		return "nobody is told which groups are home"
 	case familySummary:
 		return "the household's summary is not told"
+	case familyMachine:
+		return "the numbers of this machine's connections are not told"
 	case familyStatus:
 		return "Home Assistant shows everything as unavailable"
 	case familyEvent:

@@ -35,8 +35,9 @@ type inbound struct {
 	attributes map[presence.ID]bool  // has retained attributes
 	ids        map[presence.ID]bool  // has anything retained that is ours
 	groups     map[string]foundGroup // by slug
-	bridge     []byte                // the bridge's retained discovery message
-	asked      []presence.ID         // by verify
+	machine    foundMachine
+	bridge     []byte        // the bridge's retained discovery message
+	asked      []presence.ID // by verify
 	echoes     map[presence.ID]time.Time
 	emptied    map[presence.ID]bool // somebody else has cleared its discovery message, and no other came since
 	birthAt    time.Time
@@ -95,6 +96,16 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 		return
 	case t.Summary():
 		l.heard(familySummary, m)
+		return
+	case t.Machine():
+		l.heard(familyMachine, m)
+		if m.Retained() && len(payload) > 0 {
+			l.inbound.collectMachine(now, foundMachine{state: true})
+		}
+		return
+	case t.MachineConfig():
+		l.heard(familyConfig, m)
+		l.receiveMachineConfig(payload, m.Retained(), now)
 		return
 	case t.Event():
 		l.heard(familyEvent, m)
@@ -318,6 +329,7 @@ type found struct {
 	ids     map[presence.ID]bool
 	configs []presence.ID
 	groups  map[string]foundGroup
+	machine foundMachine
 	bridge  bool
 }
 
@@ -325,7 +337,7 @@ type found struct {
 func (in *inbound) endCollection() found {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	f := found{ids: in.ids, groups: in.groups, bridge: in.bridge != nil}
+	f := found{ids: in.ids, groups: in.groups, machine: in.machine, bridge: in.bridge != nil}
 	for id := range in.configs {
 		f.configs = append(f.configs, id)
 	}

@@ -21,10 +21,14 @@ func (l *link) missing() (ids []presence.ID) {
 	return l.inbound.missing(func(id presence.ID) bool { return l.s.devices[id] != nil })
 }
 
-// verify asks for the discovery message of each device and group by its own topic, since
-// a broker may have dropped some of the many that the wildcard matched.
-func (l *link) verify(ctx context.Context, ids []presence.ID, groups []string) {
-	filters := make(map[string]byte, len(ids)+len(groups))
+// verify asks for the discovery message of each device and group, and of this
+// machine, by its own topic, since a broker may have dropped some of the many
+// that the wildcard matched.
+func (l *link) verify(ctx context.Context, ids []presence.ID, groups []string, machine bool) {
+	filters := make(map[string]byte, len(ids)+len(groups)+1)
+	if machine {
+		filters[l.s.topics.MachineConfig()] = 1
+	}
 	for _, id := range ids {
 		filters[l.s.topics.Config(id)] = 1
 	}
@@ -51,6 +55,7 @@ func (l *link) clearLeftovers(now time.Time) {
 		return
 	}
 	l.clearLeftoverGroups(found.groups)
+	l.clearLeftoverMachine(found.machine, now)
 	if !l.s.cfg.Announce {
 		l.retract(found)
 	}

@@ -29,6 +29,7 @@ type link struct {
 	clears                []presence.ID
 	summaryStale          bool
 	groupsStale           bool
+	machineStale          bool
 
 	inbound inbound
 	batches chan []presence.Event // from the event pump
@@ -40,7 +41,8 @@ type link struct {
 	groups     map[string]*sentGroup // by slug
 	groupsAt   time.Time             // when there may be something to do for groups
 	groupsTurn bool                  // new groups may be announced
-	summaryAt  time.Time             // when a stale summary may go
+	machine    sentMachine
+	summaryAt  time.Time // when a stale summary may go
 	stage      stage
 	stageAt    time.Time // when stage ends
 	leftovers  time.Time // when to look for left-overs; zero: done

@@ -222,7 +222,7 @@ func wantRetained(t *testing.T, b *pipeBroker, without family) {
 	for topic, f := range map[string]family{
 		o.BridgeConfig(): familyConfig, o.Config(id1): familyConfig, o.State(id1): familyState,
 		o.Attributes(id1): familyAttributes, o.Name(id1): familyName, o.LastSeen(id1): familyLastSeen,
-		o.Summary(): familySummary, o.Status(): familyStatus,
+		o.Summary(): familySummary, o.Status(): familyStatus, o.Machine(): familyMachine, o.MachineConfig(): familyConfig,
 		o.GroupState("kids"): familyGroup, o.GroupConfig("kids"): familyConfig,
 	} {
 		if (held[topic] == "" || held[topic] == "offline") != (f == without) {

@@ -33,21 +33,23 @@ type Session struct {
 	once     once
 	writers  sync.WaitGroup
 
-	mu            sync.Mutex
-	devices       map[presence.ID]*tracked // desired: those that have topics
-	gone          map[presence.ID]struct{} // to be cleared on the broker
-	deleted       map[presence.ID]struct{} // by the user in Home Assistant; until Commands has untracked it
-	summary       presence.Summary
-	groups        []presence.Group // desired
-	deletedGroups map[string]bool  // by the user in Home Assistant, by slug
-	updated       bool             // Update has been called
-	summarised    bool             // SetSummary has been called
-	acked         int64            // the last event that a broker acknowledged
-	acks          []ack            // the latest
-	lostAt        time.Time        // when a connection was last lost; zero: never
-	resumed       bool             // acked is known
-	link          *link            // nil: no connection
-	why           string
+	mu             sync.Mutex
+	devices        map[presence.ID]*tracked // desired: those that have topics
+	gone           map[presence.ID]struct{} // to be cleared on the broker
+	deleted        map[presence.ID]struct{} // by the user in Home Assistant; until Commands has untracked it
+	summary        presence.Summary
+	groups         []presence.Group  // desired
+	deletedGroups  map[string]bool   // by the user in Home Assistant, by slug
+	machine        *presence.Machine // nil: not known yet
+	machineDeleted bool              // by the user in Home Assistant
+	updated        bool              // Update has been called
+	summarised     bool              // SetSummary has been called
+	acked          int64             // the last event that a broker acknowledged
+	acks           []ack             // the latest
+	lostAt         time.Time         // when a connection was last lost; zero: never
+	resumed        bool              // acked is known
+	link           *link             // nil: no connection
+	why            string
 }
 
 // tracked is a device as it should be on the broker.

@@ -128,9 +128,10 @@ const (
 
 // three starts a session with three devices and waits until all is published.
 func three(t *testing.T, b *pipeBroker) *running {
-	r := start(t, Config{Announce: true, Dial: b.dial}, newMemoryLog())
+	r := start(t, Config{Announce: true, Machine: true, Dial: b.dial}, newMemoryLog())
 	r.Update([]presence.Device{phone(1, presence.Home), phone(2, presence.NotHome), phone(3, presence.Home)})
 	r.SetSummary(household(2))
+	r.SetMachine(counted)
 	settleDown()
 	return r
 }

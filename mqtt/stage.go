@@ -40,12 +40,14 @@ type kind uint8
 
 const (
 	bridgeConfig kind = iota
+	machineConfig
 	deviceConfig
 	deviceState
 	deviceAttributes
 	deviceName
 	deviceLastSeen
 	groupTopics
+	machineTopic
 	summaryTopic
 	statusOnline
 )
@@ -78,6 +80,9 @@ func (l *link) stepStage(ctx context.Context, now time.Time) bool {
 			l.s.confirmDeleted(l.inbound.stillMissing())
 			for _, slug := range l.missingGroups() {
 				l.s.deleteGroup(slug)
+			}
+			if l.missingMachine() {
+				l.s.deleteMachine()
 			}
 		}
 		l.startPublishing()
@@ -113,9 +118,9 @@ func (l *link) collect(ctx context.Context, now time.Time) bool {
 		l.stageAt = now.Add(time.Hour) // Update and SetSummary wake us
 		return false
 	}
-	missing, groups := l.missing(), l.missingGroups()
+	missing, groups, machine := l.missing(), l.missingGroups(), l.missingMachine()
 	switch {
-	case len(missing)+len(groups) == 0:
+	case len(missing)+len(groups) == 0 && !machine:
 		l.startPublishing()
 	case len(missing) > maxMissing:
 		l.s.log.Info("the broker did not send many discovery messages back: publishing them again", "devices", len(missing))
@@ -123,7 +128,7 @@ func (l *link) collect(ctx context.Context, now time.Time) bool {
 	default:
 		l.stage, l.stageAt = verifying, now.Add(verifyFor)
 		l.publishBridge(now)
-		l.s.writers.Go(func() { l.verify(ctx, missing, groups) })
+		l.s.writers.Go(func() { l.verify(ctx, missing, groups, machine) })
 	}
 	return true
 }
@@ -135,6 +140,7 @@ func (l *link) forget() {
 		*e = sent{configAt: e.configAt}
 	}
 	l.forgetGroups()
+	l.machine = sentMachine{clearAt: l.machine.clearAt}
 	l.sentInfo = sentInfo{bridgeAt: l.sentInfo.bridgeAt, summaryAt: l.sentInfo.summaryAt}
 }
 
@@ -148,14 +154,14 @@ func (l *link) startPublishing() {
 	}
 	l.s.mu.Unlock()
 	slices.Sort(ids)
-	l.bulk = make([]item, 0, 5*len(ids)+4)
-	l.bulk = append(l.bulk, item{kind: bridgeConfig})
+	l.bulk = make([]item, 0, 5*len(ids)+6)
+	l.bulk = append(l.bulk, item{kind: bridgeConfig}, item{kind: machineConfig})
 	for kind := deviceConfig; kind <= deviceLastSeen; kind++ {
 		for _, id := range ids {
 			l.bulk = append(l.bulk, item{kind, id})
 		}
 	}
-	l.bulk = append(l.bulk, item{kind: groupTopics}, item{kind: summaryTopic}, item{kind: statusOnline})
+	l.bulk = append(l.bulk, item{kind: groupTopics}, item{kind: machineTopic}, item{kind: summaryTopic}, item{kind: statusOnline})
 	if l.stage < publishing {
 		l.stage = publishing
 	}
@@ -171,8 +177,12 @@ func (l *link) stepBulk(now time.Time) bool {
 	switch next.kind {
 	case bridgeConfig:
 		l.publishBridge(now)
+	case machineConfig:
+		l.publishMachineConfig()
 	case groupTopics:
 		l.startGroups()
+	case machineTopic:
+		l.publishMachine()
 	case summaryTopic:
 		l.publishSummary(now)
 	case statusOnline:
@@ -244,6 +254,9 @@ func (l *link) nextDue(now time.Time) time.Time {
 	}
 	if l.stage == serving {
 		sooner(l.onlineDue(now))
+		if at := l.machine.clearAt; !at.IsZero() {
+			sooner(at)
+		}
 		if !l.leftovers.IsZero() {
 			sooner(l.leftovers)
 		} else if at := l.trialDue(); !at.IsZero() {

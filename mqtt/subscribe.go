@@ -24,6 +24,7 @@ func (s *Session) subscriptions() []subscription {
 		{t.AllLastSeen(), 0, stale},
 		{t.AllGroupStates(), 0, stale},
 		{t.Summary(), 0, ""},
+		{t.Machine(), 0, ""},
 		{t.Event(), 0, ""},
 		{t.Status(), 0, ""},
 		{t.Instance(), 0, familyInstance.loss()},

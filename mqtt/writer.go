@@ -99,7 +99,7 @@ func (l *link) step(ctx context.Context, now time.Time) bool {
 	return l.stepState(now) || !l.urgent.waits(now) && (l.stepGroups(now) || l.stepDetails(now) ||
 		l.stepInstance(now) ||
 		l.stepStage(ctx, now) ||
-		l.stage == serving && (l.stepEvent() || l.stepOnline(now)) ||
+		l.stage == serving && (l.stepEvent() || l.stepOnline(now) || l.stepMachine(now)) ||
 		l.stage >= publishing && (l.stepClear(now) || l.stepDeferred(now) || l.stepSummary(now)) ||
 		l.inflight.len() < bulkWindow && (l.stepBulk(now) || l.stage == serving && l.stepSeen()) ||
 		l.stepTrials(now))

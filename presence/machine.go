@@ -5,6 +5,18 @@ import (
 	"strings"
 )
 
+// Machine is this machine, the one that Porchlight runs on, at one look.
+type Machine struct {
+	Established int // TCP connections
+	Listening   int // ports that programs wait on
+	Programs    int // that hold a socket
+}
+
+// MachineTypes lists the types of events about this machine. They have a Socket.
+func MachineTypes() []EventType {
+	return []EventType{ListenerOpened, ListenerClosed, NewProgramOnline}
+}
+
 // Socket is what an event about this machine tells of a socket, and of the
 // program that owns it. Event.Addr is the address that it listens on, none for
 // all of them; of a new program the first remote end. There is no command line:
@@ -39,11 +51,6 @@ func CleanSocket(s *Socket) *Socket {
 		Protocol:  CleanText(s.Protocol, maxProtocol),
 		Port:      s.Port,
 	}
-}
-
-// MachineTypes lists the types of events about this machine. They have a Socket.
-func MachineTypes() []EventType {
-	return []EventType{ListenerOpened, ListenerClosed, NewProgramOnline}
 }
 
 // Subject names what e is about: a device, a program and its port, or an
