@@ -17,7 +17,8 @@ type eventsCmd struct {
 	Last   *int `short:"n" placeholder:"N" help:"How many of the newest events to print (50, or all with --since or --until)."`
 	span
 	chosenDevices
-	Type []string `short:"t" placeholder:"TYPE" help:"Only events of this type, such as arrived."`
+	Program string   `placeholder:"NAME" help:"Only events about this machine, of this program."`
+	Type    []string `short:"t" placeholder:"TYPE" help:"Only events of this type, such as arrived."`
 }
 
 const (
@@ -85,6 +86,7 @@ func (c eventsCmd) filter(a *app, q *history.Queries, known []presence.Device) (
 	if f.Since, f.Until, err = c.times(); err != nil {
 		return f, err
 	}
+	f.Program = c.Program
 	for _, t := range c.Type {
 		f.Types = append(f.Types, presence.EventType(t))
 	}

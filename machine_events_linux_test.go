@@ -55,6 +55,9 @@ func TestEventsOfThisMachine(t *testing.T) {
 	if want := `"program":"nginx","user":"www-data","container":"docker:4f5e","pid":812,"protocol":"tcp","port":8443}` + "\n"; !strings.HasSuffix(out, want) {
 		t.Errorf("JSON %s%s, want %s", out, errs, want)
 	}
+	if _, out, errs := command(t, dir, "events", "--program", "Nginx"); strings.Count(out, "\n") != 1 || !strings.Contains(out, "8443") {
+		t.Errorf("of a program: %s%s", out, errs)
+	}
 	_, out, errs = command(t, dir, "events")
 	for _, want := range []string{
 		"listener_opened     nginx, TCP port 8443          nginx began to listen\n",

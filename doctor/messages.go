@@ -31,7 +31,7 @@ func checkMessages(cfg notify.Config, devices []presence.Device) []Finding {
 	}
 	var found []Finding
 	for _, r := range rules {
-		if len(devices) > 0 && r.Of != presence.GuestGroup && !slices.ContainsFunc(devices, func(d presence.Device) bool { return r.Knows(&d) }) {
+		if len(devices) > 0 && !r.AboutMachine() && r.Of != presence.GuestGroup && !slices.ContainsFunc(devices, func(d presence.Device) bool { return r.Knows(&d) }) {
 			found = append(found, warn(check, fmt.Sprintf("PORCHLIGHT_NOTIFY_ON names %q, and no device or group is called so.", r.Of),
 				"Correct it, or give a device that name or group."))
 		}

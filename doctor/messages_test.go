@@ -33,6 +33,7 @@ func TestCheckMessages(t *testing.T) {
 		{"two faults", notify.Config{URLs: "ntfys://hunter2", On: "new", Quiet: "night"}, Fail, []string{"PORCHLIGHT_NOTIFY_URLS: number 1: ", `PORCHLIGHT_NOTIFY_QUIET: "night": want the hours`}},
 		{"a wrong template", notify.Config{URLs: url, On: "new", Templates: dir}, Fail, []string{"PORCHLIGHT_NOTIFY_TEMPLATES: ", "title.txt"}},
 		{"nobody of that name", notify.Config{URLs: url, On: "new, left/Kidz"}, Warn, []string{`names "Kidz"`}},
+		{"a program", notify.Config{URLs: url, On: "machine/nginx"}, OK, []string{"Rules: 1"}},
 		{"the group of guests", notify.Config{URLs: url, On: "new/" + presence.GuestGroup}, OK, []string{"Rules: 1"}},
 		{"no rules", notify.Config{URLs: url, On: " "}, Warn, []string{"nothing is told"}},
 		{"no messages", notify.Config{On: "new"}, "", nil},

@@ -16,6 +16,7 @@ type EventFilter struct {
 	Since, Until time.Time // Since counts, Until does not; zero: no bound
 	Devices      []presence.ID
 	Types        []presence.EventType
+	Program      string // only events about this machine, of this program, in any case
 }
 
 // Page says which part of the answer is wanted.
@@ -70,6 +71,11 @@ func (f *EventFilter) query(p Page, ids []presence.ID) (query string, args []any
 	if len(ids) > 0 {
 		places, args := in(ids)
 		c.add("device <> '' AND device IN ("+places+")", args...)
+	}
+	if f.Program != "" {
+		places, types := in(presence.MachineTypes())
+		c.add("type IN ("+places+") AND type NOT IN ('arrived', 'left')", types...)
+		c.add("CASE WHEN json_valid(found) THEN json_extract(found, '$.socket.program') = ? COLLATE NOCASE END", f.Program)
 	}
 	if len(f.Types) > 0 {
 		places, args := in(f.Types)

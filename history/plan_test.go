@@ -59,6 +59,7 @@ func TestNothingIsReadFromEndToEnd(t *testing.T) {
 		"a device":    {Devices: []presence.ID{"02005e100001"}},
 		"a rare type": {Types: []presence.EventType{presence.SensingLost}},
 		"a time":      {Since: time.Now(), Until: time.Now()},
+		"a program":   {Program: "nginx"},
 	} {
 		query, args := f.query(Page{Limit: 50}, f.Devices)
 		p := planned{t: t, db: s.db.reads}

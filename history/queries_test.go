@@ -107,7 +107,12 @@ func TestFind(t *testing.T) {
 	s := open(t, t.TempDir())
 	story(t, s, map[int][]float64{0: {1, -5, 10, -12, 40}, 1: {2, -3}})
 	blind := presence.Event{Type: presence.SensingLost, Time: hour(50), Interface: "eth0", Why: "no carrier"}
-	s.Append([]presence.Event{blind})
+	listens := func(kind presence.EventType, program string) presence.Event {
+		return presence.Event{Type: kind, Time: hour(45), Socket: &presence.Socket{Program: program, Protocol: "tcp", Port: 8443}}
+	}
+	s.Append([]presence.Event{
+		listens(presence.ListenerOpened, "nginx"), listens(presence.ListenerOpened, "smbd"), listens(presence.ListenerClosed, "nginx"), blind,
+	})
 	flushed(t, s)
 	d := arrivals(2)
 	for name, c := range map[string]struct {
@@ -115,17 +120,20 @@ func TestFind(t *testing.T) {
 		p    Page
 		want []int64
 	}{
-		"all":                {EventFilter{}, Page{Limit: 100}, []int64{1, 2, 3, 4, 5, 6, 7, 8}},
-		"the newest":         {EventFilter{}, Page{Limit: 2}, []int64{7, 8}},
+		"all":                {EventFilter{}, Page{Limit: 100}, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}},
+		"the newest":         {EventFilter{}, Page{Limit: 2}, []int64{10, 11}},
 		"the oldest":         {EventFilter{}, Page{Limit: 2, Oldest: true}, []int64{1, 2}},
 		"the page before":    {EventFilter{}, Page{Limit: 2, Before: 7}, []int64{5, 6}},
 		"the page after":     {EventFilter{}, Page{Limit: 2, After: 2, Oldest: true}, []int64{3, 4}},
 		"a device":           {EventFilter{Devices: []presence.ID{d[1].ID}}, Page{Limit: 9}, []int64{2, 3}},
 		"a span of time":     {EventFilter{Since: hour(3), Until: hour(12)}, Page{Limit: 9}, []int64{3, 4, 5}},
 		"types":              {EventFilter{Types: []presence.EventType{presence.Left}}, Page{Limit: 9}, []int64{3, 4, 6}},
-		"a rare type":        {EventFilter{Types: []presence.EventType{presence.SensingLost}}, Page{Limit: 9}, []int64{8}},
-		"a rare and a not":   {EventFilter{Types: []presence.EventType{presence.SensingLost, presence.Left}}, Page{Limit: 9}, []int64{3, 4, 6, 8}},
-		"everything at once": {EventFilter{hour(2), hour(11), []presence.ID{d[0].ID}, []presence.EventType{presence.Arrived}}, Page{Limit: 9}, []int64{5}},
+		"a rare type":        {EventFilter{Types: []presence.EventType{presence.SensingLost}}, Page{Limit: 9}, []int64{11}},
+		"a program":          {EventFilter{Program: "NGINX"}, Page{Limit: 9}, []int64{8, 10}},
+		"ports of a program": {EventFilter{Program: "nginx", Types: []presence.EventType{presence.ListenerOpened}}, Page{Limit: 9}, []int64{8}},
+		"no such program":    {EventFilter{Program: "' OR 1=1 --"}, Page{Limit: 9}, nil},
+		"a rare and a not":   {EventFilter{Types: []presence.EventType{presence.SensingLost, presence.Left}}, Page{Limit: 9}, []int64{3, 4, 6, 11}},
+		"everything at once": {EventFilter{Since: hour(2), Until: hour(11), Devices: []presence.ID{d[0].ID}, Types: []presence.EventType{presence.Arrived}}, Page{Limit: 9}, []int64{5}},
 	} {
 		got, err := s.Queries().Find(t.Context(), c.f, c.p)
 		if diff := cmp.Diff(c.want, seqs(got)); err != nil || diff != "" {

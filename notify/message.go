@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -78,6 +79,12 @@ func plural(t presence.EventType, n int) string {
 		many = one
 	case goneType:
 		one, many = "device gone", "devices gone"
+	case presence.ListenerOpened:
+		one, many = "port opened", "ports opened"
+	case presence.ListenerClosed:
+		one, many = "port closed", "ports closed"
+	case presence.NewProgramOnline:
+		many = "new programs online"
 	default:
 		many = one + "s"
 	}
@@ -93,6 +100,9 @@ const goneType presence.EventType = "gone"
 
 // headline says in a line what e is.
 func headline(e *presence.Event) string {
+	if e.Socket != nil {
+		return headlineOfSocket(e)
+	}
 	name := e.Name
 	if name == "" {
 		name = "a device"
@@ -137,6 +147,18 @@ func headline(e *presence.Event) string {
 		return what
 	}
 	return what + ": " + e.Name
+}
+
+// headlineOfSocket says in a line what an event about this machine is.
+func headlineOfSocket(e *presence.Event) string {
+	program := cmp.Or(e.Program, "A program")
+	switch e.Type {
+	case presence.ListenerOpened:
+		return program + " began to listen on " + e.PortName()
+	case presence.ListenerClosed:
+		return program + " no longer listens on " + e.PortName()
+	}
+	return "New program online: " + program
 }
 
 //go:embed templates
@@ -184,7 +206,7 @@ func newTemplates(dir string) (*templates, error) {
 		}
 	}
 	one := sample()
-	for _, m := range []Message{{Items: one}, {Items: append(one, one...), Digest: true, More: 3, Link: "http://127.0.0.1:8580/"}} {
+	for _, m := range []Message{{Items: one[:1]}, {Items: append(one, one...), Digest: true, More: 3, Link: "http://127.0.0.1:8580/"}} {
 		r, err := t.render(m)
 		if err != nil {
 			return nil, fmt.Errorf("a template in %s: %w", dir, err)
@@ -221,7 +243,13 @@ func sample() []Item {
 		Type: presence.NewDevice, Time: time.Unix(1_000_000_000, 0), ID: "02005e100001", Name: "Kettle", HostName: "kettle",
 		Vendor: "Example", Why: "ARP request", Devices: []presence.Found{{ID: "02005e100001", Name: "Kettle"}},
 	}
-	return []Item{{Event: e, Headline: headline(&e), When: e.Time, Groups: []string{"Kitchen"}}}
+	opened := presence.Event{
+		Type: presence.ListenerOpened, Time: e.Time, Why: "new", Socket: &presence.Socket{Program: "nginx", User: "www-data", Protocol: "tcp", Port: 8443},
+	}
+	return []Item{
+		{Event: e, Headline: headline(&e), When: e.Time, Groups: []string{"Kitchen"}},
+		{Event: opened, Headline: headline(&opened), When: e.Time},
+	}
 }
 
 // rendered is a message as services take it.

@@ -13,7 +13,7 @@ import (
 type Rule struct {
 	What    string        // one of the words of Words, or an event type
 	After   time.Duration // of "gone": for how long
-	Of      string        // a group, or a device by its name, MAC or id; empty: all
+	Of      string        // a group, or a device by its name, MAC or id; about this machine a program; empty: all
 	To      string        // the name of a service; empty: all
 	Urgent  bool          // also in quiet hours, and beyond the hourly limit
 	devices string        // GroupSlug(Of)
@@ -36,6 +36,7 @@ var words = map[string][]presence.EventType{
 	"sensing":  {presence.SensingLost, presence.SensingBack},
 	"merge":    {presence.MergeSuggested},
 	"trouble":  presence.TroubleTypes(),
+	"machine":  presence.MachineTypes(),
 	gone:       {presence.Left, presence.Arrived},
 }
 
@@ -112,18 +113,26 @@ func (r *Rule) wants(e *presence.Event, d *presence.Device) bool {
 	return slices.Contains(r.types(), e.Type) && r.covers(e, d)
 }
 
-// covers reports whether r is about the device of e.
+// covers reports whether r is about the device of e, or its program.
 func (r *Rule) covers(e *presence.Event, d *presence.Device) bool {
 	switch {
 	case r.Of == "":
 		return r.What != gone || d != nil && d.Important
 	case strings.EqualFold(r.Of, e.Name), strings.EqualFold(r.Of, string(e.ID)), strings.EqualFold(r.Of, e.MAC.String()):
 		return true
+	case e.Socket != nil:
+		return strings.EqualFold(r.Of, e.Program)
 	case d == nil:
 		return false
 	}
 	return strings.EqualFold(r.Of, d.DisplayName()) ||
 		slices.ContainsFunc(d.Groups, func(g string) bool { return presence.GroupSlug(g) == r.devices })
+}
+
+// AboutMachine reports whether r is about this machine only, so that what it
+// names is a program.
+func (r *Rule) AboutMachine() bool {
+	return !slices.ContainsFunc(r.types(), func(t presence.EventType) bool { return !slices.Contains(presence.MachineTypes(), t) })
 }
 
 // Knows reports whether d is of the group, or is the device, that r names; a

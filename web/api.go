@@ -116,6 +116,7 @@ func (p *pages) endpoints() []endpoint {
 		{"GET /api/v1/events", "The event log, in order: the newest, or with after the oldest that follow.", append([]param{
 			{"type", "an event type; may be given several times"},
 			{"device", "an id, a MAC or a name"},
+			{"program", "only events about this machine, of this program"},
 			{"before", "only events with a lower seq"},
 			{"after", "only events with a higher seq"},
 			upTo,
@@ -320,6 +321,7 @@ func (p *pages) apiEvents(ctx context.Context, r *http.Request) (any, error) {
 	if f.Until, err = moment(q.Get("to"), time.Time{}); err != nil {
 		return nil, badRequest("to: %w", err)
 	}
+	f.Program = presence.CleanText(q.Get("program"), presence.MaxName)
 	for _, t := range q["type"] {
 		f.Types = append(f.Types, presence.EventType(t))
 	}

@@ -23,7 +23,7 @@ type eventsView struct {
 	layout
 	List  template.HTML // empty: there is none
 	Types options
-	Of    string // the device that is asked for, as it was written
+	Of    string // the device or program that is asked for, as it was written
 	Day   string
 	Older string // query of the page before; empty: there is none
 	Newer bool   // this is not the newest page
@@ -52,7 +52,7 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 	}
 	page := history.Page{Limit: eventsPerPage + 1}
 	page.Before, _ = strconv.ParseInt(q.Get("before"), 10, 64)
-	list, err := p.find(r.Context(), f, v.Of, page)
+	list, err := p.findAny(r.Context(), f, v.Of, page)
 	if err != nil {
 		p.fault(w, r, http.StatusServiceUnavailable, "The events cannot be read", err)
 		return
@@ -75,6 +75,17 @@ func (p *pages) find(ctx context.Context, f history.EventFilter, of string, page
 		f.Devices = ids
 	}
 	return p.cfg.History.Find(ctx, f, page)
+}
+
+// findAny is find, and takes of for a program of this machine when no device is
+// called so.
+func (p *pages) findAny(ctx context.Context, f history.EventFilter, of string, page history.Page) ([]presence.Event, error) {
+	list, err := p.find(ctx, f, of, page)
+	if err == nil && len(list) == 0 && of != "" {
+		f.Program = of
+		return p.find(ctx, f, "", page)
+	}
+	return list, err
 }
 
 // olderThan is the query of the page that ends before seq.
@@ -111,6 +122,7 @@ func (m *markup) event(root string, e *presence.Event) {
 	if e.Interface != "" {
 		m.add(" %", e.Interface)
 	}
+	m.socket(e)
 	m.addr(e.Addr)
 	m.add(`<br><span class="why">%</span>`+"\n", e.Why)
 	if len(e.Devices) > 0 {
@@ -124,6 +136,23 @@ func (m *markup) event(root string, e *presence.Event) {
 		m.add("</ul></details>")
 	}
 	m.add("</li>\n")
+}
+
+// socket is what an event about this machine tells of a program.
+func (m *markup) socket(e *presence.Event) {
+	s := e.Socket
+	if s == nil {
+		return
+	}
+	m.add("<bdi>%</bdi>", e.Subject())
+	m.add(` <span class="soft">`)
+	if s.User != "" {
+		m.add("user <bdi>%</bdi> ", s.User)
+	}
+	if s.Container != "" {
+		m.add("in <bdi>%</bdi> ", s.Container)
+	}
+	m.add("</span>")
 }
 
 func (m *markup) addr(a netip.Addr) {
