@@ -1,0 +1,201 @@
+package traffic
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"porchlight/sqlitefile"
+)
+
+// schema: a row is what was recorded (level 0), an hour (1) or a day (2). Times
+// are in milliseconds.
+const schema = `
+CREATE TABLE rounds (
+	id    INTEGER PRIMARY KEY AUTOINCREMENT,
+	level INTEGER NOT NULL,
+	start INTEGER NOT NULL,
+	ends  INTEGER NOT NULL,
+	data  BLOB NOT NULL
+) STRICT;
+CREATE INDEX rounds_by_end ON rounds (level, ends, start)`
+
+// fileName is in the data directory.
+const fileName = "traffic.db"
+
+// maxBetween is how many rounds Between returns at most.
+const maxBetween = 2000
+
+// Store keeps rounds in a file of their own beside the history, so that neither
+// waits for the other. As they age they are merged, to hours and then to days.
+// Several processes may use it at once.
+type Store struct {
+	Keep Keep
+	db   *sqlitefile.File
+	ages ages
+}
+
+// Keep is for how long and how many bytes of rounds are kept; 0: any.
+type Keep struct {
+	Age  time.Duration
+	Size int64
+}
+
+// ErrEmpty is returned when nothing was ever recorded.
+var ErrEmpty = errors.New("no traffic was recorded yet")
+
+// OpenStore opens dir/traffic.db. When there is none it makes it, or returns
+// ErrEmpty unless mayMake is set. See sqlitefile.Open.
+func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
+	f, err := sqlitefile.Open(ctx, filepath.Join(dir, fileName), mayMake, schema)
+	if errors.Is(err, sqlitefile.ErrNone) {
+		return nil, ErrEmpty
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Store{db: f, ages: usualAges}, nil
+}
+
+// SetAside renames a damaged file, so that OpenStore begins a new one, and returns
+// its new name.
+func SetAside(dir string, now time.Time) (aside string, err error) {
+	return sqlitefile.SetAside(filepath.Join(dir, fileName), now)
+}
+
+// Close closes the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Add stores a round. It also merges and deletes what is due, a little each time.
+// Either all of that is done, or there is an error and nothing is.
+func (s *Store) Add(ctx context.Context, r Round) error {
+	err := s.db.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := insert(ctx, tx, &r); err != nil {
+			return err
+		}
+		return s.age(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("storing a round of traffic in %s: %w", s.db.Path, err)
+	}
+	return nil
+}
+
+func insert(ctx context.Context, tx *sql.Tx, r *Round) error {
+	start, ends := r.Start.UnixMilli(), r.Start.Add(r.Length).UnixMilli()
+	if ends <= start {
+		return fmt.Errorf("it is %s long", r.Length)
+	}
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO rounds (level, start, ends, data) VALUES (0, ?, ?, ?)", start, ends, data)
+	return err
+}
+
+// row is a round as it is stored.
+type row struct {
+	id, level, start, ends int64
+	data                   []byte
+}
+
+// round reads the row. One that is damaged is of its time, and nothing in it was
+// counted.
+func (w *row) round() *Round {
+	r := &Round{Start: time.UnixMilli(w.start).UTC(), Length: time.Duration(w.ends-w.start) * time.Millisecond}
+	if err := r.decode(w.data); err != nil {
+		return &Round{Start: r.Start, Length: r.Length}
+	}
+	return r
+}
+
+// overlapping chooses the rows of a span of time. Naming the levels lets SQLite
+// use the index.
+const overlapping = " FROM rounds WHERE level IN (0, 1, 2) AND ends > ? AND start < ?"
+
+// Each calls visit for each round of which at least a part is between since and
+// until, the oldest first, as they are stored: as recorded, then by the hour, then
+// by the day. Those of a time that came twice, as after the clock was set back, are
+// all there.
+func (s *Store) Each(ctx context.Context, since, until time.Time, visit func(*Round) error) (err error) {
+	defer s.reading(&err)
+	rows, err := s.db.QueryContext(ctx, "SELECT start, ends, data"+overlapping+" ORDER BY start, id", since.UnixMilli(), until.UnixMilli())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var w row
+		if err := rows.Scan(&w.start, &w.ends, &w.data); err != nil {
+			return err
+		}
+		if err := visit(w.round()); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// reading says what failed.
+func (s *Store) reading(err *error) {
+	if *err != nil {
+		*err = fmt.Errorf("reading %s: %w", s.db.Path, *err)
+	}
+}
+
+// Between returns the rounds of which at least a part is between since and until,
+// the oldest first. When there are more than 2,000, neighbours are merged.
+func (s *Store) Between(ctx context.Context, since, until time.Time) (all []Round, err error) {
+	var n int
+	if err := s.db.QueryRowContext(ctx, "SELECT count(*)"+overlapping, since.UnixMilli(), until.UnixMilli()).Scan(&n); err != nil {
+		s.reading(&err)
+		return nil, err
+	}
+	group := max((n+maxBetween-1)/maxBetween, 1)
+	var next []Round
+	flush := func() {
+		if len(next) == 1 {
+			all = append(all, next[0])
+		} else if len(next) > 0 {
+			all = append(all, Merge(next))
+		}
+		next = next[:0]
+	}
+	err = s.Each(ctx, since, until, func(r *Round) error {
+		if next = append(next, *r); len(next) == group {
+			flush()
+		}
+		return nil
+	})
+	flush()
+	return all, err
+}
+
+// Buckets returns what passed between since and until by equal spans of time; see
+// NewBuckets.
+func (s *Store) Buckets(ctx context.Context, since, until time.Time, step time.Duration) ([]Round, error) {
+	b := NewBuckets(since, until, step)
+	err := s.Each(ctx, since, until, func(r *Round) error {
+		b.Add(r)
+		return nil
+	})
+	return b.Rounds(), err
+}
+
+// Span returns when the first stored round began and when the last one ended. The
+// error is ErrEmpty when there is none.
+func (s *Store) Span(ctx context.Context) (first, last time.Time, err error) {
+	var start, ends sql.NullInt64
+	if err := s.db.QueryRowContext(ctx, "SELECT min(start), max(ends) FROM rounds").Scan(&start, &ends); err != nil {
+		s.reading(&err)
+		return first, last, err
+	}
+	if !start.Valid {
+		return first, last, ErrEmpty
+	}
+	return time.UnixMilli(start.Int64).UTC(), time.UnixMilli(ends.Int64).UTC(), nil
+}
