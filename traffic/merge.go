@@ -70,8 +70,8 @@ type sum struct {
 	counted    time.Duration
 	dropped    uint64
 	counts     map[Key]Count
-	hosts      talkers
-	devices    talkers
+	hosts      talkerSum
+	devices    talkerSum
 	ports      map[portKey]time.Duration
 }
 
@@ -182,8 +182,8 @@ func (s *sum) foldInterfaces() {
 	}
 }
 
-// talkers are the hosts or the devices of a sum.
-type talkers struct {
+// talkerSum is the hosts or the devices of a sum.
+type talkerSum struct {
 	all     map[talkerKey]*Talker
 	longest int // list that was added
 }
@@ -193,7 +193,7 @@ type talkerKey struct {
 	device string
 }
 
-func (t *talkers) add(list []Talker, part share) {
+func (t *talkerSum) add(list []Talker, part share) {
 	if t.all == nil {
 		t.all = map[talkerKey]*Talker{}
 	}
@@ -220,19 +220,13 @@ func (t *talkers) add(list []Talker, part share) {
 	}
 }
 
-func (t *talkers) kept() int { return max(mergedTalkers, t.longest) }
+func (t *talkerSum) kept() int { return max(mergedTalkers, t.longest) }
 
 // busiest returns those that are kept, most bytes first.
-func (t *talkers) busiest() []Talker {
+func (t *talkerSum) busiest() []Talker {
 	var all []Talker
 	for _, x := range t.all {
 		all = append(all, *x)
 	}
-	slices.SortFunc(all, compareTalkers)
-	return all[:min(len(all), t.kept())]
-}
-
-// compareTalkers has the one with most bytes first.
-func compareTalkers(x, y Talker) int {
-	return cmp.Or(cmp.Compare(y.In.Bytes+y.Out.Bytes, x.In.Bytes+x.Out.Bytes), x.Addr.Compare(y.Addr), cmp.Compare(x.Device, y.Device))
+	return busiest(all, t.kept())
 }

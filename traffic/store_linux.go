@@ -99,8 +99,8 @@ func insert(ctx context.Context, tx *sql.Tx, r *Round) error {
 
 // row is a round as it is stored.
 type row struct {
-	id, level, start, ends int64
-	data                   []byte
+	id, start, ends int64
+	data            []byte
 }
 
 // round reads the row. One that is damaged is of its time, and nothing in it was
