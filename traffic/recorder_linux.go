@@ -57,10 +57,11 @@ type Recorder struct {
 	backlog *backlog
 	survey  *survey
 
-	mu      sync.Mutex
-	fault   string   // why nothing is recorded
-	missing []string // interfaces
-	latest  Round
+	mu        sync.Mutex
+	recording bool
+	fault     string   // why nothing is recorded; empty: it is, or nobody is there
+	missing   []string // interfaces
+	latest    Round
 }
 
 // NewRecorder makes a Recorder; Run starts it.
@@ -153,7 +154,6 @@ func (r *Recorder) whileAttended(ctx context.Context) error {
 	}
 	attended, changed := r.cfg.Attendance.Attended()
 	if !attended {
-		r.failed("")
 		select {
 		case <-ctx.Done():
 		case <-changed:
@@ -179,11 +179,28 @@ func (r *Recorder) whileAttended(ctx context.Context) error {
 	return r.record(inner)
 }
 
-// failed notes why nothing is recorded; empty: something is, or need not be.
+// begun notes that packets are heard.
+func (r *Recorder) begun() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault != "" {
+		r.cfg.Log.Info("traffic is recorded")
+	}
+	r.recording, r.fault = true, ""
+}
+
+// ended notes that none are heard any more.
+func (r *Recorder) ended() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recording, r.missing = false, nil
+}
+
+// failed notes why none are.
 func (r *Recorder) failed(fault string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if fault != r.fault && fault != "" {
+	if fault != r.fault {
 		r.cfg.Log.Error(fault)
 	}
 	r.fault = fault

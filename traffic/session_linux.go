@@ -55,7 +55,7 @@ func (r *Recorder) record(ctx context.Context) error {
 	helpers.Wait()
 	s.cut(stopped)
 	r.survey.end()
-	r.miss(nil)
+	r.ended()
 	return err
 }
 
@@ -65,7 +65,7 @@ func (s *session) follow(ctx context.Context, links *capture.Interfaces, ended <
 	if err := s.hearAll(links); err != nil {
 		return err
 	}
-	s.failed("")
+	s.begun()
 	s.begin(time.Now())
 	tick := time.NewTimer(s.open.wait(time.Now()))
 	defer tick.Stop()
