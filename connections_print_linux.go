@@ -51,19 +51,7 @@ func connectionRows(all []connections.Connection) [][]string {
 }
 
 // bytesText is a number of bytes for people; nothing for none.
-func bytesText(n uint64) string {
-	switch {
-	case n == 0:
-		return ""
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1e6:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1e9:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}
+func bytesText(n uint64) string { return connections.BytesText(n) }
 
 // changes prints what changed.
 type changes struct {

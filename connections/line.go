@@ -1,6 +1,7 @@
 package connections
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"time"
@@ -89,4 +90,19 @@ func EndText(e netip.AddrPort) string {
 		return "*:" + strconv.Itoa(int(e.Port()))
 	}
 	return e.String()
+}
+
+// BytesText is a number of bytes for people; nothing for none.
+func BytesText(n uint64) string {
+	switch {
+	case n == 0:
+		return ""
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1e6:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1e9:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 }

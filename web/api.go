@@ -8,9 +8,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
+	"porchlight/connections"
 	"porchlight/history"
 	"porchlight/presence"
 )
@@ -125,6 +127,16 @@ func (p *pages) endpoints() []endpoint {
 		{"GET /api/v1/absences", "The longest absences.", append([]param{upTo}, within400...), nil, []history.Absence{}, p.apiAbsences},
 		{"GET /api/v1/first-seen", "The devices that were seen for the first time.", within400, nil, []history.Found{}, p.apiFirstSeen},
 		{"GET /api/v1/gaps", "When nothing could be known.", within400, nil, []history.Gap{}, p.apiGaps},
+		{"GET /api/v1/connections", "What this machine is connected to, as it is now.", slices.Concat(chosenParams, partParams), nil, Snapshot{}, p.apiConnections},
+		{"GET /api/v1/connections/snapshots", "The stored snapshots of the connections, the newest first.", []param{
+			{"before", "only snapshots with a lower number"},
+			upTo,
+		}, nil, []connections.Entry{}, p.apiSnapshots},
+		{"GET /api/v1/connections/snapshots/{n}", "What this machine was connected to, as it was stored.", slices.Concat(chosenParams, partParams), nil, Snapshot{}, p.apiConnections},
+		{"GET /api/v1/connections/diff", "What changed from one snapshot to another.", slices.Concat(pairParams, chosenParams, partParams), nil, Changes{}, p.apiDiff},
+		{"GET /api/v1/connections/filter", "The filters of tcpdump and Wireshark for the connections that are chosen; with a or b for what changed.", slices.Concat(chosenParams, []param{
+			{"snapshot", "a stored snapshot; by default the connections are those of now"},
+		}, pairParams), nil, connections.Filter{}, p.apiFilter},
 		{"GET /api/v1/health", "How every part of Porchlight fares.", nil, nil, Health{}, p.apiHealth},
 		{"POST /api/v1/scan", "Sweep the network now.", nil, nil, nil, p.apiScan},
 	}

@@ -78,6 +78,9 @@ func (e *endpoint) describe(at string, schemas object) object {
 	if strings.Contains(at, "{id}") {
 		params = append(params, object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string"}, "description": "the device's id: twelve hexadecimal digits"})
 	}
+	if strings.Contains(at, "{n}") {
+		params = append(params, object{"name": "n", "in": "path", "required": true, "schema": object{"type": "string"}, "description": "the snapshot's number"})
+	}
 	for _, q := range e.query {
 		params = append(params, object{"name": q.name, "in": "query", "schema": object{"type": "string"}, "description": q.means})
 	}

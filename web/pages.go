@@ -19,14 +19,15 @@ import (
 // around a template of its own.
 type pages struct {
 	cfg       Config
+	looks     *looks
 	templates map[string]*template.Template // by file name
 }
 
 // shared are the templates that others use.
-var shared = []string{"templates/layout.html", "templates/past.html"}
+var shared = []string{"templates/layout.html", "templates/past.html", "templates/machine.html"}
 
 func newPages(cfg Config) (*pages, error) {
-	p := &pages{cfg: cfg, templates: map[string]*template.Template{}}
+	p := &pages{cfg: cfg, looks: &looks{source: cfg.Connections}, templates: map[string]*template.Template{}}
 	entries, err := files.ReadDir("templates")
 	if err != nil {
 		return nil, err
@@ -53,6 +54,7 @@ type layout struct {
 	Version string
 	Login   bool // there is a session that can be ended
 	Fault   string
+	Beat    int // after how many seconds it is fetched again; 0: as usual
 }
 
 func (p *pages) layout(r *http.Request, title, here string) layout {

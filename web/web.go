@@ -78,7 +78,11 @@ type Config struct {
 	Commands Commands
 	History  *history.Queries
 	Doctor   Doctor // nil: it is not offered
-	Log      *slog.Logger
+
+	Connections Connections   // of this machine; nil: they are not shown
+	RecordEvery time.Duration // how often they are stored; 0: they are not
+
+	Log *slog.Logger
 }
 
 // Limits of the server.
@@ -161,6 +165,8 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		"POST /devices/{id}/forget": limit(p.forgetDevice),
 		"GET /timeline":             keeper.keep(limit(p.timeline)),
 		"GET /events":               keeper.keep(limit(p.events)),
+		"GET /connections":          keeper.keep(limit(p.connections)),
+		"GET /connections/changes":  keeper.keep(limit(p.changes)),
 		"GET /health":               limit(p.health),
 		"POST /health":              http.HandlerFunc(p.examine),
 		"POST /devices/{id}/merge":  limit(p.merge),

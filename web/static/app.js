@@ -3,12 +3,13 @@
 // are put in the place of the old ones. Without script all works by reloading.
 "use strict";
 (() => {
-	const beat = 30000; // "for 5 min" grows old by itself
+	const beat = 1000 * (document.body.dataset.beat || 30); // "for 5 min" grows old by itself
 	let url = location.href;
 	let stream, running, again, late;
 
-	// busy tells whether somebody is writing in a part, which must stay then.
-	const busy = (part) =>
+	// busy tells whether somebody is writing in a part, or has marked some of it,
+	// which must stay then.
+	const busy = (part) => (!getSelection().isCollapsed && getSelection().containsNode(part, true)) ||
 		[...part.querySelectorAll("input, textarea, select")].some(
 			(field) => field === document.activeElement || (field.value !== field.defaultValue && field.defaultValue !== undefined));
 
@@ -96,12 +97,20 @@
 		if (question && !confirm(question)) event.preventDefault();
 	});
 
-	// A button that copies says so.
-	for (const button of document.querySelectorAll("[data-copy]")) {
-		button.hidden = !navigator.clipboard;
-		button.addEventListener("click", async () => {
-			await navigator.clipboard.writeText(button.dataset.copy);
-			button.textContent = "Copied";
-		});
-	}
+	// A button copies what is in a field, and says so. Without TLS a browser has no
+	// clipboard for pages of other machines, but copies what is marked.
+	const copy = async (field) => {
+		try {
+			await navigator.clipboard.writeText(field.value);
+		} catch {
+			field.select();
+			if (!document.execCommand("copy")) return false;
+		}
+		return true;
+	};
+	document.documentElement.classList.add("script");
+	document.addEventListener("click", async (event) => {
+		const button = event.target.closest("[data-copy]");
+		if (button && await copy(document.getElementById(button.dataset.copy))) button.textContent = "Copied";
+	});
 })();

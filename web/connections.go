@@ -1,0 +1,356 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"porchlight/connections"
+	"porchlight/presence"
+)
+
+const (
+	// rowsPerPage is how many connections a page lists.
+	rowsPerPage = 200
+	// maxPrograms is how many programs there are to choose from.
+	maxPrograms = 300
+	// lookBeat is after how many seconds a page that shows the connections as they
+	// are now is fetched again.
+	lookBeat = 3
+)
+
+// connectionsView is what connections.html shows.
+type connectionsView struct {
+	layout
+	Off       string // why there is nothing to show; empty: there is
+	When      string // of when it is, in words
+	Number    string // of the stored snapshot; empty: it is of now
+	Missing   []string
+	Recording string // in words
+	selection selection
+	Asked     askedConnections
+	Views     []link
+	Rows      template.HTML // of a table, with its head
+	Nobody    string        // why there is none
+	pager
+	Filters filters
+}
+
+// askedConnections is what the form shows of what was asked for.
+type askedConnections struct {
+	Text, Remote, Device, Only, By string
+	Listening                      bool
+	Programs                       options
+	Whole                          string // query without any choice; empty: nothing is chosen
+}
+
+// pager leads to the other parts of a long list.
+type pager struct {
+	Count         string // which of how many; empty: all
+	Before, After string // queries; empty: there is none
+}
+
+// part returns where the page of q begins and ends in a list of n.
+func (p *pager) part(q url.Values, n int, what string) (first, end int) {
+	last := max(n-1, 0) / rowsPerPage
+	page, _ := strconv.Atoi(q.Get("page")) // 0, the first, when it is no number
+	page = min(max(page, 0), last)
+	first = page * rowsPerPage
+	end = min(first+rowsPerPage, n)
+	if last > 0 {
+		p.Count = fmt.Sprintf("%d to %d of %d %s", first+1, end, n, what)
+	}
+	if page > 0 {
+		p.Before = chosenQuery(q, "page", strconv.Itoa(page-1))
+	}
+	if page < last {
+		p.After = chosenQuery(q, "page", strconv.Itoa(page+1))
+	}
+	return first, end
+}
+
+// notShown says why there are no connections to show, with the remedy.
+const notShown = "This Porchlight does not look at the connections of its machine: porchlight connections does, in a terminal."
+
+// people returns the devices that connections can be with.
+func (p *pages) people(ctx context.Context) (*people, error) {
+	devices, _, err := p.cfg.Source.Snapshot(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("it is starting, ending, or held up: %w", err)
+	}
+	return newPeople(devices), nil
+}
+
+// snapshotOf returns the connections that text names: now, a number, or a time
+// such as 1h ago.
+func (p *pages) snapshotOf(ctx context.Context, text string, who *people) (*connections.Snapshot, error) {
+	if text == "" || text == "now" {
+		return p.looks.now(who)
+	}
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		at, err := moment(text, time.Time{})
+		if err != nil {
+			return nil, badRequest("want the number of a snapshot, now, or a time such as 1h ago or 2026-03-01")
+		}
+		if number, err = p.cfg.Connections.Before(ctx, at); err != nil {
+			return nil, err
+		}
+	}
+	if number <= 0 {
+		return nil, fault{http.StatusNotFound, connections.ErrEmpty}
+	}
+	s, err := p.cfg.Connections.Load(ctx, number)
+	if err != nil {
+		return nil, explainNone(err)
+	}
+	return s, nil
+}
+
+// explainNone is an error of a snapshot that is not there.
+func explainNone(err error) error {
+	if errors.Is(err, connections.ErrNone) || errors.Is(err, connections.ErrEmpty) {
+		return fault{http.StatusNotFound, err}
+	}
+	return err
+}
+
+// statusOf is what an error is answered with.
+func statusOf(err error) int {
+	var f fault
+	if errors.As(err, &f) {
+		return f.status
+	}
+	return http.StatusServiceUnavailable
+}
+
+// connections shows what this machine is connected to, now or at a time.
+func (p *pages) connections(w http.ResponseWriter, r *http.Request) {
+	v := connectionsView{layout: p.layout(r, "Connections", "connections")}
+	if p.cfg.Connections == nil {
+		v.Off = notShown
+		p.render(w, http.StatusOK, "connections.html", v)
+		return
+	}
+	who, err := p.people(r.Context())
+	if err != nil {
+		p.fault(w, r, http.StatusServiceUnavailable, "Porchlight does not answer", err)
+		return
+	}
+	q := r.URL.Query()
+	s, err := p.snapshotOf(r.Context(), q.Get("snapshot"), who)
+	if err != nil {
+		p.fault(w, r, statusOf(err), "The connections cannot be shown", err)
+		return
+	}
+	v.fill(q, s, who)
+	v.Recording = p.recording()
+	p.render(w, http.StatusOK, "connections.html", v)
+}
+
+// recording says whether the connections are recorded, or how they would be.
+func (p *pages) recording() string {
+	if p.cfg.RecordEvery > 0 {
+		return "They are recorded every " + presence.Words(p.cfg.RecordEvery) + "."
+	}
+	return "They are not recorded: PORCHLIGHT_CONNECTIONS_INTERVAL=30s has a snapshot stored every 30 seconds, and says when a program begins to listen."
+}
+
+// fill gathers what there is to show of s.
+func (v *connectionsView) fill(q url.Values, s *connections.Snapshot, who *people) {
+	v.selection = selectionOf(q)
+	all := v.selection.of(s.Connections)
+	v.Title = countWords(all, len(s.Connections))
+	v.Missing = s.Missing
+	v.When = "This machine, as it is now."
+	if s.Number > 0 {
+		v.Number = strconv.FormatInt(s.Number, 10)
+		v.When = fmt.Sprintf("This machine, as it was on %s: snapshot %d.", clock(s.Time), s.Number)
+	} else {
+		v.Beat = lookBeat
+	}
+	v.Asked = asked(q, &v.selection, s.Connections)
+	by := q.Get("by")
+	for _, o := range []struct{ by, text string }{{"", "each"}, {"program", "by program"}, {"remote", "by remote"}} {
+		v.Views = append(v.Views, link{chosenQuery(q, "by", o.by), o.text, o.by == by})
+	}
+	m := rows{query: q, root: v.Root, who: who}
+	switch by {
+	case "program", "remote":
+		groups := groupBy(all, by == "remote")
+		first, end := v.part(q, len(groups), map[string]string{"program": "programs", "remote": "remote ends"}[by])
+		m.groups(groups[first:end], by == "remote")
+	default:
+		v.Asked.By, v.Views[0].Here = "", true
+		first, end := v.part(q, len(all), "connections")
+		m.connections(all[first:end])
+	}
+	v.Rows = m.html()
+	if len(all) == 0 {
+		v.Nobody = "There is no connection and no listener."
+		if v.selection.any() {
+			v.Nobody = "No connection is like that."
+		}
+	}
+	v.Filters = filtersOf(v.selection.filter(all, who))
+}
+
+// countWords says how many there are: "12 connections and 3 listeners".
+func countWords(all []connections.Connection, of int) string {
+	listeners := 0
+	for i := range all {
+		if all[i].Listening() {
+			listeners++
+		}
+	}
+	text := fmt.Sprintf("%s and %s", several(len(all)-listeners, "connection"), several(listeners, "listener"))
+	if len(all) < of {
+		text += fmt.Sprintf(", of %d in all", of)
+	}
+	return text
+}
+
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+// asked is what the form shows.
+func asked(q url.Values, s *selection, all []connections.Connection) askedConnections {
+	programs := map[string]string{}
+	for i := range all {
+		if name := all[i].Program(); len(programs) < maxPrograms {
+			programs[name] = name
+		}
+	}
+	a := askedConnections{
+		Text: presence.CleanText(q.Get("q"), maxAsked), Remote: s.Remote, Device: s.Device, Only: s.Only, By: q.Get("by"),
+		Listening: s.Listening, Programs: choices(programs, s.Program),
+	}
+	if s.any() {
+		a.Whole = chosenQuery(q, "q", "", "program", "", "remote", "", "device", "", "listening", "", "only", "")
+	}
+	return a
+}
+
+// rows writes tables of connections.
+type rows struct {
+	markup
+	query url.Values // of the page that they are on
+	root  string
+	who   *people
+}
+
+func (m *rows) to(change ...string) string { return chosenQuery(m.query, change...) }
+
+func (m *rows) connections(all []connections.Connection) {
+	m.add(`<thead><tr><th scope="col">Program</th><th scope="col">State</th><th scope="col">Local</th><th scope="col">Remote</th><th scope="col">Runs since</th><th scope="col" class="number">Sent</th><th scope="col" class="number">Received</th><th scope="col" class="number">Round trip</th><th scope="col"><span class="unseen">Filter</span></th></tr></thead>
+<tbody>
+`)
+	for i := range all {
+		m.connection(&all[i])
+	}
+	m.add("</tbody>")
+}
+
+func (m *rows) connection(c *connections.Connection) {
+	m.add("<tr>\n" + `<th scope="row">`)
+	m.program(c)
+	m.add(`</th><td class="one">%<br><span class="soft">%</span></td><td class="end">`, c.Protocol, string(c.State))
+	m.end(c.Local, "")
+	if c.Interface != "" {
+		m.add(`<br><span class="soft"><bdi>%</bdi></span>`, c.Interface)
+	}
+	m.add(`</td><td class="end">`)
+	m.remote(c)
+	m.add(`</td><td class="one">`)
+	if c.Process != nil && !c.Process.Started.IsZero() {
+		m.add(`<time datetime="%">%</time>`, stamp(c.Process.Started), clock(c.Process.Started))
+	}
+	m.add(`</td><td class="number">%</td><td class="number">%</td><td class="number">%</td>`, connections.BytesText(c.Sent), connections.BytesText(c.Received), roundTrip(c.RTT))
+	m.add(`<td><a href="%" aria-label="Filter for this connection, %">filter</a></td></tr>`+"\n", m.to("only", keyOf(c), "by", ""), keyOf(c))
+}
+
+// program is whose the connection is.
+func (m *rows) program(c *connections.Connection) {
+	var soft []string
+	if p := c.Process; p != nil {
+		m.add(`<a href="%"><bdi>%</bdi></a>`, m.to("program", p.Name, "by", ""), p.Name)
+		soft = append(soft, strconv.Itoa(p.PID))
+	} else {
+		m.add(`<span class="soft">not known</span>`)
+	}
+	m.add(`<br><span class="soft">`)
+	if u := userOf(c); u != "" {
+		soft = append(soft, u)
+	}
+	if c.Process != nil && c.Process.Container != "" {
+		soft = append(soft, shortContainer(c.Process.Container))
+	}
+	if c.Others > 0 {
+		soft = append(soft, fmt.Sprintf("and %d more", c.Others))
+	}
+	for i, text := range soft {
+		if i > 0 {
+			m.add(" · ")
+		}
+		m.add("<bdi>%</bdi>", text)
+	}
+	m.add("</span>")
+}
+
+// shownContainer is how much of a container's name there is room for: engines
+// show 12 of the 64 digits.
+const shownContainer = 12 + len("containerd:")
+
+func shortContainer(name string) string {
+	if r := []rune(name); len(r) > shownContainer {
+		return string(r[:shownContainer]) + "…"
+	}
+	return name
+}
+
+// remote is the other end, with the device there.
+func (m *rows) remote(c *connections.Connection) {
+	if !c.Remote.IsValid() {
+		m.add(`<span class="soft">any</span>`)
+		return
+	}
+	m.end(c.Remote, m.to("remote", c.Remote.Addr().WithZone("").String(), "by", ""))
+	if c.Device != "" {
+		m.add("<br>")
+		m.device(m.root, m.who.id(c.Remote.Addr(), c.Device), c.Device)
+	}
+}
+
+// end is an address, which leads to a query if there is one, and a port.
+func (m *rows) end(e netip.AddrPort, to string) {
+	host := "any"
+	if a := e.Addr(); !a.IsUnspecified() {
+		host = a.String()
+		if a.Is6() {
+			host = "[" + host + "]"
+		}
+	}
+	if to == "" {
+		m.add("<bdi>%</bdi>", host)
+	} else {
+		m.add(`<a href="%"><bdi>%</bdi></a>`, to, host)
+	}
+	m.add(`<wbr>:%`, strconv.Itoa(int(e.Port())))
+}
+
+func roundTrip(microseconds uint64) string {
+	if microseconds == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f ms", float64(microseconds)/1000)
+}
