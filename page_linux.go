@@ -18,10 +18,10 @@ import (
 // pages are the servers of the page: for this machine or its network, and for
 // Home Assistant's ingress. Porchlight does its work without those that cannot
 // listen.
-func pages(cfg config.Config, source web.Source, commands web.Commands, past *history.Queries, secret []byte, log *slog.Logger) (servers []*web.Server) {
+func pages(cfg config.Config, source web.Source, commands web.Commands, machine *ownConnections, past *history.Queries, secret []byte, log *slog.Logger) (servers []*web.Server) {
 	c := web.Config{
 		Listen: cfg.WebListen, Password: string(cfg.WebPassword), Hosts: slices.Concat(cfg.WebHosts, ownNames()), Secret: secret,
-		Version: version, Source: source, Commands: commands, History: past, Doctor: examine(cfg), Log: log,
+		Version: version, Source: source, Commands: commands, History: past, Doctor: examine(cfg), Connections: machine, Log: log,
 	}
 	page, err := web.New(c)
 	if err != nil {

@@ -171,7 +171,9 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 		return err
 	}
 	all := &status{Bridge: b, store: store, session: session, lan: l, notify: messages, broker: brokerName(cfg), dataDir: cfg.DataDir}
-	served := pages(cfg, all, b, store.Queries(), pageSecret(store), log)
+	machine := &ownConnections{dir: cfg.DataDir}
+	defer machine.close()
+	served := pages(cfg, all, b, machine, store.Queries(), pageSecret(store), log)
 	service, err := systemd.New(systemd.Config{Ask: all.life, Log: log})
 	if err != nil {
 		return err

@@ -29,6 +29,11 @@ func call(h http.Handler, method, path, body string, change ...func(*http.Reques
 	return w
 }
 
+// placed is a path of the API with something that is there in its places.
+func placed(path string) string {
+	return strings.NewReplacer("{id}", "026f1e10007c", "{n}", "3").Replace(path)
+}
+
 func apiHouse(t *testing.T) (*household, http.Handler) {
 	now := time.Now()
 	h := family(now)
@@ -36,7 +41,7 @@ func apiHouse(t *testing.T) (*household, http.Handler) {
 	h.devices[1].FromFile = []string{"name"}
 	h.summary.Problems = []string{"the disk is full"}
 	h.learned.Bins = []presence.SilenceBin{{UpTo: time.Minute, Slept: 3}}
-	return h, handler(t, Config{Source: h, Commands: h, History: past(t, life(now)...), Version: "1.2.3"})
+	return h, handler(t, Config{Source: h, Commands: h, History: past(t, life(now)...), Connections: server(now), Version: "1.2.3"})
 }
 
 // TestOpenAPI holds the description against what the endpoints answer.
@@ -58,13 +63,15 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s is not described", e.pattern)
 			continue
 		}
-		url, body := strings.ReplaceAll(path, "{id}", "026f1e10007c"), ""
+		url, body := placed(path), ""
 		if strings.Contains(path, "absences") || strings.Contains(path, "sessions") || strings.Contains(path, "first-seen") || strings.Contains(path, "gaps") {
 			url += "?from=30d"
 		}
 		switch {
 		case method == http.MethodPatch:
 			body = `{"name":"Kettle"}`
+		case strings.HasSuffix(path, "/filter"):
+			url += "?program=nginx"
 		case strings.HasSuffix(path, "/merge"):
 			body = `{"id":"001132aabb01"}`
 		case strings.HasSuffix(path, "/split"):
@@ -252,7 +259,7 @@ func TestAPINeedsThePassword(t *testing.T) {
 	p := &pages{}
 	for _, e := range append(p.endpoints(), endpoint{pattern: "GET /api/v1/openapi.json"}) {
 		method, path, _ := strings.Cut(e.pattern, " ")
-		if w := call(page, method, strings.ReplaceAll(path, "{id}", "026f1e10007c"), "{}"); w.Code != http.StatusUnauthorized {
+		if w := call(page, method, placed(path), "{}"); w.Code != http.StatusUnauthorized {
 			t.Errorf("%s: status %d", e.pattern, w.Code)
 		}
 	}

@@ -157,9 +157,9 @@ func (v *changesView) compare(q url.Values, pair *[2]connections.Snapshot, s *se
 // nameOf says which one it is.
 func nameOf(s *connections.Snapshot) side {
 	if s.Number == 0 {
-		return side{"now", "Now"}
+		return side{"now", "now"}
 	}
-	return side{strconv.FormatInt(s.Number, 10), fmt.Sprintf("Snapshot %d, %s", s.Number, clock(s.Time))}
+	return side{strconv.FormatInt(s.Number, 10), fmt.Sprintf("snapshot %d, %s", s.Number, clock(s.Time))}
 }
 
 // fresh lists what is there for the first time.

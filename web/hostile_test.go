@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"porchlight/connections"
 	"porchlight/history"
 	"porchlight/presence"
 )
@@ -84,24 +85,45 @@ func haunt(t *testing.T, text string) http.Handler {
 		}
 	}
 	scan := presence.Event{Type: presence.NetworkScan, Time: now.Add(-2 * time.Hour), ID: d.ID, Name: text, Why: text, Devices: []presence.Found{{Name: text}, {ID: d.ID, Name: text}}}
-	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", History: pastWith(t, func(s *history.Store) {
+	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", Connections: hauntedMachine(text), History: pastWith(t, func(s *history.Store) {
 		s.SaveLease(d.ID, presence.Sighting{At: now, Addr: d.Addr, Kind: presence.DHCPRequest, DHCP: &presence.DHCP{HostName: text}})
 	}, append(events, scan)...), Doctor: func(_ context.Context, report func(Finding)) {
 		report(Finding{"ok", text, text, text})
 	}})
 }
 
+// hauntedMachine is a machine on which everything that anybody can choose is text.
+func hauntedMachine(text string) *machine {
+	m := server(time.Now())
+	for _, all := range [][]connections.Connection{m.now.Connections, m.stored[0].Connections} {
+		for i := range all {
+			c := &all[i]
+			c.Interface, c.User, c.Device = text, text, text
+			if c.Process != nil {
+				c.Process = &connections.Process{PID: c.Process.PID, Name: text, Command: text, User: text, Container: text, Started: c.Process.Started}
+			}
+		}
+	}
+	m.now.Missing = []string{text}
+	return m
+}
+
 // filtered is the first of the pages that show what they were asked for.
-const filtered = 8
+const filtered = 13
 
 // everyPage is each page with a parameter for all that it can be asked for.
 func everyPage(text string) []string {
 	v := url.QueryEscape(text)
 	return []string{
 		"/", "/timeline", "/timeline?span=week", "/timeline?span=month", "/devices/026f1e10007c", "/devices/3c22fb010203", "/events", "/health",
+		"/connections", "/connections?by=program", "/connections?by=remote", "/connections?snapshot=1", "/connections/changes?a=1",
 		"/?q=" + v + "&state=" + v + "&group=x&kind=" + v + "&vendor=" + v,
 		"/timeline?span=" + v + "&day=" + v + "&page=" + v + "&q=" + v + "&group=x&kind=" + v,
 		"/events?type=" + v + "&device=" + v + "&day=" + v + "&before=" + v,
+		"/connections?q=" + v + "&program=" + v + "&remote=" + v + "&device=" + v + "&only=" + v + "&by=" + v,
+		"/connections?snapshot=" + v,
+		"/connections/changes?a=" + v + "&b=" + v,
+		"/connections/changes?a=1&q=" + v + "&program=" + v + "&remote=" + v + "&device=" + v + "&before=" + v,
 		"/devices/" + url.PathEscape(strings.NewReplacer("/", "", "\x00", "").Replace(text)), // there is none
 	}
 }
@@ -149,7 +171,7 @@ func checkJSON(t *testing.T, page http.Handler, text string) {
 		if method != http.MethodGet {
 			continue
 		}
-		path = strings.ReplaceAll(path, "{id}", "026f1e10007c") + "?q=" + url.QueryEscape(text) + "&device=" + url.QueryEscape(text)
+		path = placed(path) + "?q=" + url.QueryEscape(text) + "&device=" + url.QueryEscape(text)
 		w := ask(page, path, browser)
 		if kind, sniff := w.Header().Get("Content-Type"), w.Header().Get("X-Content-Type-Options"); kind != "application/json" || sniff != "nosniff" {
 			t.Errorf("%.60s: %q, %q", path, kind, sniff)

@@ -41,7 +41,7 @@ func crowded(t *testing.T) (*household, Config) {
 	for up := time.Second; up < 2*time.Hour; up = up * 5 / 4 {
 		h.learned.Bins = append(h.learned.Bins, presence.SilenceBin{UpTo: up, Slept: 100, Joined: 2})
 	}
-	return h, Config{Source: h, Commands: h, History: past(t, events...), Log: discard}
+	return h, Config{Source: h, Commands: h, History: past(t, events...), Connections: crowdedMachine(10_000), Log: discard}
 }
 
 // TestPagesAreFast asks for each page in turn with a page of the same size that
@@ -91,6 +91,32 @@ func TestPagesAreFast(t *testing.T) {
 		t.Logf("%-24s %7d bytes, %6.2f ms, %5.1f × what is there already", query, len(ready[path]), float64(best)/1e6, times)
 		if times > most {
 			t.Errorf("%s takes %v, %.0f times as long as the same bytes", query, best, times)
+		}
+	}
+}
+
+// TestManyConnectionsAreFast: pages of 10,000 connections take some 10 ms. The
+// bound only has to notice what is a different order.
+func TestManyConnectionsAreFast(t *testing.T) {
+	most, rounds := 150*time.Millisecond, 5
+	if raceEnabled {
+		most = time.Second
+	}
+	_, cfg := crowded(t)
+	page := handler(t, cfg)
+	for _, query := range []string{"/connections?", "/connections?by=program", "/connections?by=remote", "/connections?q=program-07", "/connections/changes?a=1", "/api/v1/connections?"} {
+		var made []time.Duration
+		for i := range rounds { // each is another page, so that none was made before
+			begin := time.Now()
+			if w := ask(page, fmt.Sprintf("%s&n=%d", query, i)); w.Code != http.StatusOK {
+				t.Fatalf("%s: status %d", query, w.Code)
+			}
+			made = append(made, time.Since(begin))
+		}
+		best := slices.Min(made)
+		t.Logf("%-26s %6.2f ms", query, float64(best)/1e6)
+		if best > most {
+			t.Errorf("%s takes %v", query, best)
 		}
 	}
 }
