@@ -82,7 +82,7 @@ func (p *pages) pair(ctx context.Context, q url.Values, s *selection, who *peopl
 func (p *pages) changes(w http.ResponseWriter, r *http.Request) {
 	v := changesView{layout: p.layout(r, "What changed", "connections")}
 	if p.cfg.Connections == nil {
-		v.Off = notShown
+		v.Off = errNotShown.Error()
 		p.render(w, http.StatusOK, "changes.html", v)
 		return
 	}

@@ -75,8 +75,8 @@ func (p *pager) part(q url.Values, n int, what string) (first, end int) {
 	return first, end
 }
 
-// notShown says why there are no connections to show, with the remedy.
-const notShown = "This Porchlight does not look at the connections of its machine: porchlight connections does, in a terminal."
+// errNotShown says why there are no connections to show, with the remedy.
+var errNotShown = errors.New("this Porchlight does not look at the connections of its machine: porchlight connections does, in a terminal")
 
 // people returns the devices that connections can be with.
 func (p *pages) people(ctx context.Context) (*people, error) {
@@ -134,7 +134,7 @@ func statusOf(err error) int {
 func (p *pages) connections(w http.ResponseWriter, r *http.Request) {
 	v := connectionsView{layout: p.layout(r, "Connections", "connections")}
 	if p.cfg.Connections == nil {
-		v.Off = notShown
+		v.Off = errNotShown.Error()
 		p.render(w, http.StatusOK, "connections.html", v)
 		return
 	}
@@ -252,7 +252,7 @@ type rows struct {
 func (m *rows) to(change ...string) string { return chosenQuery(m.query, change...) }
 
 func (m *rows) connections(all []connections.Connection) {
-	m.add(`<thead><tr><th scope="col">Program</th><th scope="col">State</th><th scope="col">Local</th><th scope="col">Remote</th><th scope="col">Runs since</th><th scope="col" class="number">Sent</th><th scope="col" class="number">Received</th><th scope="col" class="number">Round trip</th><th scope="col"><span class="unseen">Filter</span></th></tr></thead>
+	m.add(`<thead><tr><th scope="col">Program</th><th scope="col">State</th><th scope="col">Local</th><th scope="col">Remote</th><th scope="col">Runs since</th><th scope="col" class="number">Bytes</th><th scope="col" class="number">Round trip</th><th scope="col"><span class="unseen">Filter</span></th></tr></thead>
 <tbody>
 `)
 	for i := range all {
@@ -273,9 +273,16 @@ func (m *rows) connection(c *connections.Connection) {
 	m.remote(c)
 	m.add(`</td><td class="one">`)
 	if c.Process != nil && !c.Process.Started.IsZero() {
-		m.add(`<time datetime="%">%</time>`, stamp(c.Process.Started), clock(c.Process.Started))
+		m.add(`<time datetime="%">%</time>`, stamp(c.Process.Started), c.Process.Started.Local().Format("2 Jan 15:04"))
 	}
-	m.add(`</td><td class="number">%</td><td class="number">%</td><td class="number">%</td>`, connections.BytesText(c.Sent), connections.BytesText(c.Received), roundTrip(c.RTT))
+	m.add(`</td><td class="number">`)
+	if c.Sent > 0 {
+		m.add("% sent", connections.BytesText(c.Sent))
+	}
+	if c.Received > 0 {
+		m.add("<br>% received", connections.BytesText(c.Received))
+	}
+	m.add(`</td><td class="number">%</td>`, roundTrip(c.RTT))
 	m.add(`<td><a href="%" aria-label="Filter for this connection, %">filter</a></td></tr>`+"\n", m.to("only", keyOf(c), "by", ""), keyOf(c))
 }
 

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -53,7 +52,7 @@ type Changes struct {
 	Changes []connections.ChangeLine `json:"changes"`
 }
 
-var errNoConnections = fault{http.StatusNotFound, errors.New(notShown)}
+var errNoConnections = fault{http.StatusNotFound, errNotShown}
 
 // named returns the connections that text names, and the devices.
 func (p *pages) named(ctx context.Context, text string) (*connections.Snapshot, *people, error) {

@@ -77,7 +77,7 @@ func TestConnectionsPage(t *testing.T) {
 	w := ask(page, "/connections")
 	for _, want := range []string{
 		"3 connections and 4 listeners", "run this as root to see them", "PORCHLIGHT_CONNECTIONS_INTERVAL=30s",
-		"192.168.1.23 :50122 Anna's phone", "1.2 MB 89.0 kB 12.3 ms", "812 · www-data", "docker:4f5e0123456789ab…", "any :8080 any",
+		"192.168.1.23 :50122 Anna's phone", "1.2 MB sent 89.0 kB received 12.3 ms", "812 · www-data", "docker:4f5e0123456789ab…", "any :8080 any",
 	} {
 		if !strings.Contains(words(w), want) {
 			t.Errorf("%q is not in\n%s", want, words(w))
@@ -175,12 +175,12 @@ func TestChangesPage(t *testing.T) {
 func TestConnectionsOff(t *testing.T) {
 	page := handler(t, Config{Source: family(time.Now()), History: past(t)})
 	for _, path := range []string{"/connections", "/connections/changes"} {
-		if w := ask(page, path); w.Code != http.StatusOK || !strings.Contains(words(w), notShown) {
+		if w := ask(page, path); w.Code != http.StatusOK || !strings.Contains(words(w), errNotShown.Error()) {
 			t.Errorf("%s: status %d: %s", path, w.Code, words(w))
 		}
 	}
 	for _, path := range []string{"/api/v1/connections", "/api/v1/connections/snapshots", "/api/v1/connections/diff", "/api/v1/connections/filter?program=x"} {
-		if w := ask(page, path); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), notShown) {
+		if w := ask(page, path); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), errNotShown.Error()) {
 			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
 		}
 	}
