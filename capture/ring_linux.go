@@ -20,7 +20,7 @@ import (
 const (
 	ringBlock   = 256 << 10
 	ringBlocks  = 16
-	ringSlot    = 2048 // the longest packet; the kernel wants to know, and packs shorter ones
+	ringSlot    = 2048                   // the longest packet; the kernel wants to know, and packs shorter ones
 	retireAfter = 100 * time.Millisecond // or twice that: it looks that often
 )
 

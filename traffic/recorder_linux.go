@@ -46,8 +46,8 @@ type Attendance interface {
 	// Attended returns what is known now, and a channel that is closed when that
 	// has changed.
 	Attended() (bool, <-chan struct{})
-	// Problems say why nothing is known.
-	Problems() []string
+	// Problem says why that is not known; empty: it is.
+	Problem() string
 }
 
 // Recorder counts what passes this machine's interfaces, and hands over a Round
@@ -92,7 +92,9 @@ func (r *Recorder) Problems() (all []string) {
 	}
 	r.mu.Unlock()
 	if r.cfg.Attendance != nil {
-		all = append(all, r.cfg.Attendance.Problems()...)
+		if p := r.cfg.Attendance.Problem(); p != "" {
+			all = append(all, "traffic is not recorded: "+p)
+		}
 	}
 	if p := r.survey.problem(); p != "" {
 		all = append(all, p)

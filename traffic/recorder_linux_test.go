@@ -312,7 +312,7 @@ func (d *desk) Attended() (bool, <-chan struct{}) {
 	return d.there, d.changed
 }
 
-func (d *desk) Problems() []string { return []string{"a desk"} }
+func (d *desk) Problem() string { return "it is dark" }
 
 func (d *desk) set(there bool) {
 	d.mu.Lock()
@@ -347,7 +347,7 @@ func TestRecorderAttended(t *testing.T) {
 	if n := len(r.rounds()); n != 2 {
 		t.Errorf("%d rounds, want 2", n)
 	}
-	if diff := cmp.Diff([]string{"a desk"}, r.Problems()); diff != "" {
+	if diff := cmp.Diff([]string{"traffic is not recorded: it is dark"}, r.Problems()); diff != "" {
 		t.Error(diff)
 	}
 }

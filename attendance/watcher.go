@@ -1,0 +1,156 @@
+package attendance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+const (
+	answer = 10 * time.Second      // how long logind may take to say something
+	settle = 50 * time.Millisecond // how long its signals are collected before it is asked
+
+	// Waits between attempts to reach it.
+	minRetry = time.Second
+	maxRetry = 30 * time.Second
+)
+
+// Watcher follows whether someone is at the machine.
+type Watcher struct {
+	bus string
+	log *slog.Logger
+
+	mu      sync.Mutex
+	there   bool
+	changed chan struct{} // closed when there changes
+	fault   string        // why it is not known
+}
+
+// New returns a Watcher on the bus of this D-Bus address, such as
+// "unix:path=/run/dbus/system_bus_socket"; empty: the system bus. Nobody is there
+// until Run has asked.
+func New(bus string, log *slog.Logger) *Watcher {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Watcher{bus: bus, log: log, changed: make(chan struct{}), fault: "logind was not asked yet"}
+}
+
+// Attended reports whether someone is known to be there, and returns a channel
+// that is closed when that has changed. It may be called at any time.
+func (w *Watcher) Attended() (bool, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.there, w.changed
+}
+
+// Problem says, for people, why it is not known whether someone is there; empty: it
+// is known. It may be called at any time.
+func (w *Watcher) Problem() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fault == "" {
+		return ""
+	}
+	return "it is not known whether someone is at this machine: " + w.fault
+}
+
+// Run follows who is there until ctx ends, and returns nil then. While logind
+// cannot be reached, nobody is there; it is tried again.
+func (w *Watcher) Run(ctx context.Context) error {
+	delay := minRetry
+	for {
+		began := time.Now()
+		err := w.follow(ctx)
+		if ctx.Err() != nil {
+			w.set(false, "")
+			return nil
+		}
+		w.set(false, err.Error())
+		if time.Since(began) > maxRetry {
+			delay = minRetry
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, maxRetry)
+	}
+}
+
+// follow follows who is there until the bus or logind does not answer.
+func (w *Watcher) follow(ctx context.Context) error {
+	bus, err := w.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("connecting to the system bus: %w; in a container it needs /run/dbus/system_bus_socket of the host", err)
+	}
+	defer func() { _ = bus.Close() }()
+	signals := make(chan *dbus.Signal, 64)
+	bus.Signal(signals)
+	for _, match := range news { // first this, then asking: no change is missed
+		if err := bus.AddMatchSignalContext(ctx, match...); err != nil {
+			return fmt.Errorf("asking for the signals of logind: %w", err)
+		}
+	}
+	for {
+		asking, cancel := context.WithTimeout(ctx, answer)
+		there, err := attended(asking, bus)
+		cancel()
+		if err != nil {
+			return err
+		}
+		w.set(there, "")
+		if err := wait(ctx, signals); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Watcher) connect(ctx context.Context) (*dbus.Conn, error) {
+	if w.bus == "" {
+		return dbus.ConnectSystemBus(dbus.WithContext(ctx))
+	}
+	return dbus.Connect(w.bus, dbus.WithContext(ctx))
+}
+
+// wait waits for a signal, and takes those that come with it.
+func wait(ctx context.Context, signals <-chan *dbus.Signal) error {
+	var settled <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case _, ok := <-signals:
+			if !ok {
+				return errors.New("the system bus has ended")
+			}
+			if settled == nil {
+				settled = time.After(settle)
+			}
+		case <-settled:
+			return nil
+		}
+	}
+}
+
+// set notes what is known.
+func (w *Watcher) set(there bool, fault string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if fault != w.fault && fault != "" {
+		w.log.Warn("it is not known whether someone is at this machine", "err", fault)
+	}
+	w.fault = fault
+	if there == w.there {
+		return
+	}
+	w.log.Debug("someone is at this machine", "there", there)
+	w.there = there
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
