@@ -131,7 +131,7 @@ func (c *classifier) quic(h *head, now uint32, d Direction) Protocol {
 		f.hear(now, d)
 		return QUIC
 	}
-	is, certain := quicShape(h.body, h.length)
+	is, certain := quicShape(h.body, h.length, f == nil)
 	fixed := h.body[0]&0x40 != 0
 	switch {
 	case !is && f != nil && fixed:

@@ -59,8 +59,11 @@ func isDNS(b []byte, length int, onPort bool) bool {
 		if m.opcode == opcodeNone || m.opcode > opcodeStateful || m.questions > 1 {
 			return false
 		}
+		if m.questions == 0 {
+			return m.answer || m.records > 0 || m.opcode == opcodeStateful
+		}
 		_, ok := readName(b, false)
-		return ok || m.questions == 0 && (m.answer || m.records > 0 || m.opcode == opcodeStateful)
+		return ok
 	}
 	if m.opcode != 0 || !m.zero || m.questions != 1 {
 		return false

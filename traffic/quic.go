@@ -42,8 +42,9 @@ func isGreased(v uint32) bool { return v&0x0f0f0f0f == 0x0a0a0a0a }
 
 // quicShape says whether a datagram of that length, which begins with b, begins
 // with a long header of QUIC; certain: its version is known, so that what follows
-// in the flow is QUIC too.
-func quicShape(b []byte, length int) (is, certain bool) {
+// in the flow is QUIC too. An Initial that
+// is the first of a flow is long.
+func quicShape(b []byte, length int, first bool) (is, certain bool) {
 	if len(b) < 7 || b[0]&0x80 == 0 {
 		return false, false
 	}
@@ -77,7 +78,10 @@ func quicShape(b []byte, length int) (is, certain bool) {
 	if greased && (kind != quicInitial || toServer < minServerID) {
 		return false, false
 	}
-	return isProtected(b[at:], length-at, kind, length), known
+	if first && kind == quicInitial && length < minInitial {
+		return false, false
+	}
+	return isProtected(b[at:], length-at, kind), known
 }
 
 // isNegotiation says whether the list of versions, length bytes of it, is one.
@@ -94,14 +98,11 @@ func isNegotiation(b []byte, length int) bool {
 }
 
 // isProtected checks what is behind the IDs: rest bytes of a datagram.
-func isProtected(b []byte, rest, kind, datagram int) bool {
+func isProtected(b []byte, rest, kind int) bool {
 	switch kind {
 	case quicRetry:
 		return rest > 16 // a token, and its tag
 	case quicInitial:
-		if datagram < minInitial {
-			return false
-		}
 		token, n := readVarint(b)
 		if n == 0 || token > uint64(rest-n) {
 			return false
