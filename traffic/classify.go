@@ -77,15 +77,9 @@ func (c *classifier) tcp(h *head, now uint32, d Direction) Protocol {
 		f.hear(now, d)
 		return f.protocol
 	}
-	e, next := tlsShape(h.body, h.length)
-	switch {
-	case e == strong, f != nil && f.proves(h, d):
+	if c.tls(id, f, h, now, d) {
 		c.flows.add(id, now, keepTCP, TLS, d)
 		return TLS
-	case e == weak:
-		f = c.flows.add(id, now, keepUDP, TLS, d)
-		f.doubtful, f.next = true, h.seq+uint32(next) //nolint:gosec // a record is short
-		return TCP
 	}
 	if isDNSOverTCP(h.body, h.length, h.either(portDNS)) {
 		c.flows.add(id, now, keepTCP, DNS, d)
@@ -94,11 +88,51 @@ func (c *classifier) tcp(h *head, now uint32, d Direction) Protocol {
 	return TCP
 }
 
-// proves says whether the doubtful flow's next record begins in this segment,
-// where it must.
-func (f *flow) proves(h *head, d Direction) bool {
-	at := f.next - h.seq
-	return f.ways == 1<<d && int64(at)+tlsHeader <= int64(len(h.body)) && recordSize(h.body[at:]) >= 0
+// tls says whether the segment shows that its connection carries TLS. Of what was
+// begun before there was counting, a record in the segment is a guess, f, until
+// another one is found where it must be.
+func (c *classifier) tls(id uint64, f *flow, h *head, now uint32, d Direction) bool {
+	e, next := tlsShape(h.body, h.length)
+	if e == strong {
+		return true
+	}
+	size := next
+	if f != nil && f.ways == 1<<d {
+		switch f.check(h) {
+		case strong:
+			return true
+		case weak:
+			return false
+		}
+		c.flows.forget(id)
+		f = nil
+	}
+	if e == none {
+		var found bool
+		if size, next, found = tlsWithin(h.body); !found || f != nil {
+			return false
+		}
+	}
+	f = c.flows.add(id, now, keepUDP, TLS, d)
+	f.doubtful, f.next, f.size = true, h.seq+uint32(next), uint32(size) //nolint:gosec // a record is short
+	return false
+}
+
+// check looks for the next record where a guess says that it is: strong when it
+// is there, none when it is not, weak as long as the place is not seen. A long
+// transfer is of records of one size, so the next that is seen may be a later one.
+func (f *flow) check(h *head) evidence {
+	if behind := h.seq - f.next; behind < 1<<31 {
+		f.next += (behind + f.size - 1) / f.size * f.size
+	}
+	at := int64(f.next - h.seq)
+	switch {
+	case at+tlsHeader > int64(len(h.body)):
+		return weak
+	case recordSize(h.body[at:]) < 0:
+		return none
+	}
+	return strong
 }
 
 // udp says what a datagram is.

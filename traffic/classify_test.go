@@ -270,6 +270,36 @@ func TestUncut(t *testing.T) {
 	}
 }
 
+// TestTransferFromItsMidst: a download that was begun before there was counting is
+// known to be TLS soon, wherever its records begin in the segments.
+func TestTransferFromItsMidst(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	stream := make([]byte, 0, 3<<20)
+	for len(stream) < 3<<20-1<<15 {
+		r := record12(1<<14 + 17)
+		for i := range r[tlsHeader:] {
+			r[tlsHeader+i] = byte(random.Uint32())
+		}
+		stream = append(stream, r...)
+	}
+	worst := 0
+	for range 20 {
+		c := classifier{newFlows()}
+		at := random.IntN(1 << 15)
+		start := at
+		for ; at+1448 < len(stream); at += 1448 {
+			if got, _ := c.classify(hear(4433, uint32(at), stream[at:at+1448]), new(head)); got == TLS {
+				break
+			}
+		}
+		worst = max(worst, at-start)
+	}
+	t.Logf("known after %d bytes at most", worst)
+	if worst > 2<<20 {
+		t.Errorf("a download is known after %d bytes only", worst)
+	}
+}
+
 // TestNoise: random bytes are taken for nothing, on whatever port.
 func TestNoise(t *testing.T) {
 	n := 2_000_000

@@ -24,6 +24,7 @@ type flow struct {
 	id       uint64 // 0: there is none
 	seen     uint32 // when, in seconds
 	next     uint32 // of a doubtful one: the sequence number of the next record
+	size     uint32 // and a record's, with its header
 	keep     uint32 // for how many seconds
 	protocol Protocol
 	ways     uint8 // bits: 1<<Direction

@@ -15,7 +15,7 @@ func TestFlowsInAFlood(t *testing.T) {
 		got, _ := c.classify(p, new(head))
 		return got
 	}
-	const known = 1000
+	const known = 300
 	connection := func(i int, d Direction) *Packet {
 		port := uint16(20000 + i)
 		if d == Out {

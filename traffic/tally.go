@@ -10,8 +10,8 @@ import (
 type Names func(index int) string
 
 // Tally counts the packets of a round. Its memory is fixed but for the number of
-// interfaces: about one megabyte, half of it for the flows that it remembers from
-// round to round. It is not safe for concurrent use.
+// interfaces: 1.3 MB, most of it for the flows that it remembers from round to
+// round. It is not safe for concurrent use.
 type Tally struct {
 	names      Names
 	classifier classifier

@@ -1,6 +1,9 @@
 package traffic
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // The types of TLS records (RFC 8446, section 5.1, and RFC 6520).
 const (
@@ -49,6 +52,22 @@ func tlsShape(b []byte, length int) (e evidence, next int) {
 		next += tlsHeader + size
 	}
 	return strong, 0
+}
+
+// tlsWithin looks for the header of a record of data behind the segment's begin,
+// as a long transfer shows it now and then. The evidence is weak, if any; size is
+// the record's with its header, next where another one must begin.
+func tlsWithin(b []byte) (size, next int, found bool) {
+	for at := 1; ; at++ {
+		i := bytes.IndexByte(b[min(at, len(b)):], tlsData)
+		if at += i; i < 0 || at+tlsHeader > len(b) {
+			return 0, 0, false
+		}
+		if b[at+1] == 3 && b[at+2] == 3 && recordSize(b[at:]) >= 0 {
+			size = tlsHeader + recordSize(b[at:])
+			return size, at + size, true
+		}
+	}
 }
 
 // recordSize returns the length that a record's header tells; -1: it is none.
