@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"porchlight/compact"
 )
@@ -79,6 +80,7 @@ func (p *packed) unpack() ([]Connection, error) {
 			Protocol: r.Text(), State: State(r.Text()), Local: r.end(), Remote: r.end(), Interface: r.Text(), Inode: r.Uint(),
 			UID: uint32(r.Uint()), User: r.Text(), Device: r.Text(), Others: r.Int(), Counters: p.counts[i],
 		}
+		c.readGiven()
 		if pid := r.Int(); pid != 0 {
 			key := processKey{pid, r.Uint()}
 			if c.Process = processes[key]; c.Process == nil {
@@ -109,7 +111,7 @@ func processRow(p *Process) string {
 }
 
 func connectionRow(c *Connection) string {
-	b := compact.AppendTexts(nil, c.Protocol, string(c.State))
+	b := compact.AppendTexts(nil, c.Protocol, c.stateAndGiven())
 	b = appendEnd(appendEnd(b, c.Local), c.Remote)
 	b = compact.AppendTexts(b, c.Interface)
 	b = binary.AppendUvarint(b, c.Inode)
@@ -121,6 +123,27 @@ func connectionRow(c *Connection) string {
 	}
 	b = binary.AppendUvarint(b, uint64(c.Process.PID))
 	return string(binary.AppendUvarint(b, c.Process.Ticks))
+}
+
+// otherwise, after the state, says that Given is not what the port's number says.
+const otherwise = "*"
+
+// usualGiven is Given by the port's number alone, with the range of ports that
+// Linux has when nobody changes it.
+func (c *Connection) usualGiven() bool { return c.Waiting() && c.Local.Port() >= firstGiven }
+
+func (c *Connection) stateAndGiven() string {
+	if c.Given != c.usualGiven() {
+		return string(c.State) + otherwise
+	}
+	return string(c.State)
+}
+
+// readGiven undoes stateAndGiven.
+func (c *Connection) readGiven() {
+	state, differs := strings.CutSuffix(string(c.State), otherwise)
+	c.State = State(state)
+	c.Given = c.usualGiven() != differs
 }
 
 func appendEnd(b []byte, end netip.AddrPort) []byte {

@@ -27,7 +27,7 @@ func TestCompare(t *testing.T) {
 	counted := with(login, func(c *Connection) { c.Sent, c.RTT = 1000, 7 })
 	pool := open(miner, "192.168.1.2:40000", "203.0.113.9:3333", 8)
 	udp := Connection{Protocol: UDP, State: Unconnected, Local: end("0.0.0.0:53"), Process: ssh, Inode: 5}
-	client := Connection{Protocol: UDP, State: Unconnected, Local: end("0.0.0.0:40001"), Process: ssh, Inode: 6}
+	client := Connection{Protocol: UDP, State: Unconnected, Given: true, Local: end("0.0.0.0:40001"), Process: ssh, Inode: 6}
 	two := func(inode uint64) Connection { return listen(web, "0.0.0.0:80", inode) }
 	for _, test := range []struct {
 		name   string

@@ -57,8 +57,11 @@ type Connection struct {
 	// address; empty for all.
 	Interface string
 	Inode     uint64 // of the socket; 0: it was closed and only the kernel has it, as in TIME-WAIT
-	UID       uint32 // of who made the socket
-	User      string // of that name; empty: it was closed
+	// Given: the port is one of those that the kernel gives to whoever asks for
+	// any, and nothing says that it was chosen. Of sockets without remote end.
+	Given bool
+	UID   uint32 // of who made the socket
+	User  string // of that name; empty: it was closed
 	// Process owns the socket; of several the one that was there first, other
 	// than process 1, which passes sockets on. Nil: none, or not to be seen.
 	Process *Process
@@ -90,15 +93,14 @@ type Process struct {
 	Started   time.Time
 }
 
-// ephemeral is the first port that Linux gives to sockets that ask for any
-// (net.ipv4.ip_local_port_range).
-const ephemeral = 32768
+// Waiting reports whether the socket has no remote end.
+func (c *Connection) Waiting() bool { return c.State == Listen || c.State == Unconnected }
 
 // Listening reports whether the socket waits for strangers. UDP has no such
-// state: there it is a socket without remote end on a port below those that
-// clients are given.
+// state: there it is a socket without remote end whose port was chosen, since
+// clients have the one that they were given.
 func (c *Connection) Listening() bool {
-	return c.State == Listen || c.State == Unconnected && c.Local.Port() < ephemeral
+	return c.State == Listen || c.State == Unconnected && !c.Given
 }
 
 // Program is the name of the process, empty when that is not known.
@@ -116,14 +118,17 @@ type Snapshot struct {
 	Boot   string        // the boot's id (proc_sys_kernel(5), random/boot_id)
 	Uptime time.Duration // since that boot; unlike Time nobody sets it
 	// Missing says in words what could not be seen, and the remedy.
-	Missing     []string
+	Missing []string
+	// Partial: there are processes that may not be looked into, so that a
+	// connection without process may have one. It is not stored.
+	Partial     bool
 	Connections []Connection // listeners first, then by protocol and addresses
 }
 
 // settle sorts the connections, and says when the processes began.
 func (s *Snapshot) settle() {
 	slices.SortFunc(s.Connections, func(x, y Connection) int {
-		if a, b := x.State == Listen || x.State == Unconnected, y.State == Listen || y.State == Unconnected; a != b {
+		if a, b := x.Waiting(), y.Waiting(); a != b {
 			if a {
 				return -1
 			}

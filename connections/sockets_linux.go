@@ -34,15 +34,11 @@ func sockets(proc string) (all []Connection, missing []string, err error) {
 	names := interfaces()
 	plain := false
 	for _, t := range tables {
-		found, err := t.ask(names)
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-			plain = true
-			found, err = t.read(proc)
-		}
+		found, uncounted, err := t.list(proc, names)
 		if err != nil {
 			return nil, nil, fmt.Errorf("listing the %s sockets: %w", t.file, err)
 		}
-		all = append(all, found...)
+		all, plain = append(all, found...), plain || uncounted
 	}
 	if plain {
 		missing = append(missing, "this kernel does not tell the counters of all connections: it has no sock_diag, or may not load tcp_diag and udp_diag")
@@ -53,6 +49,16 @@ func sockets(proc string) (all []Connection, missing []string, err error) {
 		}
 	}
 	return all, missing, nil
+}
+
+// list asks the kernel, or where it does not answer that reads its table.
+func (t table) list(proc string, names ifaces) (all []Connection, plain bool, err error) {
+	all, err = t.ask(names)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		all, err = t.read(proc)
+		return all, true, err
+	}
+	return all, false, err
 }
 
 // ask asks by sock_diag(7). A list that the kernel says is inconsistent is

@@ -20,9 +20,11 @@ const (
 	leastKept = 2 * fullEvery
 )
 
-// schema: data is the stored form, a difference to number-1 unless whole is
-// number. Times are in milliseconds.
-const schema = `
+// schema is what each version of the file adds to the one before. Of a snapshot,
+// data is the stored form, a difference to number-1 unless whole is number; times
+// are in milliseconds. sizes is for what is asked each time that one is added:
+// without it the whole file would be read.
+var schema = []string{`
 CREATE TABLE snapshots (
 	number      INTEGER PRIMARY KEY AUTOINCREMENT,
 	whole       INTEGER NOT NULL,
@@ -32,7 +34,12 @@ CREATE TABLE snapshots (
 	connections INTEGER NOT NULL,
 	listeners   INTEGER NOT NULL,
 	data        BLOB NOT NULL
-) STRICT`
+) STRICT`, `
+CREATE INDEX sizes ON snapshots (whole, time, length(data));
+CREATE TABLE baseline (
+	only INTEGER PRIMARY KEY CHECK (only = 1),
+	data BLOB NOT NULL
+) STRICT`}
 
 // Store keeps snapshots in a file of their own beside the history, so that
 // neither waits for the other. Several processes may use it at once.
@@ -46,10 +53,13 @@ type Keep struct {
 	Size int64
 }
 
+// file is the store's name in its directory.
+const file = "connections.db"
+
 // OpenStore opens dir/connections.db. When there is none it makes it, or returns
 // ErrEmpty unless mayMake is set.
 func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
-	f, err := sqlitefile.Open(ctx, filepath.Join(dir, "connections.db"), mayMake, schema)
+	f, err := sqlitefile.Open(ctx, filepath.Join(dir, file), mayMake, schema...)
 	if errors.Is(err, sqlitefile.ErrNone) {
 		return nil, ErrEmpty
 	}
@@ -174,6 +184,27 @@ func retain(ctx context.Context, tx *sql.Tx, now time.Time, keep Keep) error {
 	}
 	_, err = tx.ExecContext(ctx, "DELETE FROM snapshots WHERE number < ?", next)
 	return err
+}
+
+// Baseline returns what SetBaseline stored last; nil: nothing.
+func (s *Store) Baseline(ctx context.Context) (b []byte, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT data FROM baseline").Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading what is usual: %w", err)
+	}
+	return b, nil
+}
+
+// SetBaseline stores what a Watcher has learned.
+func (s *Store) SetBaseline(ctx context.Context, b []byte) error {
+	_, err := s.db.ExecContext(ctx, "INSERT INTO baseline VALUES (1, ?) ON CONFLICT DO UPDATE SET data = excluded.data", b)
+	if err != nil {
+		return fmt.Errorf("storing what is usual: %w", err)
+	}
+	return nil
 }
 
 // List returns the snapshots, the oldest first.

@@ -2,6 +2,7 @@ package connections
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -167,7 +168,7 @@ func TestDamage(t *testing.T) {
 	if got, err := s.Load(t.Context(), next.Number); err != nil || len(got.Connections) != 10 {
 		t.Error(err)
 	}
-	if _, err := s.db.ExecContext(t.Context(), "PRAGMA user_version = 2"); err != nil {
+	if _, err := s.db.ExecContext(t.Context(), fmt.Sprintf("PRAGMA user_version = %d", len(schema)+1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenStore(t.Context(), dir, false); err == nil || !strings.Contains(err.Error(), "a newer Porchlight") {

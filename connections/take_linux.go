@@ -46,10 +46,44 @@ func takeFrom(proc string, names DeviceNames) (*Snapshot, error) {
 		}
 	}
 	names.name(all)
+	s.Partial = w.partial()
+	b, _ := os.ReadFile(proc + "/sys/net/ipv4/ip_local_port_range")
+	first, last := parseRange(b)
+	markGiven(all, first, last, w.kernels(all, first))
 	s.Connections = all
 	s.Missing = append(missing, w.missing(nobody)...)
 	s.settle()
 	return s, nil
+}
+
+// kernels finds the UDP sockets from a port on that the kernel has for itself:
+// nobody holds them, though all processes were seen, and they are still there.
+func (w *walk) kernels(all []Connection, first uint16) map[uint64]bool {
+	if w.partial() {
+		return nil
+	}
+	found := map[uint64]bool{}
+	for i := range all {
+		if c := &all[i]; c.State == Unconnected && c.Process == nil && c.Inode != 0 && c.Local.Port() >= first {
+			found[c.Inode] = true
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	still := map[uint64]bool{}
+	for _, t := range tables {
+		if t.protocol != UDP {
+			continue
+		}
+		now, _, _ := t.list(w.proc, ifaces{}) // if that fails there is nothing to say
+		for i := range now {
+			if found[now[i].Inode] {
+				still[now[i].Inode] = true
+			}
+		}
+	}
+	return still
 }
 
 // uptime is the time since the boot, with what the machine slept.
@@ -70,13 +104,23 @@ func (w *walk) missing(nobody int) (said []string) {
 	if hidden(w.proc) {
 		said = append(said, "other users' processes are hidden from this user (hidepid of /proc, or ProtectProc of systemd); run this as root, outside the service, to see them")
 	}
-	if pids, err := os.Readlink(w.proc + "/self/ns/pid"); err == nil && pids != firstPIDs {
+	if w.inside() {
 		said = append(said, "this runs in a container that does not have the host's processes: those outside are not seen (--pid=host gives them), and unless it has the host's network (--network=host) neither are the host's connections")
 	}
 	if w.outside > 0 {
 		said = append(said, fmt.Sprintf("%d processes are in other networks than this one, as those of containers are: their connections are not among these", w.outside))
 	}
 	return said
+}
+
+// partial reports whether there may be processes that hold sockets and were not
+// looked into.
+func (w *walk) partial() bool { return w.denied > 0 || hidden(w.proc) || w.inside() }
+
+// inside reports whether the processes are those of a container.
+func (w *walk) inside() bool {
+	pids, err := os.Readlink(w.proc + "/self/ns/pid")
+	return err == nil && pids != firstPIDs
 }
 
 // hidden reports whether /proc keeps processes from this user: process 1, which

@@ -1,0 +1,248 @@
+package connections
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"porchlight/sqlitefile"
+)
+
+// RecorderConfig is what a Recorder needs. What is nil has the default that is
+// named.
+type RecorderConfig struct {
+	Interval time.Duration // between two looks
+	Dir      string        // of the store
+	Keep     Keep
+	Log      *slog.Logger
+
+	// Tell is given what is new. Nil: nobody wants to know.
+	Tell func(Event)
+	// Names is asked what the devices are called before each look. Nil: nothing.
+	Names func(context.Context) DeviceNames
+	// Take looks. Nil: Take, of this package.
+	Take func(DeviceNames) (*Snapshot, error)
+}
+
+// Recorder looks at this machine's connections again and again, stores what it
+// sees, and tells what is new. Whatever keeps it from one of these is a problem,
+// and does not keep it from the others.
+type Recorder struct {
+	RecorderConfig
+	store    *Store // nil while there is none to be had
+	watch    *Watcher
+	tries    int       // in vain, to learn from the store what is usual
+	replaced time.Time // when a damaged file was set aside last
+
+	mu       sync.Mutex
+	latest   *Snapshot
+	problems [3]string // by what they are about; empty: none
+}
+
+// about is what a problem is about.
+type about int
+
+const (
+	looking about = iota
+	storing
+	telling
+)
+
+const (
+	// lookAgain is when a look is taken that the watcher asks for.
+	lookAgain = 2 * time.Second
+	// patience is at how many looks a store is tried that cannot be read, before
+	// all is learned anew.
+	patience = 3
+	// replaceEvery is how often a damaged file is replaced at most: a disk may
+	// damage one after the other.
+	replaceEvery = time.Hour
+)
+
+// NewRecorder returns a recorder. Run starts it.
+func NewRecorder(c RecorderConfig) *Recorder {
+	if c.Take == nil {
+		c.Take = Take
+	}
+	if c.Tell == nil {
+		c.Tell = func(Event) {}
+	}
+	if c.Names == nil {
+		c.Names = func(context.Context) DeviceNames { return nil }
+	}
+	return &Recorder{RecorderConfig: c}
+}
+
+// Latest is what was seen last; nil: nothing yet. Nobody changes it any more.
+func (r *Recorder) Latest() *Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest
+}
+
+// Problems says what does not work, and the remedy.
+func (r *Recorder) Problems() (all []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, text := range r.problems {
+		if text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// problem sets what is wrong with something; empty: nothing is. The log hears of
+// it when that changes.
+func (r *Recorder) problem(with about, text string) {
+	r.mu.Lock()
+	before := r.problems[with]
+	r.problems[with] = text
+	r.mu.Unlock()
+	switch {
+	case before == "" && text != "":
+		r.Log.Warn("recording the connections: " + text)
+	case before != "" && text == "":
+		r.Log.Info("recording the connections works again", "was", before)
+	}
+}
+
+// Run records until ctx ends.
+func (r *Recorder) Run(ctx context.Context) error {
+	defer func() { r.close() }()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	next := time.Now()
+	for again := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		extra := again
+		again = r.look(ctx, !extra) && !extra
+		// Looks that take long, or a machine that slept, cause no burst of them.
+		for now := time.Now(); !next.After(now); {
+			next = next.Add(r.Interval * (now.Sub(next)/r.Interval + 1))
+		}
+		wait := time.Until(next)
+		if again = again && lookAgain < wait; again {
+			wait = lookAgain
+		}
+		timer.Reset(wait)
+	}
+}
+
+// look takes a snapshot, stores it if it is one of those that were due, and
+// tells what is new.
+func (r *Recorder) look(ctx context.Context, due bool) (again bool) {
+	s, err := r.Take(r.Names(ctx))
+	if err != nil {
+		r.problem(looking, "this machine's connections cannot be seen: "+err.Error())
+		return false
+	}
+	r.problem(looking, "")
+	r.mu.Lock()
+	first := r.latest == nil
+	r.latest = s
+	r.mu.Unlock()
+	for _, text := range s.Missing {
+		if first {
+			r.Log.Info("not all of this machine's connections can be seen", "missing", text)
+		}
+	}
+	if due {
+		r.keep(ctx, s)
+	}
+	return r.news(ctx, s)
+}
+
+// news tells what is new, and keeps what is usual now.
+func (r *Recorder) news(ctx context.Context, s *Snapshot) (again bool) {
+	if r.watch == nil && !r.begin(ctx) {
+		return false
+	}
+	events, again := r.watch.Look(s)
+	for _, e := range events {
+		r.Tell(e)
+	}
+	r.problem(telling, strings.Join(r.watch.Problems(), "; "))
+	if b := r.watch.Baseline(); b != nil && r.store != nil {
+		if err := r.store.SetBaseline(ctx, b); err != nil {
+			r.failed(ctx, err)
+		} else {
+			r.watch.Kept()
+		}
+	}
+	return again
+}
+
+// begin makes the watcher, from what another one has learned before.
+func (r *Recorder) begin(ctx context.Context) bool {
+	var baseline []byte
+	err := errNoStore
+	if r.store != nil {
+		baseline, err = r.store.Baseline(ctx)
+	}
+	if r.tries++; err != nil && r.tries <= patience {
+		return false
+	}
+	if r.watch, err = NewWatcher(baseline); err != nil {
+		r.Log.Warn("what was usual on this machine is learned anew", "err", err)
+	}
+	return true
+}
+
+// keep stores a snapshot. What cannot be stored is lost; it is tried again with
+// the next one.
+func (r *Recorder) keep(ctx context.Context, s *Snapshot) {
+	if r.store == nil {
+		store, err := OpenStore(ctx, r.Dir, true)
+		if err != nil {
+			r.failed(ctx, err)
+			return
+		}
+		if r.store = store; r.watch != nil {
+			r.watch.changed = true // another file may not have it
+		}
+	}
+	if err := r.store.Add(ctx, s, r.Keep); err != nil {
+		r.failed(ctx, err)
+		return
+	}
+	r.problem(storing, "")
+}
+
+// failed says that the store does not work. The file is opened again for the
+// next snapshot; one that is damaged is set aside then.
+func (r *Recorder) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil { // it was interrupted
+		return
+	}
+	r.close()
+	text := "snapshots of this machine's connections are not stored: " + explain(err)
+	if sqlitefile.Damaged(err) && (r.replaced.IsZero() || time.Since(r.replaced) >= replaceEvery) {
+		aside, err := sqlitefile.SetAside(filepath.Join(r.Dir, file), time.Now())
+		if err != nil {
+			text += fmt.Sprintf(" (%v)", err)
+		} else {
+			r.replaced = time.Now()
+			text += "; it is set aside as " + aside + ", and a new one is begun"
+		}
+	}
+	r.problem(storing, text)
+}
+
+func (r *Recorder) close() {
+	if r.store == nil {
+		return
+	}
+	if err := r.store.Close(); err != nil {
+		r.Log.Debug("closing the stored snapshots", "err", err)
+	}
+	r.store = nil
+}
