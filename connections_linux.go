@@ -112,14 +112,19 @@ func letters(r rune) rune {
 	return r
 }
 
-// deviceNames says by their addresses what the known devices are called. Of two
-// with one address it is the one that is home, or was heard last.
+// deviceNames says by their addresses what the known devices are called.
 func (a *app) deviceNames() (connections.DeviceNames, error) {
 	reader, devices, err := a.knownDevices()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reader.Close() }()
+	return namesOf(devices), nil
+}
+
+// namesOf says by their addresses what devices are called. Of two with one
+// address it is the one that is home, or was heard last.
+func namesOf(devices []presence.Device) connections.DeviceNames {
 	home := func(d *presence.Device) int {
 		if d.State == presence.Home {
 			return 1
@@ -138,7 +143,7 @@ func (a *app) deviceNames() (connections.DeviceNames, error) {
 			}
 		}
 	}
-	return names, nil
+	return names
 }
 
 // watch prints what there is, then each change, until it is stopped.

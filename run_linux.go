@@ -156,11 +156,12 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 		Sight: func(s presence.Sighting) { b.Sight(s) }, Unsent: func(p presence.Probe) { b.Unsent(p) }, Log: log,
 	})
 	stations := newHostapd(names, cfg, &b, log)
+	recorded := newRecording(cfg, &b, log)
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Past: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
 		Problems: func() []string {
-			return slices.Concat(appProblems(cfg), l.problems(), l.reach.Problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems())
+			return slices.Concat(appProblems(cfg), l.problems(), l.reach.Problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems(), recorded.problems())
 		},
 		BaselineDone: func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:       log,
@@ -187,6 +188,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return stations.Run(inner) })
 	g.Go(func() error { return runNames(inner, cfg, b, log) })
 	g.Go(func() error { return file.run(inner, b) })
+	g.Go(func() error { return recorded.run(inner) })
 	g.Go(func() error { return messages.Run(inner) })
 	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return service.Run(inner) })

@@ -72,6 +72,9 @@ type Config struct {
 	HistoryKeep      time.Duration `env:"HISTORY_KEEP" envDefault:"8760h" meaning:"How long events and sessions are kept."`
 	HistoryMaxSize   Size          `env:"HISTORY_MAX_SIZE" envDefault:"256MB" meaning:"How big the database may become; then the oldest goes before its time."`
 
+	ConnectionsInterval time.Duration `env:"CONNECTIONS_INTERVAL" shown:"never" meaning:"How often this machine's connections are recorded and looked at for new listeners and programs, such as |30s|."`
+	ConnectionsKeep     time.Duration `env:"CONNECTIONS_KEEP" envDefault:"720h" meaning:"How long recorded connections are kept."`
+
 	LeaseFiles []string `env:"LEASE_FILES" meaning:"Lease files of dnsmasq, Pi-hole, Kea or dhcpd to take host names from, comma-separated, such as |/var/lib/misc/dnsmasq.leases|. They make nobody home."`
 	HostsFiles []string `env:"HOSTS_FILES" meaning:"Hosts files to take host names from, comma-separated, such as |/etc/hosts|."`
 	NameLookup []string `env:"NAME_LOOKUP" shown:"none: nobody is asked" meaning:"Whom to ask for the names of devices that have none, comma-separated, in this order: |mdns| (the device itself), |dns| (the system's DNS server) or |dns:192.168.1.1| (this one)."`
