@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 
 	"porchlight/bridge"
 	"porchlight/config"
 	"porchlight/connections"
+	"porchlight/presence"
 )
 
 // recording records what this machine is connected to, if that is wanted.
@@ -26,11 +28,27 @@ func newRecording(cfg config.Config, b **bridge.Bridge, log *slog.Logger) record
 			devices, _, _ := (*b).Snapshot(ctx) // without names it is of use, too
 			return namesOf(devices)
 		},
-		Tell: func(e connections.Event) {
-			log.Info(e.Type, "program", e.Connection.Program(), "local", e.Connection.Local, "why", e.Why)
-		},
-		Log: log,
+		Tell: func(e connections.Event) { (*b).Report(machineEvent(&e)) },
+		Log:  log,
 	})}
+}
+
+// machineEvent is what is new in the form of the event log. Without the command
+// line, which may hold secrets.
+func machineEvent(e *connections.Event) presence.Event {
+	c := &e.Connection
+	socket := &presence.Socket{Program: c.Program(), User: c.User, Protocol: c.Protocol, Port: c.Local.Port()}
+	if p := c.Process; p != nil {
+		socket.User, socket.Container, socket.PID = p.User, p.Container, p.PID
+	}
+	addr := c.Local.Addr()
+	if e.Type == connections.NewProgramOnline {
+		addr, socket.Port = c.Remote.Addr(), c.Remote.Port()
+	}
+	if addr.IsUnspecified() { // all
+		addr = netip.Addr{}
+	}
+	return presence.Event{Type: presence.EventType(e.Type), Time: e.Time, Addr: addr, Interface: c.Interface, Why: e.Why, Socket: socket}
 }
 
 func (r recording) run(ctx context.Context) error {
@@ -45,12 +63,4 @@ func (r recording) problems() []string {
 		return nil
 	}
 	return r.recorder.Problems()
-}
-
-// latest is what was seen last; nil: nothing is recorded, or not yet.
-func (r recording) latest() *connections.Snapshot {
-	if r.recorder == nil {
-		return nil
-	}
-	return r.recorder.Latest()
 }

@@ -84,14 +84,19 @@ func TestStoredForm(t *testing.T) {
 	first := busy(300, 1)
 	second := later(first, 2)
 	for name, pair := range map[string][2]*Snapshot{
-		"whole":            {{}, first},
-		"a difference":     {first, second},
-		"back":             {second, first},
-		"nothing changed":  {first, first},
-		"nothing is left":  {first, {}},
-		"another machine":  {first, busy(50, 9)},
-		"nothing at all":   {{}, {}},
-		"the same twice":   {{}, {Connections: []Connection{{Protocol: UDP, State: Unconnected}, {Protocol: UDP, State: Unconnected}}}},
+		"whole":           {{}, first},
+		"a difference":    {first, second},
+		"back":            {second, first},
+		"nothing changed": {first, first},
+		"nothing is left": {first, {}},
+		"another machine": {first, busy(50, 9)},
+		"nothing at all":  {{}, {}},
+		"the same twice":  {{}, {Connections: []Connection{{Protocol: UDP, State: Unconnected}, {Protocol: UDP, State: Unconnected}}}},
+		"ports that were given": {{}, {Connections: []Connection{
+			{Protocol: UDP, State: Unconnected, Local: netip.MustParseAddrPort("0.0.0.0:2000"), Given: true},
+			{Protocol: UDP, State: Unconnected, Local: netip.MustParseAddrPort("0.0.0.0:40000"), Given: true},
+			{Protocol: UDP, State: Unconnected, Local: netip.MustParseAddrPort("0.0.0.0:50000")},
+		}}},
 		"one of two stays": {{Connections: []Connection{{Protocol: UDP}, {Protocol: UDP}}}, {Connections: []Connection{{Protocol: UDP}}}},
 	} {
 		base, want := pack(pair[0]), pair[1]

@@ -16,6 +16,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(askedToTake) != "" {
 		os.Exit(takeAndPrint())
 	}
+	if dir := os.Getenv(askedToFill); dir != "" {
+		if err := fillTheDisk(dir); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"porchlight/sqlitefile"
 )
 
 func openStore(t *testing.T, dir string) *Store {
@@ -92,6 +94,33 @@ func TestStore(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, "connections.db"))
 	if err != nil || info.Size() > int64(len(all))*20_000 || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file: %v, %v", info, err)
+	}
+}
+
+// What an older version has stored is there, and what is usual finds room.
+func TestOlderFile(t *testing.T) {
+	dir := t.TempDir()
+	old, err := sqlitefile.Open(t.Context(), filepath.Join(dir, file), true, schema[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	add1(t, &Store{old}, busy(10, 1), Keep{})
+	must(t, old.Close())
+	s := openStore(t, dir)
+	add1(t, s, busy(20, 1), Keep{})
+	for n, want := range map[int64]int{1: 10, 2: 20} {
+		if got, err := s.Load(t.Context(), n); err != nil || len(got.Connections) != want {
+			t.Errorf("snapshot %d: %v", n, err)
+		}
+	}
+	if b, err := s.Baseline(t.Context()); err != nil || b != nil {
+		t.Errorf("usual at first: %q, %v", b, err)
+	}
+	for _, want := range []string{"one", "another"} {
+		must(t, s.SetBaseline(t.Context(), []byte(want)))
+		if b, err := s.Baseline(t.Context()); err != nil || string(b) != want {
+			t.Errorf("usual: %q, %v", b, err)
+		}
 	}
 }
 

@@ -103,7 +103,7 @@ func NewWatcher(baseline []byte) (*Watcher, error) {
 // may be opening a port or be a client who asks something: another look in a
 // moment tells.
 func (w *Watcher) Look(s *Snapshot) (events []Event, again bool) {
-	l := &look{Watcher: w, now: s, ports: map[port][]listener{}, opened: map[string]bool{}}
+	l := &look{Watcher: w, now: s, ports: map[port][]listener{}}
 	l.advance()
 	l.listenersNow()
 	l.closings()
@@ -122,7 +122,6 @@ type look struct {
 	now      *Snapshot
 	learning bool // all listeners that are there are usual
 	ports    map[port][]listener
-	opened   map[string]bool // programs that a new listener was told of
 	events   []Event
 	again    bool
 }
@@ -306,7 +305,6 @@ func (l *look) open(p *present) *known {
 	k := &known{listener: p.listener, conn: *p.conn, outside: p.outside}
 	if !l.learning && !l.sockets[p.conn.Inode].usual {
 		if k.quiet = !l.may(p.program); !k.quiet {
-			l.opened[p.program] = true
 			l.tell(ListenerOpened, p.conn, listens(p.conn, l.now.Partial)+l.before(p)+l.last(p.program))
 		}
 	}
@@ -384,9 +382,10 @@ func (l *look) programsNow() {
 	}
 }
 
-// newProgram tells of one, unless its new listener was told just now.
+// newProgram tells of one, unless it is one that listens: that is told as such.
 func (l *look) newProgram(name string, c *Connection) {
-	if l.Clock >= l.ProgramsFrom && !l.opened[name] && l.may(name) {
+	listens := c.Waiting() && l.listeners[waiter(c)] != nil
+	if l.Clock >= l.ProgramsFrom && !listens && l.may(name) {
 		l.tell(NewProgramOnline, c, talks(c)+"; it had nothing to do with others in the "+span(l.Clock)+" that were watched")
 	}
 	if len(l.Programs) >= mostKnown {
