@@ -20,7 +20,9 @@ type RecorderConfig struct {
 	Keep     Keep
 	Log      *slog.Logger
 
-	// Tell is given what is new. Nil: nobody wants to know.
+	// Seen is given each snapshot, which nobody may change any more, and Tell what
+	// is new. Nil: nobody wants to know.
+	Seen func(*Snapshot)
 	Tell func(Event)
 	// Names is asked what the devices are called before each look. Nil: nothing.
 	Names func(context.Context) DeviceNames
@@ -67,6 +69,9 @@ const (
 func NewRecorder(c RecorderConfig) *Recorder {
 	if c.Take == nil {
 		c.Take = Take
+	}
+	if c.Seen == nil {
+		c.Seen = func(*Snapshot) {}
 	}
 	if c.Tell == nil {
 		c.Tell = func(Event) {}
@@ -146,18 +151,18 @@ func (r *Recorder) look(ctx context.Context, due bool) (again bool) {
 		return false
 	}
 	r.problem(looking, "")
-	r.mu.Lock()
-	first := r.latest == nil
-	r.latest = s
-	r.mu.Unlock()
-	for _, text := range s.Missing {
-		if first {
+	if r.Latest() == nil {
+		for _, text := range s.Missing {
 			r.Log.Info("not all of this machine's connections can be seen", "missing", text)
 		}
 	}
-	if due {
+	if due { // it gets its number
 		r.keep(ctx, s)
 	}
+	r.mu.Lock()
+	r.latest = s
+	r.mu.Unlock()
+	r.Seen(s)
 	return r.news(ctx, s)
 }
 
