@@ -72,19 +72,13 @@ type sum struct {
 	counts     map[Key]Count
 	hosts      talkerSum
 	devices    talkerSum
-	ports      map[portKey]time.Duration
-}
-
-type portKey struct {
-	protocol string
-	port     uint16
-	program  string
+	ports      map[Port]time.Duration // the keys' Held is 0
 }
 
 func (s *sum) add(r *Round, part share) {
 	if end := r.Start.Add(r.Length); s.counts == nil {
 		s.start, s.end = r.Start, end
-		s.counts, s.ports = map[Key]Count{}, map[portKey]time.Duration{}
+		s.counts, s.ports = map[Key]Count{}, map[Port]time.Duration{}
 	} else {
 		if r.Start.Before(s.start) {
 			s.start = r.Start
@@ -104,15 +98,22 @@ func (s *sum) add(r *Round, part share) {
 	s.hosts.add(r.Hosts, part)
 	s.devices.add(r.Devices, part)
 	for _, p := range r.Ports {
-		if held := part.time(p.Held); held > 0 {
-			s.ports[portKey{p.Protocol, p.Port, p.Program}] += held
+		held := part.time(p.Held)
+		if p.Held = 0; held > 0 {
+			s.ports[p] += held
 		}
 	}
 	if len(s.counts) > slack*mergedInterfaces*int(protocols)*int(directions) {
 		s.foldInterfaces()
 	}
 	if len(s.ports) > slack*mergedPorts {
-		s.ports = held(s.portList())
+		kept := s.portList()
+		clear(s.ports)
+		for _, p := range kept {
+			held := p.Held
+			p.Held = 0
+			s.ports[p] = held
+		}
 	}
 }
 
@@ -132,27 +133,16 @@ func (s *sum) round() Round {
 // program.
 func (s *sum) portList() []Port {
 	var all []Port
-	for k, d := range s.ports {
-		all = append(all, Port{k.protocol, k.port, k.program, d})
+	for p, held := range s.ports {
+		p.Held = held
+		all = append(all, p)
 	}
 	if len(all) > mergedPorts {
-		slices.SortFunc(all, func(x, y Port) int { return cmp.Or(cmp.Compare(y.Held, x.Held), comparePorts(x, y)) })
+		slices.SortFunc(all, func(x, y Port) int { return cmp.Or(cmp.Compare(y.Held, x.Held), byName(x, y)) })
 		all = all[:mergedPorts]
 	}
-	slices.SortFunc(all, comparePorts)
+	slices.SortFunc(all, byName)
 	return all
-}
-
-func comparePorts(x, y Port) int {
-	return cmp.Or(cmp.Compare(x.Protocol, y.Protocol), cmp.Compare(x.Port, y.Port), cmp.Compare(x.Program, y.Program))
-}
-
-func held(all []Port) map[portKey]time.Duration {
-	m := make(map[portKey]time.Duration, len(all))
-	for _, p := range all {
-		m[portKey{p.Protocol, p.Port, p.Program}] = p.Held
-	}
-	return m
 }
 
 // foldInterfaces counts the least busy interfaces as one when there are too many.

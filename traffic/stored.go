@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -54,9 +53,7 @@ func appendUints(b []byte, all ...uint64) []byte {
 }
 
 func appendCounts(b []byte, counts map[Key]Count) []byte {
-	keys := slices.SortedFunc(maps.Keys(counts), func(x, y Key) int {
-		return cmp.Or(cmp.Compare(x.Interface, y.Interface), cmp.Compare(x.Protocol, y.Protocol), cmp.Compare(x.Direction, y.Direction))
-	})
+	keys := slices.SortedFunc(maps.Keys(counts), compareKeys)
 	var names []string
 	for _, k := range keys {
 		if len(names) == 0 || names[len(names)-1] != k.Interface {
