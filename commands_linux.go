@@ -10,6 +10,7 @@ type systemCommands struct {
 	Export      exportCmd      `cmd:"" help:"Copy the whole history into an SQLite file, also while Porchlight runs."`
 	Import      importCmd      `cmd:"" help:"Start with what another tool knows: put the devices of its list into the device file."`
 	Connections connectionsCmd `cmd:"" help:"What this machine itself is connected to, by which programs, and what changed."`
+	Traffic     trafficCmd     `cmd:"" help:"What passed the interfaces of this machine: protocols, hosts, devices, ports."`
 	Replay      replayCmd      `cmd:"" help:"Run a capture (pcap or pcapng) through the engine and print the events."`
 	Notify      notifyCmd      `cmd:"" help:"Try whether messages arrive."`
 	Doctor      doctorCmd      `cmd:"" help:"Say in plain words what would keep Porchlight from working."`

@@ -15,6 +15,7 @@ type systemCommands struct {
 	Devices     elsewhere `cmd:"" hidden:""`
 	Events      elsewhere `cmd:"" hidden:""`
 	Connections elsewhere `cmd:"" hidden:""`
+	Traffic     elsewhere `cmd:"" hidden:""`
 	Replay      elsewhere `cmd:"" hidden:""`
 	Notify      elsewhere `cmd:"" hidden:""`
 	Doctor      elsewhere `cmd:"" hidden:""`
