@@ -33,15 +33,13 @@ func (c *Config) check(f *faults) {
 	c.checkListeners(f)
 	c.checkMessages(f)
 	c.checkTimes(f)
+	c.checkTraffic(f)
 	c.checkLimits(f)
 }
 
 func (c *Config) checkPlaces(f *faults) {
 	f.expect("DATA_DIR", c.DataDir != "", "a directory, as neither HOME nor XDG_STATE_HOME is set")
-	for i, name := range c.Interfaces {
-		f.expect("INTERFACES", ifname.MatchString(name) && name != "." && name != "..", "interface names such as eth0,wlan0")
-		f.expect("INTERFACES", !slices.Contains(c.Interfaces[:i], name), "each interface once")
-	}
+	checkInterfaces(f, "INTERFACES", c.Interfaces)
 	sweep := 0
 	for i, p := range c.SweepPrefixes {
 		sweep += 1 << min(max(32-p.Bits(), 0), 24)
@@ -49,6 +47,13 @@ func (c *Config) checkPlaces(f *faults) {
 		c.SweepPrefixes[i] = p.Masked()
 	}
 	f.expect("SWEEP_PREFIXES", sweep <= 4<<16, "networks of at most four /16 together")
+}
+
+func checkInterfaces(f *faults, setting string, names []string) {
+	for i, name := range names {
+		f.expect(setting, ifname.MatchString(name) && name != "." && name != "..", "interface names such as eth0,wlan0")
+		f.expect(setting, !slices.Contains(names[:i], name), "each interface once")
+	}
 }
 
 // maxSockets bounds what is set for hostapd; a directory stands for all in it.
@@ -180,10 +185,19 @@ func (c *Config) checkMessages(f *faults) {
 		"an address such as http://porchlight.lan:8580")
 }
 
+func (f *faults) between(name string, d, low, high time.Duration) {
+	f.expect(name, low <= d && d <= high, "between "+short(low)+" and "+short(high))
+}
+
+func (c *Config) checkTraffic(f *faults) {
+	f.between("TRAFFIC_ROUND", c.TrafficRound, 10*time.Second, time.Hour)
+	checkInterfaces(f, "TRAFFIC_INTERFACES", c.TrafficInterfaces)
+	f.expect("TRAFFIC_TOP", 1 <= c.TrafficTop && c.TrafficTop <= 100, "a whole number between 1 and 100")
+	f.between("TRAFFIC_KEEP", c.TrafficKeep, 24*time.Hour, 100*365*24*time.Hour)
+}
+
 func (c *Config) checkTimes(f *faults) {
-	between := func(name string, d, low, high time.Duration) {
-		f.expect(name, low <= d && d <= high, "between "+short(low)+" and "+short(high))
-	}
+	between := f.between
 	const week = 7 * 24 * time.Hour
 	if f.fine("AWAY_MIN", "AWAY_INITIAL", "AWAY_MAX") {
 		c.followAway(f)

@@ -75,6 +75,12 @@ type Config struct {
 	ConnectionsInterval time.Duration `env:"CONNECTIONS_INTERVAL" shown:"never" meaning:"How often this machine's connections are recorded and looked at for new listeners and programs, such as |30s|."`
 	ConnectionsKeep     time.Duration `env:"CONNECTIONS_KEEP" envDefault:"720h" meaning:"How long recorded connections are kept."`
 
+	Traffic           string        `env:"TRAFFIC" envDefault:"off" oneof:"off,always,attended" meaning:"Whether it is counted what passes this machine's interfaces: |off|, |always|, or |attended|: only while someone is at this machine, logged in and not locked."`
+	TrafficRound      time.Duration `env:"TRAFFIC_ROUND" envDefault:"1m" meaning:"How long a round of counting is."`
+	TrafficInterfaces []string      `env:"TRAFFIC_INTERFACES" shown:"all but loopback" meaning:"The interfaces whose traffic is counted, comma-separated. Not set, nothing is counted twice: ports of a bridge or a bond, and VLANs, are left out."`
+	TrafficTop        int           `env:"TRAFFIC_TOP" envDefault:"10" meaning:"How many of the busiest hosts, and of the busiest devices, are named in a round, 1 to 100."`
+	TrafficKeep       time.Duration `env:"TRAFFIC_KEEP" envDefault:"8760h" meaning:"How long counted traffic is kept: by the round for 8 days, by the hour for 93, then by the day."`
+
 	LeaseFiles []string `env:"LEASE_FILES" meaning:"Lease files of dnsmasq, Pi-hole, Kea or dhcpd to take host names from, comma-separated, such as |/var/lib/misc/dnsmasq.leases|. They make nobody home."`
 	HostsFiles []string `env:"HOSTS_FILES" meaning:"Hosts files to take host names from, comma-separated, such as |/etc/hosts|."`
 	NameLookup []string `env:"NAME_LOOKUP" shown:"none: nobody is asked" meaning:"Whom to ask for the names of devices that have none, comma-separated, in this order: |mdns| (the device itself), |dns| (the system's DNS server) or |dns:192.168.1.1| (this one)."`

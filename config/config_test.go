@@ -52,6 +52,8 @@ func TestDefaults(t *testing.T) {
 		NotifyPerHour:     20,
 		LogLevel:          "info",
 		LogFormat:         "text",
+
+		Traffic: "off", TrafficRound: time.Minute, TrafficTop: 10, TrafficKeep: 365 * 24 * time.Hour,
 	}
 	for name, environ := range map[string][]string{
 		"nothing set":  nil,
@@ -122,6 +124,11 @@ func TestLoad(t *testing.T) {
 		"PORCHLIGHT_NOTIFY_PER_HOUR=0",
 		"PORCHLIGHT_NOTIFY_TEMPLATES=/etc/porchlight/templates",
 		"PORCHLIGHT_INGRESS_PORTS=62341, 18580",
+		"PORCHLIGHT_TRAFFIC=attended",
+		"PORCHLIGHT_TRAFFIC_ROUND=10s",
+		"PORCHLIGHT_TRAFFIC_INTERFACES=eth0,wlan0",
+		"PORCHLIGHT_TRAFFIC_TOP=100",
+		"PORCHLIGHT_TRAFFIC_KEEP=30d",
 		"PORCHLIGHT_LOG_LEVEL=debug",
 		"PORCHLIGHT_LOG_FORMAT=json",
 		"PORCHLIGHT_NEW_GUESTS=daily",
@@ -179,6 +186,8 @@ func TestLoad(t *testing.T) {
 		IngressPorts:        []uint16{62341, 18580},
 		LogLevel:            "debug",
 		LogFormat:           "json",
+
+		Traffic: "attended", TrafficRound: 10 * time.Second, TrafficInterfaces: []string{"eth0", "wlan0"}, TrafficTop: 100, TrafficKeep: 30 * 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -250,6 +259,12 @@ func TestFaults(t *testing.T) {
 		"path":                       {[]string{"MQTT_URL=mqtt://broker/home"}, `MQTT_URL="mqtt://broker/home": want no path after the host`},
 		"query":                      {[]string{"MQTT_URL=ws://broker/mqtt?token=hunter2"}, `MQTT_URL="ws://broker/mqtt?…": want no ? and no # in it`},
 		"password in the URL":        {[]string{"MQTT_URL=http://anna:hunter2@broker"}, `MQTT_URL="http://…@broker": want mqtt://, mqtts://, ws:// or wss:// at the beginning`},
+		"traffic":                    {[]string{"TRAFFIC=on"}, `TRAFFIC="on": want off, always, attended`},
+		"traffic round":              {[]string{"TRAFFIC_ROUND=5s"}, `TRAFFIC_ROUND="5s": want between 10s and 1h`},
+		"traffic round, long":        {[]string{"TRAFFIC_ROUND=2h"}, `TRAFFIC_ROUND="2h": want between 10s and 1h`},
+		"traffic interface":          {[]string{"TRAFFIC_INTERFACES=eth0,eth0"}, `TRAFFIC_INTERFACES="eth0,eth0": want each interface once`},
+		"traffic, of none":           {[]string{"TRAFFIC_TOP=0"}, `TRAFFIC_TOP="0": want a whole number between 1 and 100`},
+		"traffic, kept":              {[]string{"TRAFFIC_KEEP=1h"}, `TRAFFIC_KEEP="1h": want between 24h and 876000h`},
 		"password in a bad URL": {
 			[]string{"MQTT_URL=mqtt://anna:hunter2%@broker"}, `MQTT_URL="mqtt://…@broker": want an address such as mqtt://192.168.1.10:1883`,
 		},

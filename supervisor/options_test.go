@@ -26,6 +26,8 @@ var notOptions = map[string]string{
 	"HOSTS_FILES":        "as above",
 	"INGRESS_PORTS":      "the Supervisor gives them out",
 	"NOTIFY_TEMPLATES":   "an app has no place for them",
+	"TRAFFIC_ROUND":      "a minute is right for its page",
+	"TRAFFIC_TOP":        "the same",
 	"LOG_FORMAT":         "Home Assistant shows the log to people",
 }
 
