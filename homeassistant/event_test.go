@@ -10,9 +10,15 @@ import (
 // each once: Home Assistant tells the last one again when it loads the entity.
 func (s *scene) firings(mark int) (fired []State) {
 	s.t.Helper()
+	return s.firingsOf(s.bridge("event", "event"), mark)
+}
+
+// firingsOf is the same of another event entity.
+func (s *scene) firingsOf(entity string, mark int) (fired []State) {
+	s.t.Helper()
 	s.must(s.ha.Sync(s.ctx()))
 	last := ""
-	for _, c := range s.ha.Stream().Since(mark, s.bridge("event", "event")) {
+	for _, c := range s.ha.Stream().Since(mark, entity) {
 		if _, err := time.Parse(time.RFC3339, c.To()); err == nil && c.To() != last {
 			last = c.To()
 			fired = append(fired, *c.New)

@@ -11,6 +11,7 @@ var scenarios = []struct {
 	{"person, zone and GPS", peopleAndZones},
 	{"new_device fires once", newDeviceOnce},
 	{"scan now", scanNow},
+	{"this machine", thisMachine},
 	{"Home Assistant restarted", haRestarted},
 	{"Home Assistant away", haAway},
 	{"MQTT reloaded", mqttReloaded},

@@ -141,6 +141,12 @@ func (s *scene) await(entity, want string) {
 // Assistant tells of, and now and then besides.
 func (s *scene) until(what string, f func() bool) {
 	s.t.Helper()
+	s.untilIn(patience, what, f)
+}
+
+// untilIn is until, for what takes longer.
+func (s *scene) untilIn(patience time.Duration, what string, f func() bool) {
+	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; {
 		came := s.ha.Stream().Came()
 		if f() {
