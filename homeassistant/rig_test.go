@@ -35,7 +35,7 @@ var alone = []struct {
 	play                func(*rig)
 }{
 	{"rows of a quiet day", quietPeople, quietDay},
-	{"blueprint of new devices", newDeviceConfiguration, newDeviceBlueprint},
+	{"blueprints of what is new", newDeviceConfiguration, newDeviceBlueprint},
 	{"blueprint of presence", presenceConfiguration, presenceBlueprint},
 }
 
