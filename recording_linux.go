@@ -8,6 +8,7 @@ import (
 	"porchlight/bridge"
 	"porchlight/config"
 	"porchlight/connections"
+	"porchlight/mqtt"
 	"porchlight/presence"
 )
 
@@ -17,7 +18,7 @@ type recording struct {
 }
 
 // newRecording returns it. b is made after it.
-func newRecording(cfg config.Config, b **bridge.Bridge, log *slog.Logger) recording {
+func newRecording(cfg config.Config, b **bridge.Bridge, session *mqtt.Session, log *slog.Logger) recording {
 	if cfg.ConnectionsInterval == 0 {
 		return recording{}
 	}
@@ -28,6 +29,7 @@ func newRecording(cfg config.Config, b **bridge.Bridge, log *slog.Logger) record
 			devices, _, _ := (*b).Snapshot(ctx) // without names it is of use, too
 			return namesOf(devices)
 		},
+		Seen: func(s *connections.Snapshot) { session.SetMachine(presence.Machine(s.Counts())) },
 		Tell: func(e connections.Event) { (*b).Report(machineEvent(&e)) },
 		Log:  log,
 	})}

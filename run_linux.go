@@ -156,7 +156,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 		Sight: func(s presence.Sighting) { b.Sight(s) }, Unsent: func(p presence.Probe) { b.Unsent(p) }, Log: log,
 	})
 	stations := newHostapd(names, cfg, &b, log)
-	recorded := newRecording(cfg, &b, log)
+	recorded := newRecording(cfg, &b, session, log)
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Past: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
@@ -244,6 +244,7 @@ func sessionConfig(cfg config.Config, broker *mqtt.Broker, log *slog.Logger) mqt
 		HAStatusTopic: cfg.HAStatusTopic,
 		Log:           log,
 
+		Machine:          cfg.ConnectionsInterval > 0,
 		LastSeenInterval: cfg.LastSeenInterval,
 	}
 	if broker != nil {

@@ -176,21 +176,20 @@ func machineBlueprint(r *rig, p *puppet) {
 	r.is("event.porchlight_home_machine_event", "unknown")
 	tell := func(kind presence.EventType, program string, port uint16) {
 		p.store.Append([]presence.Event{{
-			Type: kind, Time: time.Now(), Why: "it did not 30 s ago", Socket: &presence.Socket{Program: program, User: "ann", Protocol: "tcp", Port: port},
+			Type: kind, Time: time.Now(), Why: program + " listens on it; it did not 30 s ago",
+			Socket: &presence.Socket{Program: program, User: "ann", Protocol: "tcp", Port: port},
 		}})
 	}
 	tell(presence.ListenerClosed, "sshd", 22) // nobody wants to hear of it
 	tell(presence.ListenerOpened, "![x](http://x/`x`) {{ states }}", 8443)
 	tell(presence.NewProgramOnline, "007", 443)
-	tell(presence.ListenerOpened, "", 53)
 	r.notified(
-		notification{"porchlight_listener_opened_tcp_53", "A port was opened", "`a program that cannot be seen listens on TCP port 53: it did not 30 s ago`"},
-		notification{"porchlight_listener_opened_tcp_8443", "A port was opened", "`![x](http://x/'x') {{ states }} listens on TCP port 8443: it did not 30 s ago`"},
-		notification{"porchlight_new_program_online_tcp_443", "A new program is online", "`007 is online for the first time: it did not 30 s ago`"},
+		notification{"porchlight_listener_opened_tcp_8443", "A port was opened", "`![x](http://x/'x') {{ states }} listens on it; it did not 30 s ago`"},
+		notification{"porchlight_new_program_online_tcp_443", "A new program is online", "`007 listens on it; it did not 30 s ago`"},
 	)
 	again()
 	tell(presence.ListenerOpened, "nginx", 80)
-	r.notified(notification{"porchlight_listener_opened_tcp_80", "A port was opened", "`nginx listens on TCP port 80: it did not 30 s ago`"})
+	r.notified(notification{"porchlight_listener_opened_tcp_80", "A port was opened", "`nginx listens on it; it did not 30 s ago`"})
 }
 
 var presenceConfiguration = counters + `

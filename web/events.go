@@ -119,7 +119,7 @@ func (m *markup) event(root string, e *presence.Event) {
 	if e.ID != "" || e.Name != "" {
 		m.device(root, e.ID, e.Name)
 	}
-	if e.Interface != "" {
+	if e.Interface != "" && e.Socket == nil {
 		m.add(" %", e.Interface)
 	}
 	m.socket(e)

@@ -15,7 +15,7 @@ import (
 func machineLife(now time.Time) []presence.Event {
 	return append(life(now),
 		presence.Event{
-			Type: presence.ListenerOpened, Time: now.Add(-2 * time.Hour), Addr: netip.MustParseAddr("127.0.0.1"), Why: "it was not there 30 s ago",
+			Type: presence.ListenerOpened, Time: now.Add(-2 * time.Hour), Addr: netip.MustParseAddr("127.0.0.1"), Why: "it was not there 30 s ago", Interface: "lo",
 			Socket: &presence.Socket{Program: "<i>nginx", User: "www-data", Container: "docker:4f5e", PID: 812, Protocol: "tcp", Port: 8443},
 		},
 		presence.Event{Type: presence.ListenerClosed, Time: now.Add(-time.Hour), Why: "it has gone", Socket: &presence.Socket{Protocol: "udp", Port: 53}},
