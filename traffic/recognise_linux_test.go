@@ -44,7 +44,7 @@ func TestRecognisedAsByTshark(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	l := labtest.StartWith(t, lab.Options{IPv6: true, NoGateway: true})
+	l := labtest.StartWith(t, lab.Options{IPv6: true})
 	s := &stage{
 		T: t, ctx: ctx, dir: t.TempDir(),
 		machine: l.Observer("lan0", lab.WithAddr(l.Static(0))).Host,
@@ -57,14 +57,33 @@ func TestRecognisedAsByTshark(t *testing.T) {
 	s.certificate()
 	dump := filepath.Join(s.dir, "all.pcap")
 	stop := s.capture(dump)
+	l.Must(l.Client("phone").Join(ctx))
 	for _, talk := range []func(){s.names, s.mail, s.tls, s.quic, s.noise, s.plainTCP} {
 		talk()
 	}
 	stop()
 
 	answers := tshark(s, dump)
-	for name, self := range map[string]netip.Addr{"the client": s.machine.Addr(), "the server": s.server.Addr()} {
-		compare(t, name, ours(t, dump, self), answers)
+	for name, h := range map[string]*lab.Host{"the client": s.machine, "the server": s.server} {
+		compare(t, name, ours(t, dump, []netip.Addr{h.Addr(), s.linkLocal(h)}), answers)
+	}
+}
+
+// linkLocal is the host's address of IPv6, once it has one.
+func (s *stage) linkLocal(h *lab.Host) netip.Addr {
+	s.Helper()
+	for {
+		switch a, err := h.LinkLocal(); {
+		case err != nil:
+			s.Fatal(err)
+		case a.IsValid():
+			return a
+		}
+		select {
+		case <-s.ctx.Done():
+			s.Fatal("no address of IPv6")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 
@@ -75,7 +94,7 @@ func compare(t *testing.T, side string, ours, theirs []Protocol) {
 	if len(ours) != len(theirs) {
 		t.Fatalf("%d packets read, and %d by tshark", len(ours), len(theirs))
 	}
-	for p, least := range map[Protocol]int{QUIC: 3000, DNS: 300, TLS: 1000, TCP: 1000, UDP: 1000, ICMP: 1, ARP: 2} {
+	for p, least := range map[Protocol]int{QUIC: 3000, DNS: 300, TLS: 1000, TCP: 1000, UDP: 1000, ICMP: 1, ARP: 2, DHCP: 2} {
 		both, us, them := 0, 0, 0
 		for i := range ours {
 			switch {
@@ -99,7 +118,7 @@ func compare(t *testing.T, side string, ours, theirs []Protocol) {
 }
 
 // ours is what a tally takes the packets of the dump for.
-func ours(t *testing.T, dump string, self netip.Addr) (all []Protocol) {
+func ours(t *testing.T, dump string, self []netip.Addr) (all []Protocol) {
 	t.Helper()
 	f, err := os.Open(dump)
 	if err != nil {
@@ -121,10 +140,11 @@ func ours(t *testing.T, dump string, self netip.Addr) (all []Protocol) {
 		}
 		data := frame[14:]
 		p := Packet{At: info.Timestamp, EtherType: binary.BigEndian.Uint16(frame[12:]), Length: info.Length, Data: data[:min(len(data), SnapLen)]}
-		if p.EtherType == etherTypeIPv4 && netip.AddrFrom4([4]byte(data[12:16])) == self {
+		var h head
+		if h.network(&p) && slices.Contains(self, netip.AddrFrom16(h.src).Unmap()) {
 			p.Direction = Out
 		}
-		protocol, _ := c.classify(&p, new(head))
+		protocol, _ := c.classify(&p, &h)
 		all = append(all, protocol)
 	}
 }

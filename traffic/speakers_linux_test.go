@@ -63,8 +63,8 @@ func noiseOf(n int) []byte {
 	return b
 }
 
-// names asks a real dnsmasq, by a real dig: over UDP and TCP, on DNS's port and on
-// another one, short and long answers, and names that there are not.
+// names asks a real dnsmasq, by a real dig: over UDP and TCP, IPv4 and IPv6, on
+// DNS's port and on another one, short and long answers, and names that there are not.
 func (s *stage) names() {
 	var asks strings.Builder
 	for i := range 15 {
@@ -78,10 +78,12 @@ func (s *stage) names() {
 		s.serve(port, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--log-facility=-",
 			"--user=root", "--group=root", "--no-resolv", "--no-hosts", "--port="+port, "--address=/house/10.1.2.3",
 			"--txt-record=long.house,"+strings.Repeat("porch ", 40)+","+strings.Repeat("light ", 40))
-		at := []string{"@" + s.server.Addr().String(), "-p", port, "+tries=2", "+time=5"}
-		s.run(s.machine, nil, "dig", append(at, "-f", "asks")...)
-		s.run(s.machine, nil, "dig", append(at, "+tcp", "-f", "asks")...)
-		s.run(s.machine, nil, "dig", append(at, "+tcp", "+keepopen", "-f", "asks")...)
+		for _, server := range []string{s.server.Addr().String(), s.linkLocal(s.server).String() + "%lan0"} {
+			at := []string{"@" + server, "-p", port, "+tries=2", "+time=5", "-f", "asks"}
+			s.run(s.machine, nil, "dig", at...)
+			s.run(s.machine, nil, "dig", append(at, "+tcp")...)
+			s.run(s.machine, nil, "dig", append(at, "+tcp", "+keepopen")...)
+		}
 	}
 }
 
@@ -100,11 +102,15 @@ func (s *stage) tls() {
 	s.write("large", noiseOf(1_500_000))
 	s.write("small", noiseOf(700))
 	for _, port := range []string{"443", "9999"} {
-		s.serve(port, "openssl", "s_server", "-accept", port, "-cert", "cert.pem", "-key", "key.pem", "-WWW", "-quiet", "-4")
+		s.serve(port, "openssl", "s_server", "-accept", port, "-cert", "cert.pem", "-key", "key.pem", "-WWW", "-quiet")
 		for _, version := range []string{"-tls1_2", "-tls1_3"} {
 			for file, size := range map[string]int{"large": 1_500_000, "small": 700} {
+				at := s.server.Addr().String()
+				if file == "small" {
+					at = "[" + s.linkLocal(s.server).String() + "%lan0]"
+				}
 				got := s.run(s.machine, strings.NewReader("GET /"+file+" HTTP/1.0\r\n\r\n"), "openssl", "s_client",
-					"-connect", s.server.Addr().String()+":"+port, version, "-quiet", "-ign_eof")
+					"-connect", at+":"+port, version, "-quiet", "-ign_eof")
 				if len(got) < size {
 					s.Fatalf("got %d bytes of the file %s", len(got), file)
 				}
@@ -121,7 +127,10 @@ func (s *stage) quic() {
 		s.Fatal(err)
 	}
 	for _, port := range []uint16{443, 4567} {
-		server := &quic.Transport{Conn: s.socket(s.server, port)}
+		server := &quic.Transport{
+			Conn:                s.socket(s.server, port),
+			VerifySourceAddress: func(net.Addr) bool { return port != 443 }, // by a Retry
+		}
 		l, err := server.Listen(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"x"}},
 			&quic.Config{Versions: []quic.Version{quic.Version1, quic.Version2}})
 		if err != nil {
