@@ -35,6 +35,7 @@ var (
 	nothing     = dnsMessage(0x8183, [4]uint16{1}, "\x05porch\x05house\x00\x00\x1c\x00\x01")
 	malformed   = dnsMessage(0x8001, [4]uint16{}, "")
 	update      = dnsMessage(0x2800, [4]uint16{1, 0, 1}, "\x05house\x00\x00\x06\x00\x01\x05porch\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x0a\x01\x02\x03")
+	refused     = dnsMessage(0x8185, [4]uint16{0, 0, 0, 1}, "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00")
 	keepSession = dnsMessage(0x3000, [4]uint16{}, "\x00\x01\x00\x08\x00\x00\x3a\x98\x00\x00\x3a\x98")
 	announce    = dnsMessage(0x8400, [4]uint16{0, 1}, "\x05porch\x05local\x00\x00\x01\x80\x01\x00\x00\x00\x78\x00\x04\x0a\x01\x02\x03")
 	browse      = dnsMessage(0, [4]uint16{2}, "\x05_http\x04_tcp\x05local\x00\x00\x0c\x00\x01\xc0\x12\x00\x0c\x00\x01")
@@ -145,7 +146,7 @@ func TestClassify(t *testing.T) {
 		"dns of ipv6":             {{sent(here6, far6, protoUDP, udp(40000, 53, query)), DNS}},
 		"dns on another port":     {{ask(5300, query), DNS}, {reply(5300, answer), DNS}, {ask(5300, queryEDNS), DNS}, {reply(5300, nothing), DNS}},
 		"dns's rare messages":     {{ask(53, update), DNS}, {reply(53, malformed), DNS}, {ask(53, keepSession), DNS}},
-		"rare ones elsewhere":     {{ask(5300, update), UDP}, {reply(5300, malformed), UDP}, {ask(5300, keepSession), UDP}},
+		"rare ones elsewhere":     {{ask(5300, update), DNS}, {reply(5300, malformed), DNS}, {reply(5300, refused), DNS}, {ask(5300, keepSession), UDP}},
 		"dns with ip options":     {{optioned(protoUDP, udp(40000, 53, query)), DNS}},
 		"dns, a name cut off":     {{ask(5300, dnsMessage(0x0100, [4]uint16{1}, "\x3f"+strings.Repeat("a", 63)+"\x3f"+strings.Repeat("b", 63)+"\x00\x00\x01\x00\x01")), DNS}},
 		"a name not to be read":   {{ask(5300, dnsMessage(0x0100, [4]uint16{1}, "\x05po\x00ch\x00\x00\x01\x00\x01")), UDP}, {ask(53, dnsMessage(0x0100, [4]uint16{1}, "\x05po\x00ch\x00\x00\x01\x00\x01")), DNS}},

@@ -18,6 +18,8 @@ const (
 	maxLabel    = 63
 	maxRcode    = 11 // RFC 8490
 
+	maxQueryRecords = 3 // of IXFR, EDNS and TSIG
+
 	opcodeNone     = 3 // assigned to nobody
 	opcodeStateful = 6 // RFC 8490
 )
@@ -26,8 +28,6 @@ const (
 type message struct {
 	answer             bool
 	opcode, rcode      int
-	zero               bool // the bit that must be zero is
-	flags              uint16
 	questions, records int
 }
 
@@ -37,9 +37,8 @@ func readMessage(b []byte, length int) (m message, ok bool) {
 	if len(b) < dnsHeader {
 		return m, false
 	}
-	m.flags = binary.BigEndian.Uint16(b[2:])
-	m.answer = m.flags&0x8000 != 0
-	m.opcode, m.rcode, m.zero = int(m.flags>>11&15), int(m.flags&15), m.flags&0x40 == 0
+	flags := binary.BigEndian.Uint16(b[2:])
+	m.answer, m.opcode, m.rcode = flags&0x8000 != 0, int(flags>>11&15), int(flags&15)
 	m.questions = int(binary.BigEndian.Uint16(b[4:]))
 	for i := 6; i < dnsHeader; i += 2 {
 		m.records += int(binary.BigEndian.Uint16(b[i:]))
@@ -49,38 +48,43 @@ func readMessage(b []byte, length int) (m message, ok bool) {
 
 // isDNS says whether a message of that length, which begins with b, has the shape
 // of DNS. On the port of DNS anything does that a server may have to do with;
-// elsewhere only a usual query or its answer, with one readable question.
+// elsewhere it has one readable question, or is the refusal of one.
 func isDNS(b []byte, length int, onPort bool) bool {
 	m, ok := readMessage(b, length)
-	if !ok || m.rcode > maxRcode {
+	switch {
+	case !ok || m.rcode > maxRcode || m.opcode == opcodeNone || m.opcode > opcodeStateful:
 		return false
-	}
-	if onPort {
-		if m.opcode == opcodeNone || m.opcode > opcodeStateful || m.questions > 1 {
-			return false
-		}
-		if m.questions == 0 {
-			return m.answer || m.records > 0 || m.opcode == opcodeStateful
-		}
+	case m.questions == 0 && onPort:
+		return m.answer || m.records > 0 || m.opcode == opcodeStateful
+	case m.questions == 0:
+		return m.answer && m.rcode != 0 && isBare(b, length)
+	case m.questions > 1:
+		return false
+	case onPort:
 		_, ok := readName(b, false)
 		return ok
-	}
-	if m.opcode != 0 || !m.zero || m.questions != 1 {
+	case !m.answer && m.opcode == 0 && m.records > maxQueryRecords:
 		return false
 	}
-	// Of a query, no flags but those of RD, AD and CD; and nothing but the
-	// question and what EDNS or TSIG add.
-	additional := int(binary.BigEndian.Uint16(b[10:]))
-	if !m.answer && (m.flags&^0x0130 != 0 || m.records != additional || additional > 2) {
-		return false
-	}
+	return isQuestion(b, length, m.answer || m.records > 0)
+}
+
+// isBare says whether nothing is behind the header, but what EDNS adds (RFC 6891,
+// section 6.1.2).
+func isBare(b []byte, length int) bool {
+	return length == dnsHeader || len(b) >= dnsHeader+3 && b[11] == 1 && b[12] == 0 && b[13] == 0 && b[14] == 41
+}
+
+// isQuestion says whether a readable question is behind the header, with an end
+// within the message; or, when there is nothing more, at its end.
+func isQuestion(b []byte, length int, more bool) bool {
 	end, ok := readName(b, true)
 	switch {
-	case !ok:
+	case !ok || end+4 > length:
 		return false
 	case end+4 > len(b):
-		return len(b) < length && end+4 <= length // the rest of the question was not seen
-	case !m.answer && additional == 0 && end+4 != length:
+		return true // the rest was not seen
+	case !more && end+4 != length:
 		return false
 	}
 	kind, class := binary.BigEndian.Uint16(b[end:]), binary.BigEndian.Uint16(b[end+2:])

@@ -55,6 +55,10 @@ func TestRecognisedAsByTshark(t *testing.T) {
 		s.run(h, nil, "ip", "link", "set", "lan0", "gso_max_segs", "1")
 	}
 	s.certificate()
+	self := map[string][]netip.Addr{
+		"the client": {s.machine.Addr(), s.linkLocal(s.machine)},
+		"the server": {s.server.Addr(), s.linkLocal(s.server)},
+	}
 	dump := filepath.Join(s.dir, "all.pcap")
 	stop := s.capture(dump)
 	l.Must(l.Client("phone").Join(ctx))
@@ -64,8 +68,8 @@ func TestRecognisedAsByTshark(t *testing.T) {
 	stop()
 
 	answers := tshark(s, dump)
-	for name, h := range map[string]*lab.Host{"the client": s.machine, "the server": s.server} {
-		compare(t, name, ours(t, dump, []netip.Addr{h.Addr(), s.linkLocal(h)}), answers)
+	for side, addrs := range self {
+		compare(t, side, ours(t, dump, addrs), answers)
 	}
 }
 
