@@ -2,7 +2,6 @@ package capture
 
 import (
 	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -34,13 +33,17 @@ const (
 
 // File reads a capture file record by record: pcap (microseconds and
 // nanoseconds) and pcapng (draft-ietf-opsawg-pcapng), in either byte order,
-// plain or compressed by gzip. It keeps one record in memory.
+// plain or compressed by gzip or zstd. It keeps one record in memory.
 type File struct {
-	name   string
-	closer io.Closer
-	source *meter
-	reader gopacket.ZeroCopyPacketDataSource
-	ng     *pcapgo.NgReader // the reader, when the file is pcapng
+	name     string
+	ethernet bool // nothing else is wanted
+	closer   io.Closer
+	unpacked func()   // ends the unpacking
+	file     *counter // what was read of the file
+	source   *meter   // what was read of its content
+	reader   gopacket.ZeroCopyPacketDataSource
+	ng       *pcapgo.NgReader // the reader, when the file is pcapng
+	link     layers.LinkType  // when it is pcap
 
 	records int   // read so far
 	end     error // why there are no more
@@ -54,39 +57,52 @@ type File struct {
 type Record struct {
 	At        time.Time // UTC, as precise as the file
 	Interface string    // as the file names it; "if0" and so on when it does not
-	Raw       []byte    // from the destination address on; valid until the next call of Next
+	Link      layers.LinkType
+	Length    int    // bytes on the wire, of which Raw may be the first
+	Raw       []byte // from the link's header on; valid until the next call of Next
 }
 
-// Frame cuts the record's frame. The error is Parse's.
-func (r Record) Frame() (Frame, error) { return Parse(r.At, r.Interface, r.Raw) }
+// OpenFile opens the capture file at path, which must be of Ethernet; "-" is
+// standard input. An error is one line that names the file and what is wrong
+// with it.
+func OpenFile(path string) (*File, error) { return openFile(path, true) }
 
-// OpenFile opens the capture file at path; "-" is standard input. An error is
-// one line that names the file and what is wrong with it.
-func OpenFile(path string) (*File, error) {
+// OpenAny is OpenFile for a capture file of any link types that Record.Frame
+// reads. In a pcapng file there may be others too, of which Frame says so.
+func OpenAny(path string) (*File, error) { return openFile(path, false) }
+
+func openFile(path string, ethernet bool) (*File, error) {
 	if path == "-" {
-		return newFile("standard input", os.Stdin, io.NopCloser(nil))
+		return newFile("standard input", os.Stdin, io.NopCloser(nil), ethernet)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening capture: %w", err)
 	}
-	file, err := newFile(path, f, f)
+	file, err := newFile(path, f, f, ethernet)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return file, nil
 }
 
-func newFile(name string, r io.Reader, c io.Closer) (*File, error) {
-	f := &File{name: name, closer: c, source: &meter{r: r, budget: maxStep}}
+func newFile(name string, r io.Reader, c io.Closer, ethernet bool) (*File, error) {
+	f := &File{name: name, ethernet: ethernet, closer: c, unpacked: func() {}, file: &counter{r: r}}
 	if err := f.readHeader(); err != nil {
+		f.unpacked()
 		return nil, fmt.Errorf("reading capture %q: %w", name, err)
 	}
 	return f, nil
 }
 
 // Close closes the file; standard input stays open.
-func (f *File) Close() error { return f.closer.Close() }
+func (f *File) Close() error {
+	f.unpacked()
+	return f.closer.Close()
+}
+
+// BytesRead returns how many bytes of the file were read so far, as it is stored.
+func (f *File) BytesRead() int64 { return f.file.read }
 
 // Next returns the next record, or io.EOF after the last. A file that ends
 // within a record (its writer was stopped) gives an error that is
@@ -106,7 +122,9 @@ func (f *File) Next() (Record, error) {
 		return Record{}, f.end
 	}
 	f.records++
-	return Record{At: info.Timestamp, Interface: f.interfaceName(info.InterfaceIndex), Raw: raw}, nil
+	return Record{
+		At: info.Timestamp, Interface: f.interfaceName(info.InterfaceIndex), Link: f.linkOf(info), Length: max(info.Length, len(raw)), Raw: raw,
+	}, nil
 }
 
 // explain says where reading a record failed.
@@ -128,23 +146,17 @@ const (
 	magicMicroR = "\xd4\xc3\xb2\xa1"
 	magicNano   = "\xa1\xb2\x3c\x4d"
 	magicNanoR  = "\x4d\x3c\xb2\xa1"
-	magicGzip   = "\x1f\x8b"
 )
 
 // readHeader finds out the format and reads up to the first record.
 func (f *File) readHeader() error {
+	content, err := f.unpack(bufio.NewReaderSize(f.file, readBuffer))
+	if err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	f.source = &meter{r: content, budget: maxStep} // what counts is the unpacked size
 	buffered := bufio.NewReaderSize(f.source, readBuffer)
 	magic, err := buffered.Peek(4)
-	if len(magic) > 2 && string(magic[:2]) == magicGzip {
-		var z *gzip.Reader
-		if z, err = gzip.NewReader(buffered); err != nil {
-			return fmt.Errorf("unpacking: %w", err)
-		}
-		// What counts is the unpacked size.
-		f.source = &meter{r: z, budget: maxStep}
-		buffered = bufio.NewReaderSize(f.source, readBuffer)
-		magic, err = buffered.Peek(4)
-	}
 	switch string(magic) {
 	case magicPcapng:
 		return f.openNg(buffered)
@@ -167,8 +179,8 @@ func (f *File) openPcap(r io.Reader) error {
 		return fmt.Errorf("its pcap header: %w", err)
 	}
 	p.SetSnaplen(maxRecord) // some writers state less than they write
-	f.reader = p
-	return checkLinkType(p.LinkType())
+	f.reader, f.link = p, p.LinkType()
+	return f.checkLinkType(f.link)
 }
 
 func (f *File) openNg(r io.Reader) error {
@@ -197,18 +209,28 @@ func (f *File) check(raw []byte, info gopacket.CaptureInfo) error {
 	if f.ng.NInterfaces() > maxInterfaces || f.ng.NNames() > maxNames {
 		return errors.New("more interfaces or names than a capture can have")
 	}
-	iface, err := f.ng.Interface(info.InterfaceIndex)
-	if err != nil {
-		return err
+	if f.ethernet {
+		return f.checkLinkType(f.linkOf(info))
 	}
-	return checkLinkType(iface.LinkType)
+	return nil
 }
 
-func checkLinkType(t layers.LinkType) error {
-	switch t {
-	case layers.LinkTypeEthernet:
+// linkOf is the link type of a record.
+func (f *File) linkOf(info gopacket.CaptureInfo) layers.LinkType {
+	if f.ng == nil {
+		return f.link
+	}
+	link, _ := info.AncillaryData[0].(layers.LinkType)
+	return link
+}
+
+func (f *File) checkLinkType(t layers.LinkType) error {
+	switch {
+	case t == layers.LinkTypeEthernet, !f.ethernet && readable(t):
 		return nil
-	case layers.LinkTypeLinuxSLL, layers.LinkTypeLinuxSLL2:
+	case !f.ethernet:
+		return fmt.Errorf("link type %s (%d) cannot be read: capture on a network interface (tcpdump -i eth0, or any)", t, t)
+	case t == layers.LinkTypeLinuxSLL, t == layers.LinkTypeLinuxSLL2:
 		return fmt.Errorf("link type %s (%d), not Ethernet: capture on one interface (tcpdump -i eth0), not on \"any\"", t, t)
 	}
 	return fmt.Errorf("link type %s (%d), not Ethernet: only Ethernet captures can be read", t, t)
@@ -232,6 +254,18 @@ func (f *File) interfaceName(index int) string {
 }
 
 var errBudget = fmt.Errorf("a record or block of more than %d MiB; the file is damaged", maxStep>>20)
+
+// counter counts what is read.
+type counter struct {
+	r    io.Reader
+	read int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.read += int64(n)
+	return n, err
+}
 
 // meter counts what is read and stops it at the budget.
 type meter struct {

@@ -40,7 +40,7 @@ func drain(f *File) (records []captured, err error) {
 }
 
 func open(content []byte) (*File, error) {
-	return newFile("test", bytes.NewReader(content), io.NopCloser(nil))
+	return newFile("test", bytes.NewReader(content), io.NopCloser(nil), true)
 }
 
 // bytesOf writes numbers in the given order; strings go as they are, padded to
@@ -176,6 +176,8 @@ func TestFileFormats(t *testing.T) {
 		"pcapng, little-endian":            {ngFile(little), ngRecords},
 		"pcapng, big-endian":               {ngFile(big), ngRecords},
 		"pcapng, compressed":               {zipped(ngFile(little)), ngRecords},
+		"pcap, compressed by zstd":         {zstandard(t, pcapFile(big, micro)), microRecords},
+		"pcapng, compressed by zstd":       {zstandard(t, ngFile(little)), ngRecords},
 		"pcapng without interfaces":        {section(little), nil},
 	}
 	for name, test := range tests {
@@ -378,7 +380,7 @@ func TestFileHostileLengths(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			f, err := newFile("test", io.MultiReader(bytes.NewReader(content), endless{}), io.NopCloser(nil))
+			f, err := newFile("test", io.MultiReader(bytes.NewReader(content), endless{}), io.NopCloser(nil), true)
 			if err == nil {
 				_, err = drain(f)
 			}
@@ -401,6 +403,7 @@ func FuzzFile(f *testing.F) {
 		f.Add(ngFile(order))
 	}
 	f.Add(zipped(pcapFile(little, micro)))
+	f.Add(zstandard(f, pcapFile(little, micro)))
 	f.Add(append(section(little), block(little, 4, uint16(1), uint16(8), "\x7f\x00\x00\x01me\x00", 0)...))
 	f.Add(append(section(little), block(little, 10, 0x544c534b, 4, "key.")...))
 	f.Fuzz(func(t *testing.T, content []byte) {

@@ -43,7 +43,8 @@ var (
 	errLength   = errors.New("IEEE 802.3 frame without an EtherType")
 )
 
-// Frame is one Ethernet frame; 802.1Q and 802.1ad tags are removed.
+// Frame is one Ethernet frame; 802.1Q and 802.1ad tags are removed. One from a
+// capture file may be of another link: it has no addresses then.
 type Frame struct {
 	At        time.Time // when the kernel took it; live frames carry a monotonic reading
 	Interface string    // "eth0"; "eth0.10" when tagged with VLAN 10, "eth0.100.10" when tagged twice
@@ -80,29 +81,37 @@ func parse(at time.Time, ifname string, outer tag, raw []byte) (Frame, error) {
 			return Frame{}, err
 		}
 	}
-	rest := raw[12:]
-	f.EtherType = binary.BigEndian.Uint16(rest)
-	for f.EtherType == etherTypeVLAN || f.EtherType == etherTypeServiceVLAN {
-		if tags++; tags > maxTags {
-			return Frame{}, errTags
-		}
-		if len(rest) < tagLen+2 {
-			return Frame{}, errShort
-		}
-		if err := vids.push(binary.BigEndian.Uint16(rest[2:])); err != nil {
-			return Frame{}, err
-		}
-		rest = rest[tagLen:]
-		f.EtherType = binary.BigEndian.Uint16(rest)
-	}
-	if f.EtherType < minEtherType {
-		return Frame{}, errLength
-	}
-	f.Payload = rest[2:]
-	if vids != (vlanPath{}) {
-		f.Interface = vlanNames.name(ifname, vids)
+	f.EtherType = binary.BigEndian.Uint16(raw[12:])
+	if err := f.untag(vids, tags, raw[headerLen:]); err != nil {
+		return Frame{}, err
 	}
 	return f, nil
+}
+
+// untag removes the tags from what follows the EtherType. So many tags were
+// removed already, with these VLANs.
+func (f *Frame) untag(vids vlanPath, tags int, rest []byte) error {
+	for f.EtherType == etherTypeVLAN || f.EtherType == etherTypeServiceVLAN {
+		if tags++; tags > maxTags {
+			return errTags
+		}
+		if len(rest) < tagLen {
+			return errShort
+		}
+		if err := vids.push(binary.BigEndian.Uint16(rest)); err != nil {
+			return err
+		}
+		f.EtherType = binary.BigEndian.Uint16(rest[2:])
+		rest = rest[tagLen:]
+	}
+	if f.EtherType < minEtherType {
+		return errLength
+	}
+	f.Payload = rest
+	if vids != (vlanPath{}) {
+		f.Interface = vlanNames.name(f.Interface, vids)
+	}
+	return nil
 }
 
 // VLANs returns the VLANs in name, which is ifname itself or ifname with up to
