@@ -18,7 +18,8 @@ type connectionsCmd struct {
 	List     connectionsListCmd     `cmd:"" help:"List the stored snapshots."`
 	Show     connectionsShowCmd     `cmd:"" help:"List the connections of a stored snapshot."`
 	Diff     connectionsDiffCmd     `cmd:"" help:"Say what changed between two snapshots, of the last two if nothing is said."`
-	Filter   connectionsFilterCmd   `cmd:"" help:"Print the filters of tcpdump and Wireshark for connections, a program or a device."`
+	Compare  connectionsCompareCmd  `cmd:"" help:"Say which flows of a traffic dump the stored snapshots explain, and by which programs."`
+	Filter   connectionsFilterCmd   `cmd:"" help:"Print the filters of tcpdump and Wireshark for connections, a program, a device or a diff."`
 }
 
 // form is how something is printed.

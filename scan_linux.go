@@ -150,21 +150,25 @@ func bar(w io.Writer, name string) func(arpwatch.Progress) {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
-	const width = 30
 	drawn := time.Time{}
 	return func(p arpwatch.Progress) {
 		if time.Since(drawn) < 50*time.Millisecond && p.Asked < p.Total {
 			return
 		}
 		drawn = time.Now()
-		full := width
-		if p.Total > 0 {
-			full = min(width*p.Asked/p.Total, width)
-		}
-		_, _ = fmt.Fprintf(f, "\r%s [%s%s] %d/%d asked, %d answered ", name,
-			strings.Repeat("█", full), strings.Repeat("·", width-full), p.Asked, p.Total, p.Answered)
+		_, _ = fmt.Fprintf(f, "\r%s [%s] %d/%d asked, %d answered ", name, barText(p.Asked, p.Total), p.Asked, p.Total, p.Answered)
 		if p.Asked >= p.Total {
 			_, _ = fmt.Fprint(f, "\r\033[K")
 		}
 	}
+}
+
+// barText is a bar that is full when all of total is done.
+func barText(done, total int) string {
+	const width = 30
+	full := width
+	if total > 0 {
+		full = min(width*done/total, width)
+	}
+	return strings.Repeat("█", full) + strings.Repeat("·", width-full)
 }

@@ -36,7 +36,7 @@ type tuple struct {
 
 // Compare returns what changed from a to b.
 func Compare(a, b *Snapshot) Diff {
-	d := Diff{Notes: between(a, b)}
+	d := Diff{Notes: Between(a, b)}
 	old := map[tuple][]int{} // of a's connections, those that are not found again yet
 	for i := range a.Connections {
 		t := a.Connections[i].tuple()
@@ -153,8 +153,9 @@ func (d *Diff) fresh(a, b *Snapshot) {
 	slices.SortFunc(d.NewHosts, netip.Addr.Compare)
 }
 
-// between says what happened to the machine from a to b.
-func between(a, b *Snapshot) (notes []string) {
+// Between says what happened to the machine from a to b: a restart, or a clock
+// that was set.
+func Between(a, b *Snapshot) (notes []string) {
 	if a.Boot != b.Boot {
 		return []string{"the machine was started again between them: every process is another one"}
 	}

@@ -1,0 +1,351 @@
+package flows
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"porchlight/connections"
+	"porchlight/presence"
+)
+
+// How a flow is explained.
+type How string
+
+// The ways.
+const (
+	ByConnection How = "connection" // of just these two ends
+	ByListener   How = "listener"   // a TCP listener on the port: the connection itself was too short to be in a snapshot
+	BySocket     How = "socket"     // a UDP socket without remote end, on the port
+)
+
+// Entry is a flow with what is known of it.
+type Entry struct {
+	*Flow
+	// Local is the end that is this machine's; of both the one that opened the
+	// connection, of none the one that sent first.
+	Local, Remote  netip.AddrPort
+	Opened         string               // who opened a TCP connection: local, remote; empty: that is not in the dump
+	SentBy, SentTo Count                // what Local sent, and what was sent to it
+	Process        *connections.Process // behind Local; nil: it was closed, or may not be seen
+	Peer           *connections.Process // behind Remote, when that is this machine too
+	How            How                  // empty: not explained
+	State          connections.State    // of the socket that explains it
+	Snapshot       int64                // that has the socket; 0: none, or one that is not stored
+	Device         string               // what the device at the remote end was called
+	Why            string               // in words
+}
+
+// Report says what explains a dump.
+type Report struct {
+	Unexplained []Entry // this machine's, most telling first
+	Others      []Entry // between others: this machine has neither end
+	Explained   []Entry // by program
+	Portless    []Entry // what has no ports, and DHCP: no snapshot could have them
+	// Idle are connections that were there during the dump, without any packet in it.
+	Idle []connections.Connection
+	// Elsewhere are how many more there were of addresses that are not in the
+	// dump at all: it was made on another interface.
+	Elsewhere int
+	Notes     []string
+}
+
+// Explainer takes snapshots and explains flows.
+type Explainer struct {
+	dump   *Dump
+	local  map[netip.Addr]bool
+	sender map[presence.MAC]bool
+	times  []time.Time // of the snapshots
+	lives  *lives
+	notes  []string
+	said   map[string]bool
+}
+
+// NewExplainer begins. Local are addresses of this machine, beside those that
+// the snapshots have; reach is Choose's.
+func NewExplainer(d *Dump, local []netip.Addr, reach time.Duration) *Explainer {
+	e := &Explainer{dump: d, local: map[netip.Addr]bool{}, sender: map[presence.MAC]bool{}, lives: newLives(reach), said: map[string]bool{}}
+	for _, a := range local {
+		e.own(a)
+	}
+	return e
+}
+
+func (e *Explainer) own(a netip.Addr) {
+	if a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() {
+		e.local[a.Unmap().WithZone("")] = true
+	}
+}
+
+// Add takes the next snapshot, in the order in which they were taken.
+func (e *Explainer) Add(s *connections.Snapshot) {
+	if b := e.lives.before; b != nil {
+		for _, note := range connections.Between(b, s) {
+			e.notes = append(e.notes, fmt.Sprintf("snapshots %s and %s: %s", number(b), number(s), note))
+		}
+	}
+	for _, text := range s.Missing {
+		if !e.said[text] && len(e.said) < maxSaid {
+			e.said[text] = true
+			e.notes = append(e.notes, fmt.Sprintf("snapshot %s: %s", number(s), text))
+		}
+	}
+	for i := range s.Connections {
+		// An address that no interface has may be one of all, as of a broadcast.
+		if c := &s.Connections[i]; c.Interface != "" || c.Remote.IsValid() {
+			e.own(c.Local.Addr())
+		}
+	}
+	e.times = append(e.times, s.Time)
+	e.lives.add(s)
+}
+
+// maxSaid bounds what the snapshots say is missing.
+const maxSaid = 10
+
+func number(s *connections.Snapshot) string {
+	if s.Number == 0 {
+		return "now"
+	}
+	return fmt.Sprint(s.Number)
+}
+
+// Report explains all flows.
+func (e *Explainer) Report() *Report {
+	e.lives.end()
+	slices.SortFunc(e.times, time.Time.Compare)
+	for _, f := range e.dump.Flows {
+		if e.mine(f.From.Addr()) && f.mac != (presence.MAC{}) {
+			e.sender[f.mac] = true
+		}
+	}
+	r := &Report{Notes: e.notes}
+	for _, f := range e.dump.Flows {
+		x := e.explain(f)
+		switch {
+		case x.How != "":
+			r.Explained = append(r.Explained, x.Entry)
+		case x.portless:
+			r.Portless = append(r.Portless, x.Entry)
+		case x.others:
+			r.Others = append(r.Others, x.Entry)
+		default:
+			r.Unexplained = append(r.Unexplained, x.Entry)
+		}
+	}
+	e.sort(r)
+	e.idle(r)
+	if n := e.lives.further; n > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("THE SNAPSHOTS HAVE MORE CONNECTIONS THAN THERE IS ROOM FOR: %d were left out; choose fewer snapshots", n))
+	}
+	return r
+}
+
+// verdict is an entry and its group.
+type verdict struct {
+	Entry
+	portless, others bool
+}
+
+func (e *Explainer) explain(f *Flow) verdict {
+	v := verdict{Entry: Entry{Flow: f}}
+	from, to := e.mine(f.From.Addr()), e.mine(f.To.Addr())
+	switch f.protocol {
+	case tcp, udp:
+		if e.byConnection(&v.Entry) || e.bySocket(&v.Entry, from, to) {
+			return v
+		}
+		v.portless = f.dhcp
+	case parts + tcp, parts + udp:
+	default:
+		v.portless = true
+	}
+	v.turn(!from && to || from && to && f.opener == byTo)
+	v.others = !from && !to && len(e.local) > 0
+	v.Why = e.why(&v)
+	return v
+}
+
+// mine reports whether an address is this machine's.
+func (e *Explainer) mine(a netip.Addr) bool { return e.local[a] || a.IsLoopback() }
+
+// turn says which end is local.
+func (x *Entry) turn(local bool) { // To is
+	f := x.Flow
+	x.Local, x.Remote, x.SentBy, x.SentTo = f.From, f.To, f.Sent, f.Back
+	if local {
+		x.Local, x.Remote, x.SentBy, x.SentTo = f.To, f.From, f.Back, f.Sent
+	}
+	if f.opener != unknown {
+		x.Opened = "remote"
+		if (f.opener == byTo) == local {
+			x.Opened = "local"
+		}
+	}
+}
+
+// byConnection explains a flow by a connection of its two ends.
+func (e *Explainer) byConnection(x *Entry) bool {
+	f := x.Flow
+	forth, back := e.lives.connection(f, f.From, f.To), e.lives.connection(f, f.To, f.From)
+	var life, peer *life
+	switch {
+	case forth == nil && back == nil:
+		return false
+	case back == nil:
+		x.turn(false)
+		life = forth
+	case forth == nil:
+		x.turn(true)
+		life = back
+	default:
+		x.turn(f.opener == byTo)
+		if life, peer = forth, back; f.opener == byTo {
+			life, peer = back, forth
+		}
+		x.Peer, peer.used = peer.Process, true
+	}
+	life.used = true
+	x.by(ByConnection, life)
+	// What was closed has no program any more; its listener says which it was.
+	if l := e.listener(f, x.Local); x.Process == nil && x.Opened != "local" && l != nil {
+		x.by(ByListener, l)
+	}
+	if x.Peer == nil && e.mine(x.Remote.Addr()) && x.Opened != "remote" {
+		if l := e.lives.waiting(f, x.Remote); l != nil {
+			x.Peer = l.Process
+		}
+	}
+	return true
+}
+
+func (x *Entry) by(how How, l *life) {
+	x.How, x.Process, x.State, x.Snapshot, x.Device = how, l.Process, l.Connection.State, l.snapshot, cmp.Or(l.Device, x.Device)
+	switch {
+	case how == ByListener:
+		x.Why = "by its listener; the connection itself is in no snapshot"
+	case how == BySocket:
+		x.Why = "by the socket on its port"
+	case l.Process == nil && l.Inode == 0:
+		x.Why = "closed before a snapshot could have its program"
+	case l.Process == nil:
+		x.Why = "its program is not known: the snapshot was taken without the permission to see it"
+	}
+}
+
+// listener is the one that a connection at this end was accepted by.
+func (e *Explainer) listener(f *Flow, end netip.AddrPort) *life {
+	if l := e.lives.waiting(f, end); l != nil && f.protocol == tcp {
+		return l
+	}
+	return nil
+}
+
+// bySocket explains a flow by a listener or another socket without remote end.
+// Where both ends are this machine's, the other one has to have a socket too,
+// unless no snapshot was taken while the flow lasted.
+func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
+	f := x.Flow
+	unknown := len(e.local) == 0
+	var at [2]*life
+	if (from || unknown || f.From.Addr().IsUnspecified()) && (f.protocol == udp || f.opener != byFrom) {
+		at[0] = e.lives.waiting(f, f.From)
+	}
+	if (to || unknown || !from && group(f.To.Addr())) && (f.protocol == udp || f.opener != byTo) {
+		at[1] = e.lives.waiting(f, f.To)
+	}
+	how := BySocket
+	if f.protocol == tcp {
+		how = ByListener
+	}
+	switch {
+	case at[0] == nil && at[1] == nil:
+		return false
+	case from && to && (at[0] == nil || at[1] == nil) && e.livedThrough(f) > 0:
+		return false
+	case at[0] == nil:
+		x.turn(true)
+		x.by(how, at[1])
+	case at[1] == nil:
+		x.turn(false)
+		x.by(how, at[0])
+	default:
+		x.turn(false)
+		x.by(how, at[0])
+		x.Peer = at[1].Process
+	}
+	return true
+}
+
+// group reports whether an address may be that of many.
+func group(a netip.Addr) bool {
+	return a.IsMulticast() || a.Is4() && a.As4()[3] == 255
+}
+
+// moment is how long a snapshot takes at most: a flow that begins or ends
+// meanwhile may be missing in it.
+const moment = 250 * time.Millisecond
+
+// livedThrough is how many snapshots were taken while a flow lasted.
+func (e *Explainer) livedThrough(f *Flow) int {
+	first, _ := slices.BinarySearchFunc(e.times, f.First.Add(moment), time.Time.Compare)
+	last, _ := slices.BinarySearchFunc(e.times, f.Last.Add(-moment), time.Time.Compare)
+	return max(0, last-first)
+}
+
+// sort brings what is unexplained into the order in which it is to be looked at,
+// and what is explained to its program.
+func (e *Explainer) sort(r *Report) {
+	through := func(x *Entry) bool { return e.livedThrough(x.Flow) > 0 }
+	slices.SortStableFunc(r.Unexplained, func(x, y Entry) int {
+		if a, b := through(&x), through(&y); a != b {
+			if a {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(y.Bytes(), x.Bytes())
+	})
+	slices.SortStableFunc(r.Others, func(x, y Entry) int { return cmp.Compare(y.Bytes(), x.Bytes()) })
+	slices.SortStableFunc(r.Explained, func(x, y Entry) int {
+		return cmp.Or(cmp.Compare(program(x.Process), program(y.Process)), cmp.Compare(pid(x.Process), pid(y.Process)), cmp.Compare(y.Bytes(), x.Bytes()))
+	})
+	slices.SortStableFunc(r.Portless, func(x, y Entry) int {
+		return cmp.Or(cmp.Compare(x.protocol, y.protocol), cmp.Compare(y.Bytes(), x.Bytes()))
+	})
+}
+
+func program(p *connections.Process) string {
+	if p == nil {
+		return "\U0010ffff" // behind all that have a name
+	}
+	return p.Name
+}
+
+func pid(p *connections.Process) int {
+	if p == nil {
+		return 0
+	}
+	return p.PID
+}
+
+// idle finds the connections without traffic: those that were in a snapshot
+// before the dump's end and in one after its beginning.
+func (e *Explainer) idle(r *Report) {
+	seen := map[netip.Addr]bool{}
+	for _, f := range e.dump.Flows {
+		seen[f.From.Addr()], seen[f.To.Addr()] = true, true
+	}
+	for _, l := range e.lives.ordered {
+		if l.used || l.State == connections.TimeWait || l.seen.After(e.dump.To) || l.last.Before(e.dump.From) {
+			continue
+		}
+		if !seen[l.Local.Addr().WithZone("")] {
+			r.Elsewhere++
+			continue
+		}
+		r.Idle = append(r.Idle, l.Connection)
+	}
+}

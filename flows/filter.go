@@ -1,0 +1,18 @@
+package flows
+
+import "porchlight/connections"
+
+// Filter returns the filter for the packets of these flows. The error is
+// connections.FilterFor's.
+func Filter(all []Entry) (connections.Filter, error) {
+	var ends []connections.Connection
+	for i := range all {
+		x := &all[i]
+		protocol := connections.UDP
+		if x.protocol&0xff == tcp {
+			protocol = connections.TCP
+		}
+		ends = append(ends, connections.Connection{Protocol: protocol, Local: x.Local, Remote: x.Remote})
+	}
+	return connections.FilterFor(ends)
+}

@@ -1,0 +1,82 @@
+package flows
+
+import (
+	"net/netip"
+	"time"
+
+	"porchlight/presence"
+)
+
+// Count is an amount of traffic.
+type Count struct {
+	Packets uint64
+	Bytes   uint64 // on the wire, with the link's header
+}
+
+// Flow is what passed between two ends, in both directions.
+type Flow struct {
+	Protocol    string         // tcp, udp, icmp, icmpv6, ndp, mld, igmp, arp, …, "ip 99", "ethertype 0x88cc"
+	From, To    netip.AddrPort // From sent the first packet; port 0: none; zero: no address either
+	First, Last time.Time      // packets, UTC
+	Sent, Back  Count          // by From and by To
+	Interface   string         // that the first packet was captured on, as the dump names it
+
+	protocol protocol
+	opener   opener       // of TCP
+	replies  uint8        // the bits of TCP that each packet of To has
+	dhcp     bool         // it has DHCP's form
+	mac      presence.MAC // that From's first packet has; zero: none
+}
+
+// opener is who opened a TCP connection.
+type opener uint8
+
+const (
+	unknown opener = iota
+	byFrom
+	byTo
+)
+
+// Bytes are of both directions.
+func (f *Flow) Bytes() uint64 { return f.Sent.Bytes + f.Back.Bytes }
+
+// Packets are of both directions.
+func (f *Flow) Packets() uint64 { return f.Sent.Packets + f.Back.Packets }
+
+// add counts a packet.
+func (f *Flow) add(p *packet, at time.Time, length int) {
+	if at.Before(f.First) {
+		f.First = at
+	}
+	if at.After(f.Last) {
+		f.Last = at
+	}
+	count, forth := &f.Back, p.from == f.From
+	if forth {
+		count = &f.Sent
+	} else if f.replies &= p.flags; f.Back.Packets == 0 {
+		f.replies = p.flags
+	}
+	count.Packets++
+	count.Bytes += uint64(length)
+	if p.protocol == tcp && p.flags&syn != 0 && f.opener == unknown {
+		f.opener = byTo
+		if forth == (p.flags&ack == 0) {
+			f.opener = byFrom
+		}
+	}
+}
+
+// dhcpForm reports whether a datagram looks like DHCP's: between its ports, and
+// with the fixed first bytes (RFC 2131, section 2; RFC 8415, section 8). Its
+// clients use packet sockets.
+func dhcpForm(p *packet) bool {
+	from, to := p.from.Port(), p.to.Port()
+	switch {
+	case from == 68 && to == 67, from == 67 && to == 68, from == 67 && to == 67:
+		return p.from.Addr().Is4() && len(p.payload) >= 3 && (p.payload[0] == 1 || p.payload[0] == 2) && p.payload[1] == 1 && p.payload[2] == 6
+	case from == 546 && to == 547, from == 547 && to == 546:
+		return p.from.Addr().IsLinkLocalUnicast() && len(p.payload) >= 4 && p.payload[0] >= 1 && p.payload[0] <= 13
+	}
+	return false
+}

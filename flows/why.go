@@ -1,0 +1,98 @@
+package flows
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// why says in words why a flow is not explained.
+func (e *Explainer) why(v *verdict) string {
+	f := v.Flow
+	switch {
+	case v.portless:
+		return portlessWhy(f)
+	case f.protocol >= parts:
+		return "later fragments, which have no ports; the first ones are not in the dump"
+	case v.others:
+		return e.othersWhy(f)
+	}
+	why := e.missed(f)
+	switch {
+	case f.protocol == tcp && v.Opened == "remote" && v.SentBy.Packets > 0 && e.refused(v):
+		return "this machine refused it: nothing listened there"
+	case v.Local == f.To && v.SentBy.Packets == 0:
+		return "this machine did not answer; " + why
+	}
+	return why
+}
+
+// refused reports whether this machine, which is To, sent resets only.
+func (e *Explainer) refused(v *verdict) bool { return v.Local == v.To && v.replies&rst != 0 }
+
+func portlessWhy(f *Flow) string {
+	switch {
+	case f.dhcp:
+		return "DHCP, whose clients and servers use packet sockets"
+	case f.protocol == arp || f.protocol == ndp:
+		return "the kernel finds neighbours"
+	case f.protocol == igmp || f.protocol == mld:
+		return "the kernel joins multicast groups"
+	case f.protocol == icmp || f.protocol == icmpv6:
+		return "the kernel, or a program such as ping"
+	case f.protocol >= frames:
+		return "not IP"
+	}
+	return "neither TCP nor UDP, which is all that snapshots have"
+}
+
+func (e *Explainer) othersWhy(f *Flow) string {
+	switch {
+	case e.sender[f.mac]:
+		return "sent by the interface that sends for this machine, with an address that this machine does not have: forwarded, or forged"
+	case group(f.To.Addr()):
+		return "others' message to all; nothing of this machine listened there"
+	}
+	return "this machine has neither address: forwarded, or passing by"
+}
+
+// missed says where the snapshots are that could have had a flow.
+func (e *Explainer) missed(f *Flow) string {
+	if len(e.times) == 0 {
+		return "there is no snapshot"
+	}
+	if n := e.livedThrough(f); n > 0 {
+		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted: a raw socket, a forged address, or another network namespace", count(n, "snapshot"))
+	}
+	lasted := span(f.Last.Sub(f.First))
+	next, _ := slices.BinarySearchFunc(e.times, f.First.Add(f.Last.Sub(f.First)/2), time.Time.Compare)
+	switch {
+	case next == 0:
+		return fmt.Sprintf("it lasted %s, and the first snapshot was taken %s later", lasted, span(e.times[0].Sub(f.Last)))
+	case next == len(e.times):
+		return fmt.Sprintf("it lasted %s, and the last snapshot was taken %s before", lasted, span(f.First.Sub(e.times[next-1])))
+	}
+	return fmt.Sprintf("it lasted %s, and no snapshot was taken meanwhile: they are %s apart", lasted, span(e.times[next].Sub(e.times[next-1])))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// span is a length of time in words that are short.
+func span(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.3g s", d.Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%.0f h", d.Hours())
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
+}
