@@ -70,7 +70,7 @@ func newFlowLine(group string, x *flows.Entry, d *flows.Dump) flowLine {
 }
 
 func newIdleLine(c *connections.Connection, d *flows.Dump) flowLine {
-	f := newConnectionLine(c)
+	f := connections.NewLine(c)
 	return flowLine{
 		Group: "idle", Protocol: f.Protocol, State: f.State, Local: f.Local, LocalPort: f.LocalPort, Remote: f.Remote, RemotePort: f.RemotePort,
 		Name: d.Names[f.Remote], Device: f.Device, Interface: f.Interface, Program: f.Program, PID: f.PID, Command: f.Command, User: f.User, Container: f.Container,
