@@ -13,13 +13,18 @@ import (
 type connectionsFilterCmd struct {
 	JSON bool `help:"Print JSON."`
 	chosenConnections
-	Snapshot int64 `placeholder:"N" help:"Of a stored snapshot, not of now."`
+	Snapshot int64 `xor:"of" placeholder:"N" help:"Of a stored snapshot, not of now."`
+	Diff     bool  `xor:"of" help:"Of what opened, closed and changed between two snapshots, the last two if nothing is said."`
+	pair
 }
 
 // Validate is called by kong.
 func (c connectionsFilterCmd) Validate() error {
-	if !c.any() {
-		return errors.New("say what for: --program, --pid, --device, --remote, --port or --listening")
+	switch {
+	case c.given() && !c.Diff:
+		return errors.New("numbers of snapshots are for --diff; of one snapshot it is --snapshot N")
+	case !c.any() && !c.Diff:
+		return errors.New("say what for: --program, --pid, --device, --remote, --port, --listening or --diff")
 	}
 	return nil
 }
@@ -37,6 +42,9 @@ func (c connectionsFilterCmd) Run(a *app) error {
 }
 
 func (c connectionsFilterCmd) filter(a *app) (connections.Filter, error) {
+	if c.Diff {
+		return c.ofDiff(a)
+	}
 	if c.onlyDevices() {
 		hosts, err := c.deviceAddresses(a)
 		if err != nil {
@@ -50,6 +58,22 @@ func (c connectionsFilterCmd) filter(a *app) (connections.Filter, error) {
 	}
 	if all = c.choose(all); len(all) == 0 {
 		return connections.Filter{}, errors.New("there is no such connection: porchlight connections lists them")
+	}
+	return connections.FilterFor(all)
+}
+
+// ofDiff is the filter for what is in only one of two snapshots, or has changed.
+func (c connectionsFilterCmd) ofDiff(a *app) (connections.Filter, error) {
+	_, d, err := c.compare(&looker{app: a}, c.chosenConnections)
+	if err != nil {
+		return connections.Filter{}, err
+	}
+	all := slices.Concat(d.Opened, d.Closed)
+	for i := range d.Changed {
+		all = append(all, d.Changed[i].Now)
+	}
+	if len(all) == 0 {
+		return connections.Filter{}, errors.New("nothing is different in these two snapshots")
 	}
 	return connections.FilterFor(all)
 }

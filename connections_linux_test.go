@@ -13,7 +13,12 @@ import (
 )
 
 // The commands, in a network namespace with one listener and one connection.
-func TestConnections(t *testing.T) {
+func TestConnections(t *testing.T) { inOwnNetwork(t, func() { connectionsCommands(t) }) }
+
+// inOwnNetwork runs f in a network namespace of its own, with lo up, on a thread
+// that ends with it.
+func inOwnNetwork(t *testing.T, f func()) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to make a network namespace")
 	}
@@ -21,21 +26,25 @@ func TestConnections(t *testing.T) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // the thread ends with the namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			t.Error(err)
-			return
-		}
-		lo, err := netlink.LinkByName("lo")
+		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
-			err = netlink.LinkSetUp(lo)
+			err = linkUp("lo")
 		}
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		connectionsCommands(t)
+		f()
 	}()
 	<-done
+}
+
+func linkUp(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetUp(link)
+	}
+	return err
 }
 
 func connectionsCommands(t *testing.T) {
@@ -83,6 +92,10 @@ func connectionsCommands(t *testing.T) {
 	has(try(exitDone, "filter", "--port", port), "tcp and ((src host 127.0.0.1 and src port "+port+")", "tcp.srcport == "+port)
 	has(try(exitDone, "filter", "--port", port, "--snapshot", "2", "--json"), `{"tcpdump":"tcp and`)
 	has(try(exitFailed, "filter", "--port", "1"), "there is no such connection")
+	has(try(exitDone, "filter", "--diff"), "tcp and ((src host 127.0.0.1 and src port "+port+")", "tcp.srcport == "+port)
+	has(try(exitDone, "filter", "--diff", "2", "1", "--port", port, "--json"), `{"tcpdump":"tcp and`)
+	has(try(exitFailed, "filter", "--diff", "2", "now"), "nothing is different")
+	has(try(exitUsage, "filter", "--port", port, "2"), "numbers of snapshots are for --diff")
 	has(try(exitUsage, "filter"), "say what for")
 	has(try(exitUsage, "diff", "x"), "want the number of a snapshot")
 }

@@ -116,75 +116,18 @@ func (c connectionsShowCmd) Run(a *app) error {
 type connectionsDiffCmd struct {
 	form
 	chosenConnections
-	A which `arg:"" optional:"" help:"The number of the first; without it the last but one."`
-	B which `arg:"" optional:"" help:"The number of the second, or now; without it the last."`
-}
-
-// which is a snapshot on the command line.
-type which struct {
-	number int64 // 0: not given
-	now    bool
-}
-
-// UnmarshalText is called by kong.
-func (w *which) UnmarshalText(b []byte) (err error) {
-	if w.now = string(b) == "now"; w.now {
-		return nil
-	}
-	if w.number, err = strconv.ParseInt(string(b), 10, 64); err != nil || w.number <= 0 {
-		return fmt.Errorf("%q: want the number of a snapshot (porchlight connections list), or now", b)
-	}
-	return nil
+	pair
 }
 
 // Run says what changed.
 func (c connectionsDiffCmd) Run(a *app) error {
-	store, err := a.snapshots(false)
+	at, d, err := c.compare(&looker{app: a}, c.chosenConnections)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = store.Close() }()
-	all, err := store.List(a.ctx)
-	if err != nil {
-		return err
-	}
-	if err := c.choosePair(all); err != nil {
-		return err
-	}
-	look := &looker{app: a}
-	var pair [2]*connections.Snapshot
-	for i, w := range []which{c.A, c.B} {
-		if w.now {
-			pair[i], err = look.take()
-		} else {
-			pair[i], err = store.Load(a.ctx, w.number)
-		}
-		if err != nil {
-			return err
-		}
-		pair[i].Connections = c.choose(pair[i].Connections)
-	}
-	d := connections.Compare(pair[0], pair[1])
-	look.tell(d.Notes)
 	out, err := newChanges(a, c.form)
 	if err == nil {
-		err = out.diff(pair[1].Time, d)
+		err = out.diff(at, d)
 	}
 	return err
-}
-
-// choosePair fills in what was not given.
-func (c *connectionsDiffCmd) choosePair(all []connections.Entry) error {
-	given := c.A.now || c.A.number != 0
-	if n := len(all); n == 0 || n == 1 && !given {
-		return fmt.Errorf("there are %d stored snapshots, and it takes two: porchlight connections snapshot stores one", n)
-	}
-	last := len(all) - 1
-	if !given {
-		c.A.number = all[last-1].Number
-	}
-	if !c.B.now && c.B.number == 0 {
-		c.B.number = all[last].Number
-	}
-	return nil
 }

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"porchlight/connections"
+)
+
+// pair are two snapshots on the command line.
+type pair struct {
+	A which `arg:"" optional:"" help:"The number of the first; without it the last but one."`
+	B which `arg:"" optional:"" help:"The number of the second, or now; without it the last."`
+}
+
+// which is a snapshot on the command line.
+type which struct {
+	number int64 // 0: not given
+	now    bool
+}
+
+// UnmarshalText is called by kong.
+func (w *which) UnmarshalText(b []byte) (err error) {
+	if w.now = string(b) == "now"; w.now {
+		return nil
+	}
+	if w.number, err = strconv.ParseInt(string(b), 10, 64); err != nil || w.number <= 0 {
+		return fmt.Errorf("%q: want the number of a snapshot (porchlight connections list), or now", b)
+	}
+	return nil
+}
+
+// given reports whether anything was said.
+func (p *pair) given() bool { return p.A.now || p.A.number != 0 }
+
+// compare returns what changed of the chosen connections, and when the second
+// snapshot was taken.
+func (p *pair) compare(look *looker, chosen chosenConnections) (at time.Time, d connections.Diff, err error) {
+	store, err := look.snapshots(false)
+	if err != nil {
+		return at, d, err
+	}
+	defer func() { _ = store.Close() }()
+	all, err := store.List(look.ctx)
+	if err != nil {
+		return at, d, err
+	}
+	if err := p.fill(all); err != nil {
+		return at, d, err
+	}
+	var both [2]*connections.Snapshot
+	for i, w := range []which{p.A, p.B} {
+		if w.now {
+			both[i], err = look.take()
+		} else {
+			both[i], err = store.Load(look.ctx, w.number)
+		}
+		if err != nil {
+			return at, d, err
+		}
+		both[i].Connections = chosen.choose(both[i].Connections)
+	}
+	d = connections.Compare(both[0], both[1])
+	look.tell(d.Notes)
+	return both[1].Time, d, nil
+}
+
+// fill fills in what was not given.
+func (p *pair) fill(all []connections.Entry) error {
+	if n := len(all); n == 0 || n == 1 && !p.given() {
+		return fmt.Errorf("there are %d stored snapshots, and it takes two: porchlight connections snapshot stores one", n)
+	}
+	last := len(all) - 1
+	if !p.given() {
+		p.A.number = all[last-1].Number
+	}
+	if !p.B.now && p.B.number == 0 {
+		p.B.number = all[last].Number
+	}
+	return nil
+}
