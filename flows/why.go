@@ -85,6 +85,8 @@ func count(n int, what string) string {
 // span is a length of time in words that are short.
 func span(d time.Duration) string {
 	switch d = max(d, 0); {
+	case d < time.Millisecond:
+		return "less than a millisecond"
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.3g s", d.Seconds())
 	case d < 2*time.Minute:
