@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -139,12 +138,9 @@ func far(all, chosen []connections.Entry, dump *flows.Dump) []string {
 	}
 	text := fmt.Sprintf("no snapshot is from the time of the dump, %s to %s", when(dump.From), when(dump.To))
 	if len(all) > 0 {
-		text += fmt.Sprintf(": there are %d, from %s to %s", len(all), when(all[0].Time), when(all[len(all)-1].Time))
+		text += fmt.Sprintf("; those that are stored (%d) are from %s to %s", len(all), when(all[0].Time), when(all[len(all)-1].Time))
 	}
-	if len(nearest) > 0 {
-		text += "; " + strings.Join(nearest, ", ")
-	}
-	return []string{text}
+	return append([]string{text}, nearest...)
 }
 
 // words is a length of time for people.
