@@ -213,8 +213,8 @@ func writeBig(tb testing.TB, size int) string {
 	payload := string(make([]byte, 400))
 	for i, n := 0, 0; n < size; i++ {
 		port, host := 1024+i%1000, byte(1)
-		if i%4 == 0 {
-			port, host = 1024+i/4%60000, byte(2+i/4/60000%5)
+		if i%3 == 0 {
+			port, host = 1024+i/3%60000, byte(2+i/3/60000%5)
 		}
 		d.add(at(float64(i)/1e5), 1000, ip4(17, "192.0.2.1", netip.AddrFrom4([4]byte{198, 51, 100, host}).String(), 0, 0, udpBody(port, 443, payload)))
 		if d.Len() > 1<<20 || n+d.Len() >= size {
@@ -257,7 +257,7 @@ func readBig(tb testing.TB, path string) (d *Dump, peak uint64) {
 
 // A big dump takes no more memory than its flows may.
 func TestReadBig(t *testing.T) {
-	d, peak := readBig(t, writeBig(t, 256<<20))
+	d, peak := readBig(t, writeBig(t, 160<<20))
 	t.Logf("%d packets, %d flows and %d more; %d MB at most", d.Packets, len(d.Flows), d.Further.Flows, peak>>20)
 	if len(d.Flows) > maxFlows || d.Further.Flows == 0 || len(d.Flows) < maxFlows/2 {
 		t.Errorf("%d flows and %d more", len(d.Flows), d.Further.Flows)
