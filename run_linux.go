@@ -157,11 +157,12 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	})
 	stations := newHostapd(names, cfg, &b, log)
 	recorded := newRecording(cfg, &b, session, log)
+	counted := newTrafficCount(cfg, &b, recorded, log)
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Past: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,
 		Problems: func() []string {
-			return slices.Concat(appProblems(cfg), l.problems(), l.reach.Problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems(), recorded.problems())
+			return slices.Concat(appProblems(cfg), l.problems(), l.reach.Problems(), stations.Problems(), file.problems(), problems(store, session), messages.Problems(), recorded.problems(), counted.problems())
 		},
 		BaselineDone: func() { store.SetMeta(baselineDone, time.Now().UTC().Format(time.RFC3339Nano)) },
 		Logger:       log,
@@ -189,6 +190,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	g.Go(func() error { return runNames(inner, cfg, b, log) })
 	g.Go(func() error { return file.run(inner, b) })
 	g.Go(func() error { return recorded.run(inner) })
+	g.Go(func() error { return counted.run(inner) })
 	g.Go(func() error { return messages.Run(inner) })
 	g.Go(func() error { return saveMemory(inner) })
 	g.Go(func() error { return service.Run(inner) })

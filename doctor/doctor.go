@@ -79,6 +79,7 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 			}
 		}
 	}
+	tell(trafficFindings(ctx, cfg)...)
 	tell(checkHostapd(hostapd.Look(ctx, cfg.HostapdSockets))...)
 	tell(checkNames(cfg.LeaseFiles, cfg.HostsFiles)...)
 	held := lockHeld(cfg.DataDir)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -72,6 +73,9 @@ func (s *Store) Close() error { return s.db.Close() }
 // Add stores a round. It also merges and deletes what is due, a little each time.
 // Either all of that is done, or there is an error and nothing is.
 func (s *Store) Add(ctx context.Context, r Round) error {
+	if _, err := os.Stat(s.db.Path); err != nil { // SQLite would write into a file that is gone
+		return fmt.Errorf("storing a round of traffic: %w", err)
+	}
 	err := s.db.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := insert(ctx, tx, &r); err != nil {
 			return err

@@ -1,0 +1,49 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"porchlight/attendance"
+	"porchlight/config"
+)
+
+// logindTime bounds the question to logind.
+const logindTime = 3 * time.Second
+
+// checkTraffic is about the counting of this machine's traffic, if it is on: raw
+// is the error of a packet socket, logind that of asking who is there.
+func checkTraffic(mode string, raw error, logind func() error) []Finding {
+	const check = "traffic"
+	if mode == "off" {
+		return nil
+	}
+	if raw != nil {
+		return []Finding{warn(check, fmt.Sprintf("PORCHLIGHT_TRAFFIC is %s, and no traffic is counted: this program may not open a packet socket (CAP_NET_RAW is missing).", mode),
+			"Give it the capability, as said above.")}
+	}
+	if mode == "always" {
+		return []Finding{ok(check, "What passes this machine's interfaces is counted.")}
+	}
+	if err := logind(); err != nil {
+		return []Finding{warn(check, fmt.Sprintf("PORCHLIGHT_TRAFFIC is attended, and no traffic is counted: logind does not say whether someone is at this machine (%v).", err),
+			"Run this where systemd-logind or elogind runs (in a container with /run/dbus/system_bus_socket of the host), or set PORCHLIGHT_TRAFFIC=always.")}
+	}
+	return []Finding{ok(check, "What passes this machine's interfaces is counted while someone is at it; logind says who is.")}
+}
+
+// askLogind asks it once.
+func askLogind(ctx context.Context) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(ctx, logindTime)
+		defer cancel()
+		_, err := attendance.Ask(ctx, "")
+		return err
+	}
+}
+
+// trafficFindings looks at this machine.
+func trafficFindings(ctx context.Context, cfg config.Config) []Finding {
+	return checkTraffic(cfg.Traffic, openPacketSocket(), askLogind(ctx))
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"porchlight/attendance"
+	"porchlight/bridge"
+	"porchlight/config"
+	"porchlight/connections"
+	"porchlight/traffic"
+)
+
+const (
+	// trafficBytes bounds the stored rounds.
+	trafficBytes = 200e6
+	// namesWithin is how long the bridge may take to say what devices are called:
+	// counting goes on without.
+	namesWithin = 2 * time.Second
+	// fresh is how old the last snapshot of the connections may be to say who
+	// listens.
+	fresh = time.Minute
+)
+
+// trafficCount counts what passes this machine's interfaces, if that is wanted.
+type trafficCount struct {
+	recorder *traffic.Recorder   // nil: it is not
+	people   *attendance.Watcher // nil: whether someone is there or not
+	file     *trafficFile
+	running  context.Context //nolint:containedctx // ends what the recorder asks for
+}
+
+// newTrafficCount returns it. b is made after it.
+func newTrafficCount(cfg config.Config, b **bridge.Bridge, recorded recording, log *slog.Logger) *trafficCount {
+	t := &trafficCount{}
+	if cfg.Traffic == "off" {
+		return t
+	}
+	t.file = &trafficFile{dir: cfg.DataDir, keep: traffic.Keep{Age: cfg.TrafficKeep, Size: trafficBytes}, log: log}
+	c := traffic.Config{
+		Interfaces: cfg.TrafficInterfaces, Round: cfg.TrafficRound, Top: cfg.TrafficTop,
+		Save:      t.file.save,
+		Listeners: func() ([]traffic.Port, error) { return listeningPorts(recorded.recorder) },
+		Devices: func() map[netip.Addr]string {
+			ctx, cancel := context.WithTimeout(t.running, namesWithin)
+			defer cancel()
+			devices, _, _ := (*b).Snapshot(ctx)
+			return namesOf(devices)
+		},
+		Log: log,
+	}
+	if cfg.Traffic == "attended" {
+		t.people = attendance.New("", log)
+		c.Attendance = t.people
+	}
+	t.recorder = traffic.NewRecorder(c)
+	return t
+}
+
+// run counts until ctx ends.
+func (t *trafficCount) run(ctx context.Context) error {
+	if t.recorder == nil {
+		return nil
+	}
+	defer t.file.close()
+	g, ctx := errgroup.WithContext(ctx)
+	t.running = ctx
+	if t.people != nil {
+		g.Go(func() error { return t.people.Run(ctx) })
+	}
+	g.Go(func() error { return t.recorder.Run(ctx) })
+	return g.Wait()
+}
+
+func (t *trafficCount) problems() []string {
+	if t.recorder == nil {
+		return nil
+	}
+	return t.recorder.Problems()
+}
+
+// listeningPorts says which ports are listened on, by which programs: as the
+// connections were recorded last, or are now.
+func listeningPorts(recorder *connections.Recorder) (ports []traffic.Port, err error) {
+	var s *connections.Snapshot
+	if recorder != nil {
+		s = recorder.Latest()
+	}
+	if s == nil || time.Since(s.Time).Abs() > fresh {
+		if s, err = connections.Take(nil); err != nil {
+			return nil, err
+		}
+	}
+	for i := range s.Connections {
+		if c := &s.Connections[i]; c.Listening() {
+			ports = append(ports, traffic.Port{Protocol: c.Protocol, Port: c.Local.Port(), Program: c.Program()})
+		}
+	}
+	return ports, nil
+}
