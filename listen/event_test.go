@@ -46,13 +46,14 @@ func TestSummary(t *testing.T) {
 func FuzzEvent(f *testing.F) {
 	f.Add([]byte(payload(1, presence.NewDevice, "x")))
 	f.Add([]byte("{\"event_type\":\"l\u009b\",\"seq\":1,\"time\":\"2026-05-01T12:00:00+02:00\",\"ip\":\"fe80::1%\u202e\",\"devices\":[{}]}"))
+	f.Add([]byte("{\"event_type\":\"listener_opened\",\"seq\":1,\"time\":\"2026-05-01T12:00:00Z\",\"program\":\"\u001b[2J\u202e\",\"protocol\":\"\\u0007\",\"port\":8443}"))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		e, err := parseEvent(payload)
 		if err != nil {
 			return
 		}
 		title, body := words("", e)
-		shown := line(e) + e.Why + e.HostName + e.Interface + title + body
+		shown := line(e) + e.Subject() + e.Why + e.HostName + e.Interface + title + body
 		jsonl := jsonLine("home", payload)
 		for _, r := range shown + jsonl {
 			if !unicode.IsPrint(r) {

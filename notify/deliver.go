@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -183,6 +184,9 @@ func (l *lane) message(ctx context.Context, list []waiting, more int) Message {
 			if l.link != "" {
 				i.Link = l.link + "devices/" + string(w.event.ID)
 			}
+		}
+		if s := w.event.Socket; s != nil && l.link != "" {
+			i.Link = l.link + "connections?program=" + url.QueryEscape(s.Program)
 		}
 		m.Items = append(m.Items, i)
 	}

@@ -87,3 +87,12 @@ func TestMessagesOfThisMachine(t *testing.T) {
 		t.Errorf("not escaped:\n%s", m.html)
 	}
 }
+
+// TestLinkOfThisMachine: a message leads to the program's connections.
+func TestLinkOfThisMachine(t *testing.T) {
+	l := &lane{link: "http://porch/"}
+	m := l.message(t.Context(), []waiting{{event: socketEvent(presence.ListenerOpened, "a b&c")}}, 0)
+	if want := "http://porch/connections?program=a+b%26c"; m.Items[0].Link != want {
+		t.Errorf("the link is %q, want %q", m.Items[0].Link, want)
+	}
+}

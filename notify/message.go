@@ -41,7 +41,7 @@ type Item struct {
 	When     time.Time // by the clock on the wall
 	Groups   []string
 	Kind     presence.DeviceKind
-	Link     string // the address of the device's page; may be empty
+	Link     string // the address of the device's page, or of the program's connections; may be empty
 }
 
 // Title returns one line that says it all.

@@ -122,7 +122,7 @@ func (m *markup) event(root string, e *presence.Event) {
 	if e.Interface != "" && e.Socket == nil {
 		m.add(" %", e.Interface)
 	}
-	m.socket(e)
+	m.socket(root, e)
 	m.addr(e.Addr)
 	m.add(`<br><span class="why">%</span>`+"\n", e.Why)
 	if len(e.Devices) > 0 {
@@ -139,12 +139,12 @@ func (m *markup) event(root string, e *presence.Event) {
 }
 
 // socket is what an event about this machine tells of a program.
-func (m *markup) socket(e *presence.Event) {
+func (m *markup) socket(root string, e *presence.Event) {
 	s := e.Socket
 	if s == nil {
 		return
 	}
-	m.add("<bdi>%</bdi>", e.Subject())
+	m.add(`<a href="%connections?program=%"><bdi>%</bdi></a>`, root, url.QueryEscape(s.Program), e.Subject())
 	m.add(` <span class="soft">`)
 	if s.User != "" {
 		m.add("user <bdi>%</bdi> ", s.User)

@@ -53,6 +53,9 @@ func TestEventsOfThisMachine(t *testing.T) {
 			t.Errorf("%s: what a program is called is not escaped", query)
 		}
 	}
+	if w := ask(page, "/events?type=listener_opened"); !strings.Contains(w.Body.String(), `connections?program=%3Ci%3Enginx"`) {
+		t.Errorf("there is no link to its connections: %s", w.Body)
+	}
 	w := ask(page, "/api/v1/events?program=CURL")
 	if want := `"program":"curl","user":"ann","protocol":"tcp","port":443}]`; !strings.HasSuffix(strings.TrimSpace(w.Body.String()), want) {
 		t.Errorf("the API answers %s, want %s", w.Body, want)
