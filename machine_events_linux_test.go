@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"porchlight/connections"
 	"porchlight/presence"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,5 +68,67 @@ func TestEventsOfThisMachine(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table %s%s, want %s", out, errs, want)
 		}
+	}
+}
+
+// TestMachineEvent: an event has the end that it is about, and no command line.
+func TestMachineEvent(t *testing.T) {
+	at := time.Date(2026, 3, 1, 18, 0, 0, 0, time.UTC)
+	nginx := &connections.Process{PID: 812, Name: "nginx", Command: "nginx --password x", User: "www-data", Container: "docker:4f5e"}
+	of := func(kind string, c connections.Connection) connections.Event {
+		return connections.Event{Type: kind, Time: at, Connection: c, Why: "in words"}
+	}
+	for name, c := range map[string]struct {
+		event connections.Event
+		addr  string // empty: none
+		want  presence.Socket
+	}{
+		"of all addresses": {
+			of(connections.ListenerOpened, connections.Connection{Protocol: connections.TCP, Local: netip.MustParseAddrPort("[::]:8443"), User: "root", Process: nginx}),
+			"",
+			presence.Socket{Program: "nginx", User: "www-data", Container: "docker:4f5e", PID: 812, Protocol: "tcp", Port: 8443},
+		},
+		"of one address, by nobody that can be seen": {
+			of(connections.ListenerClosed, connections.Connection{Protocol: connections.UDP, Local: netip.MustParseAddrPort("127.0.0.1:53"), User: "root"}),
+			"127.0.0.1",
+			presence.Socket{User: "root", Protocol: "udp", Port: 53},
+		},
+		"with a remote end": {
+			of(connections.NewProgramOnline, connections.Connection{
+				Protocol: connections.TCP, Local: netip.MustParseAddrPort("192.168.1.2:40000"), Remote: netip.MustParseAddrPort("192.0.2.7:443"), Process: nginx,
+			}),
+			"192.0.2.7",
+			presence.Socket{Program: "nginx", User: "www-data", Container: "docker:4f5e", PID: 812, Protocol: "tcp", Port: 443},
+		},
+		"without one": {
+			of(connections.NewProgramOnline, connections.Connection{Protocol: connections.UDP, Local: netip.MustParseAddrPort("0.0.0.0:40000"), Process: nginx}),
+			"",
+			presence.Socket{Program: "nginx", User: "www-data", Container: "docker:4f5e", PID: 812, Protocol: "udp"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := machineEvent(&c.event)
+			if diff := cmp.Diff(&c.want, got.Socket); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			addr := ""
+			if got.Addr.IsValid() {
+				addr = got.Addr.String()
+			}
+			if addr != c.addr || string(got.Type) != c.event.Type || got.Why != "in words" || !got.Time.Equal(at) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestMachineTypes: what the recorder tells has the names of the event log.
+func TestMachineTypes(t *testing.T) {
+	var types []string
+	for _, kind := range presence.MachineTypes() {
+		types = append(types, string(kind))
+	}
+	if diff := cmp.Diff([]string{connections.ListenerOpened, connections.ListenerClosed, connections.NewProgramOnline}, types); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
