@@ -31,10 +31,13 @@ type Flood struct {
 	Addrs netip.Prefix
 }
 
-// FloodReport is what a flood did.
+// FloodReport is what a flood, or a stream, did.
 type FloodReport struct {
 	Sent    int
 	Elapsed time.Duration
+	// CPU is what the sending took, with what the kernel did for the receivers
+	// meanwhile: it hands frames over on the sender's time.
+	CPU time.Duration
 }
 
 // Rate returns the frames a second that were reached.
@@ -117,59 +120,19 @@ func (s *stranger) open(p *port) error {
 	})
 }
 
-const (
-	// tick is how often the flood sends what is due, 50 frames at a time at
-	// 50,000 a second.
-	tick = time.Millisecond
-	// floodArrears is how much of a pause the flood makes up for.
-	floodArrears = 100 * time.Millisecond
-)
-
-// flood runs on a thread of its own with a high priority, so that the rate
-// holds on a busy machine.
-func (s *stranger) flood(ctx context.Context, rate int, m *maker) (r FloodReport, err error) {
+// flood sends at the rate until ctx ends, or the lab is closed.
+func (s *stranger) flood(ctx context.Context, rate int, m *maker) (FloodReport, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	done := make(chan struct{})
-	ownThread(func() {
-		defer close(done)
-		if err = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -15); err != nil {
-			err = fmt.Errorf("raising the priority of the flood: %w", err)
-			return
-		}
-		r, err = s.send(ctx, rate, m)
-	})
-	<-done
-	return r, err
-}
-
-func (s *stranger) send(ctx context.Context, rate int, m *maker) (FloodReport, error) {
 	to := &unix.SockaddrLinklayer{Ifindex: s.iface}
-	var r FloodReport
-	start := time.Now()
-	due := 0.0
-	for last := start; ctx.Err() == nil; {
-		now := time.Now()
-		due += float64(rate) * min(now.Sub(last), floodArrears).Seconds()
-		last = now
-		for ; due >= 1; due-- {
+	return paced(ctx, s.quit, rate, nil, func(n int) error {
+		for range n {
 			if err := unix.Sendto(s.fd, m.next(), 0, to); err != nil && err != unix.ENOBUFS {
-				return r, fmt.Errorf("flooding: %w", err)
+				return fmt.Errorf("flooding: %w", err)
 			}
-			r.Sent++
 		}
-		r.Elapsed = time.Since(start)
-		select {
-		case <-s.quit:
-			return r, errClosed
-		default:
-		}
-		// Not a time.Sleep, which other threads would have to end, and they
-		// have no priority. An early end by a signal does no harm.
-		pause := unix.NsecToTimespec(int64(tick))
-		_ = unix.Nanosleep(&pause, nil)
-	}
-	return r, nil
+		return nil
+	})
 }
 
 // Close ends the flood and removes the port.

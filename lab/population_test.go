@@ -342,3 +342,50 @@ func packetConn(t *testing.T, obs *lab.Observer) (conn *packet.Conn) {
 	}
 	return conn
 }
+
+// A stream arrives whole, and in turns.
+func TestStream(t *testing.T) {
+	l := labtest.StartWith(t, lab.Options{NoGateway: true})
+	sender, observer := l.Observer("wan0"), l.Observer("lan0")
+	conn := packetConn(t, observer)
+	frame := func(size int) []byte {
+		f := make([]byte, size)
+		mac := observer.MAC()
+		copy(f, mac[:])
+		mac = sender.MAC()
+		copy(f[6:], mac[:])
+		f[12], f[13] = 0x88, 0xb5 // for experiments (IEEE 802)
+		return f
+	}
+	sizes := map[int]int{}
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for buf := make([]byte, 2000); ; {
+			n, _, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if buf[12] == 0x88 && buf[13] == 0xb5 {
+				sizes[n]++
+			}
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	report, err := sender.Stream(ctx, 5000, [][]byte{frame(60), frame(600), frame(1514)})
+	l.Must(err)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if stats, err := conn.Stats(); err != nil || stats.Packets == 0 { // since the last time
+			break
+		}
+	}
+	l.Must(conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)))
+	reader.Wait()
+	l.Must(conn.Close())
+	if report.Sent < 300 || report.CPU <= 0 || report.CPU > report.Elapsed {
+		t.Errorf("report %+v", report)
+	}
+	if sizes[60]+sizes[600]+sizes[1514] != report.Sent || sizes[60]-sizes[1514] > 1 || sizes[60] < sizes[1514] {
+		t.Errorf("sizes %v arrived of %d frames", sizes, report.Sent)
+	}
+}
