@@ -99,20 +99,30 @@ func (r *recording) ready() {
 
 // datagram is an Ethernet frame to everyone with a UDP datagram in IPv4.
 func datagram(from, to string, port uint16, body int) []byte {
-	b := append(slices.Repeat([]byte{0xff}, 6), 2, 0, 0, 0, 0, 1, 8, 0)
-	b = append(b, 0x45, 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(28+body))
-	b = append(b, 0, 0, 0, 0, 64, 17, 0, 0)
-	b = append(append(b, netip.MustParseAddr(from).AsSlice()...), netip.MustParseAddr(to).AsSlice()...)
+	u := binary.BigEndian.AppendUint16(nil, port)
+	u = binary.BigEndian.AppendUint16(u, port)
+	u = binary.BigEndian.AppendUint16(u, uint16(8+body))
+	return inIPv4(from, to, unix.IPPROTO_UDP, append(u, make([]byte, 2+body)...))
+}
+
+// segment is an Ethernet frame to everyone with a TCP segment in IPv4.
+func segment(from, to string, port uint16, body int) []byte {
+	s := binary.BigEndian.AppendUint16(nil, port)
+	s = append(binary.BigEndian.AppendUint16(s, port), make([]byte, 16+body)...)
+	s[12], s[13] = 5<<4, 0x10 // ACK
+	return inIPv4(from, to, unix.IPPROTO_TCP, s)
+}
+
+func inIPv4(from, to string, proto byte, payload []byte) []byte {
+	h := binary.BigEndian.AppendUint16([]byte{0x45, 0}, uint16(20+len(payload)))
+	h = append(h, 0, 0, 0, 0, 64, proto, 0, 0)
+	h = append(append(h, netip.MustParseAddr(from).AsSlice()...), netip.MustParseAddr(to).AsSlice()...)
 	var sum uint32 // a bridge with netfilter lets no wrong one through
-	for i := 14; i < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	for i := 0; i < len(h); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(h[i:]))
 	}
-	binary.BigEndian.PutUint16(b[24:], ^uint16(sum+sum>>16))
-	b = binary.BigEndian.AppendUint16(b, port)
-	b = binary.BigEndian.AppendUint16(b, port)
-	b = binary.BigEndian.AppendUint16(b, uint16(8+body))
-	return append(b, make([]byte, 2+body)...)
+	binary.BigEndian.PutUint16(h[10:], ^uint16(sum+sum>>16))
+	return slices.Concat(slices.Repeat([]byte{0xff}, 6), []byte{2, 0, 0, 0, 0, 1, 8, 0}, h, payload)
 }
 
 func (r *recording) send(fd int, frame []byte, times int) {
