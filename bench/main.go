@@ -2,7 +2,7 @@
 //
 //	go run ./bench [--quick|--long] [--seed N] [figure…]
 //
-// It needs root, mosquitto and arp-scan. It raises virtual LANs of its own; no
+// It needs root, mosquitto, arp-scan and tcpdump. It raises virtual LANs of its own; no
 // frame leaves the machine. The exit status is 1 when a bound is missed.
 package main
 
@@ -38,6 +38,7 @@ var figures = []figure{
 	{"loss", "broker, process and link killed at random", loss},
 	{"restart", "a restart while everyone is home", restart},
 	{"history", "a year of a home in the database", past},
+	{"traffic", "counting 100,000 packets a second, beside tcpdump", recorded},
 	{"page", "the page with 250 devices and a year, and 500 live streams", page},
 }
 
@@ -146,7 +147,7 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 		return errors.New("raising virtual LANs needs root: run it with sudo")
 	}
 	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
-	for _, p := range []string{"mosquitto", "arp-scan"} {
+	for _, p := range []string{"mosquitto", "arp-scan", "tcpdump"} {
 		if _, err := exec.LookPath(p); err != nil {
 			return fmt.Errorf("%s is not installed: run scripts/deps", p)
 		}

@@ -185,9 +185,7 @@ func (r *Recorder) whileAttended(ctx context.Context) error {
 func (r *Recorder) begun() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.fault != "" {
-		r.cfg.Log.Info("traffic is recorded")
-	}
+	r.cfg.Log.Info("recording traffic")
 	r.recording, r.fault = true, ""
 }
 
@@ -195,6 +193,7 @@ func (r *Recorder) begun() {
 func (r *Recorder) ended() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.cfg.Log.Info("traffic is no longer recorded")
 	r.recording, r.missing = false, nil
 }
 
