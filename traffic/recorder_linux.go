@@ -193,7 +193,9 @@ func (r *Recorder) begun() {
 func (r *Recorder) ended() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.cfg.Log.Info("traffic is no longer recorded")
+	if r.recording {
+		r.cfg.Log.Info("traffic is no longer recorded")
+	}
 	r.recording, r.missing = false, nil
 }
 
