@@ -63,15 +63,12 @@ func (w *Watcher) Problem() string {
 // Run follows who is there until ctx ends, and returns nil then. While logind
 // cannot be reached, nobody is there; it is tried again.
 func (w *Watcher) Run(ctx context.Context) error {
-	delay := minRetry
-	for {
+	defer w.set(false, "")
+	for delay := minRetry; ctx.Err() == nil; {
 		began := time.Now()
-		err := w.follow(ctx)
-		if ctx.Err() != nil {
-			w.set(false, "")
-			return nil
+		if err := w.follow(ctx); ctx.Err() == nil {
+			w.set(false, err.Error())
 		}
-		w.set(false, err.Error())
 		if time.Since(began) > maxRetry {
 			delay = minRetry
 		}
@@ -81,6 +78,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		delay = min(2*delay, maxRetry)
 	}
+	return nil
 }
 
 // follow follows who is there until the bus or logind does not answer.

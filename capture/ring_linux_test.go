@@ -247,7 +247,7 @@ func ringBlockOf(frames ...[]byte) []byte {
 		native.PutUint16(h[packetNetwork:], uint16(len(h)+headerLen))
 		native.PutUint16(h[packetHardware:], unix.ARPHRD_ETHER)
 		native.PutUint32(h[packetIndex:], uint32(i+1))
-		b = append(b, append(append(h, f...), make([]byte, size-len(h)-len(f))...)...)
+		b = slices.Concat(b, h, f, make([]byte, size-len(h)-len(f)))
 	}
 	return b
 }

@@ -34,8 +34,8 @@ type Config struct {
 	// nil.
 	Listeners func() ([]Port, error)
 
-	// Devices returns what the LAN's devices are called, by their addresses. The
-	// Recorder keeps the map, and does not change it. It may be nil.
+	// Devices returns what the LAN's devices are called, by their addresses; nil: as
+	// the last time. It is asked as often. It may be nil.
 	Devices func() map[netip.Addr]string
 
 	Log *slog.Logger

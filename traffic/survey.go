@@ -54,14 +54,18 @@ func (s *survey) look() {
 	for i := range ports {
 		ports[i].Held = 0
 	}
-	names := nobodies()
+	var names map[netip.Addr]string
 	if s.devices != nil {
-		maps.Copy(names, s.devices())
+		names = s.devices()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(time.Now())
-	s.now, s.names, s.fault = ports, names, err
+	s.now, s.fault = ports, err
+	if names != nil || s.names == nil {
+		s.names = nobodies()
+		maps.Copy(s.names, names)
+	}
 }
 
 // nobodies are the broadcast addresses of this machine's subnets, without a name.
