@@ -23,7 +23,9 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${TARGETVARIANT#v} \
 # The program runs as a user who is nobody; the file itself carries the right
 # to open packet sockets. BuildKit's COPY keeps that attribute (it changes the
 # owner first), the builder of old Docker versions does not.
-RUN setcap cap_net_raw=ep /out/porchlight && mkdir /out/data
+# packaging/compose.connections.yaml has other rights.
+ARG CAPABILITIES=cap_net_raw
+RUN setcap "$CAPABILITIES=ep" /out/porchlight && mkdir /out/data
 # Whoever passes the image on passes on the licences of what is in it.
 RUN cp LICENSE /out/ && scripts/notice /out/porchlight >/out/NOTICE
 

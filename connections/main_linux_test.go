@@ -3,6 +3,7 @@ package connections
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,6 +12,10 @@ import (
 // askedToTake makes this program a child that only takes a snapshot and prints
 // how many connections it has, so that its memory can be measured.
 const askedToTake = "CONNECTIONS_TEST_TAKE"
+
+// The main thread is for no test: some make their thread another user's, and what
+// /proc says of the process is what it says of this one.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(askedToTake) != "" {

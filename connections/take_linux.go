@@ -49,19 +49,20 @@ func takeFrom(proc string, names DeviceNames) (*Snapshot, error) {
 	s.Partial = w.partial()
 	b, _ := os.ReadFile(proc + "/sys/net/ipv4/ip_local_port_range")
 	first, last := parseRange(b)
-	markGiven(all, first, last, w.kernels(all, first))
+	var kernels map[uint64]bool
+	if !s.Partial {
+		kernels = kernelsOwn(proc, all, first)
+	}
+	markGiven(all, first, last, kernels)
 	s.Connections = all
 	s.Missing = append(missing, w.missing(nobody)...)
 	s.settle()
 	return s, nil
 }
 
-// kernels finds the UDP sockets from a port on that the kernel has for itself:
-// nobody holds them, though all processes were seen, and they are still there.
-func (w *walk) kernels(all []Connection, first uint16) map[uint64]bool {
-	if w.partial() {
-		return nil
-	}
+// kernelsOwn finds the UDP sockets from a port on that the kernel has for itself:
+// of all processes nobody holds them, and they are still there.
+func kernelsOwn(proc string, all []Connection, first uint16) map[uint64]bool {
 	found := map[uint64]bool{}
 	for i := range all {
 		if c := &all[i]; c.State == Unconnected && c.Process == nil && c.Inode != 0 && c.Local.Port() >= first {
@@ -76,7 +77,7 @@ func (w *walk) kernels(all []Connection, first uint16) map[uint64]bool {
 		if t.protocol != UDP {
 			continue
 		}
-		now, _, _ := t.list(w.proc, ifaces{}) // if that fails there is nothing to say
+		now, _, _ := t.list(proc, ifaces{}) // if that fails there is nothing to say
 		for i := range now {
 			if found[now[i].Inode] {
 				still[now[i].Inode] = true
@@ -102,7 +103,7 @@ func (w *walk) missing(nobody int) (said []string) {
 		said = append(said, fmt.Sprintf("connections that are shown without their process: %d. There is no permission to look into %d of the processes: run this as root to see them", nobody, w.denied))
 	}
 	if hidden(w.proc) {
-		said = append(said, "other users' processes are hidden from this user (hidepid of /proc, or ProtectProc of systemd); run this as root, outside the service, to see them")
+		said = append(said, "other users' processes are hidden from this user (hidepid of /proc, or ProtectProc of systemd): run this as root to see them; porchlight doctor says what the service needs")
 	}
 	if w.inside() {
 		said = append(said, "this runs in a container that does not have the host's processes: those outside are not seen (--pid=host gives them), and unless it has the host's network (--network=host) neither are the host's connections")

@@ -57,12 +57,32 @@ func tree(t *testing.T, change func(unit string) string) (root string) {
 	return root
 }
 
+// withDropIn adds what lets the service see the programs of all users.
+func withDropIn(t *testing.T, root string) string {
+	t.Helper()
+	content, err := os.ReadFile("../packaging/connections.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(root, "etc/systemd/system/porchlight.service.d")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "connections.conf"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
 func TestUnitIsValid(t *testing.T) {
 	verify := func(root string) (string, error) {
 		return analyze(t, "verify", "--root="+root, "--man=no", "--generators=no", "porchlight.service")
 	}
 	if out, err := verify(tree(t, nil)); err != nil || strings.TrimSpace(out) != "" {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	if out, err := verify(withDropIn(t, tree(t, nil))); err != nil || strings.TrimSpace(out) != "" {
+		t.Errorf("with connections.conf: %v\n%s", err, out)
 	}
 	if out, err := verify(tree(t, func(s string) string { return strings.ReplaceAll(s, "ExecStart=", "ExecBegin=") })); err == nil {
 		t.Errorf("a unit without ExecStart passed: %s", out)
@@ -78,6 +98,15 @@ func TestUnitIsHardened(t *testing.T) {
 		t.Errorf("systemd-analyze security: %v\n%s", err, out)
 	}
 	t.Log(regexp.MustCompile(`Overall exposure.*`).FindString(out))
+	// The rights to look into other programs are given by the drop-in alone.
+	for name, root := range map[string]string{"✓": tree(t, nil), "✗": withDropIn(t, tree(t, nil))} {
+		out, _ := security(root)
+		ptrace := regexp.MustCompile(`(.) CapabilityBoundingSet=~CAP_SYS_PTRACE`).FindStringSubmatch(out)
+		if ptrace == nil || ptrace[1] != name {
+			t.Errorf("CAP_SYS_PTRACE: %q, want %s", ptrace, name)
+		}
+		t.Log(name, regexp.MustCompile(`Overall exposure.*`).FindString(out))
+	}
 	if out, err := security(tree(t, func(s string) string { return strings.Replace(s, "CapabilityBoundingSet=", "#", 1) })); err == nil {
 		t.Errorf("a unit that may have every capability passed: %s", out)
 	}
