@@ -32,15 +32,15 @@ func busy(n int, seed uint64) *Snapshot {
 		p := programs[r.IntN(len(programs))]
 		c := Connection{
 			Protocol: TCP, State: Established, UID: p.UID, User: p.User, Process: p, Inode: uint64(20000 + 3*i), Interface: "eth0",
-			Local:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, 1, 2}), uint16(32768+i)),
+			Local:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, 1, 2}), uint16(32768+i%28000)),
 			Remote:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(1 + r.IntN(200)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))}), 443),
 			Counters: Counters{Sent: r.Uint64N(1 << 24), Received: r.Uint64N(1 << 30), RTT: r.Uint64N(90000)},
 		}
 		switch i % 10 {
 		case 0:
-			c = Connection{Protocol: UDP, State: Unconnected, UID: p.UID, User: p.User, Process: p, Inode: c.Inode, Others: i % 3, Local: netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(1000+i))}
+			c = Connection{Protocol: UDP, State: Unconnected, UID: p.UID, User: p.User, Process: p, Inode: c.Inode, Others: i % 3, Local: netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(1000+i%20000))}
 		case 1:
-			c.Local, c.Remote = netip.MustParseAddrPort(fmt.Sprintf("[fe80::1%%eth0]:%d", 32768+i)), netip.MustParseAddrPort("[fe80::2%eth0]:22")
+			c.Local, c.Remote = netip.MustParseAddrPort(fmt.Sprintf("[fe80::1%%eth0]:%d", 32768+i%28000)), netip.MustParseAddrPort("[fe80::2%eth0]:22")
 			c.Device = "Anna's phone"
 		case 2:
 			c.State, c.Process, c.Inode, c.User, c.UID = TimeWait, nil, 0, "", 0

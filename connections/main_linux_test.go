@@ -18,11 +18,12 @@ const askedToTake = "CONNECTIONS_TEST_TAKE"
 func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(askedToTake) != "" {
-		os.Exit(takeAndPrint())
-	}
-	if dir := os.Getenv(askedToFill); dir != "" {
-		if err := fillTheDisk(dir); err != nil {
+	for name, act := range map[string]func(string) error{askedToTake: takeAndPrint, askedToFill: fillTheDisk, askedToHold: hold, askedToChurn: churn} {
+		with := os.Getenv(name)
+		if with == "" {
+			continue
+		}
+		if err := act(with); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -31,12 +32,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func takeAndPrint() int {
+func takeAndPrint(string) error {
 	s, err := Take(nil)
-	if err != nil {
-		fmt.Println(err)
-		return 1
+	if err == nil {
+		_, err = fmt.Println(len(s.Connections))
 	}
-	fmt.Println(len(s.Connections))
-	return 0
+	return err
 }

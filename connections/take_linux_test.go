@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +25,7 @@ import (
 
 // inNamespace runs f in a network namespace of its own, with lo up, on a thread
 // that ends with it.
-func inNamespace(t *testing.T, f func() error) {
+func inNamespace(t testing.TB, f func() error) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to make a network namespace")
@@ -472,118 +470,60 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// churn opens connections, each in a while of its own, and notes when.
-type churn struct {
-	mu   sync.Mutex
-	life map[string][2]time.Time // by the client's end
-	wait sync.WaitGroup
-}
+// askedToHold makes this program a child that has so many connections until its
+// input ends.
+const askedToHold = "CONNECTIONS_TEST_HOLD"
 
-func (c *churn) open(l net.Listener, lives time.Duration) error {
-	out, err := net.Dial("tcp", l.Addr().String())
+func hold(pairs string) error {
+	n, err := strconv.Atoi(pairs)
 	if err != nil {
 		return err
 	}
-	in, err := l.Accept()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
-		return errors.Join(err, out.Close())
+		return err
 	}
-	from := time.Now()
-	c.wait.Go(func() {
-		timer := time.NewTimer(lives)
-		defer timer.Stop()
-		<-timer.C
-		c.mu.Lock()
-		c.life[out.LocalAddr().String()] = [2]time.Time{from, time.Now()}
-		c.mu.Unlock()
-		_, _ = out.Close(), in.Close()
-	})
-	return nil
-}
-
-// With 200 connections opening and closing a second, each that lived for longer
-// than an interval is in a snapshot, with the right process.
-func TestChurn(t *testing.T) {
-	const interval, perSecond, lasts = 250 * time.Millisecond, 200, 2 * time.Second
-	inNamespace(t, func() error {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	var c closers
+	for range n {
+		out, err1 := net.Dial("tcp", l.Addr().String())
+		in, err2 := l.Accept()
+		if err := errors.Join(c.add(out, err1), c.add(in, err2)); err != nil {
 			return err
 		}
-		defer func() { _ = l.Close() }()
-		c := &churn{life: map[string][2]time.Time{}}
-		seen := map[string]bool{}
-		type look struct{ from, to time.Time }
-		var looks []look
-		r := rand.New(rand.NewPCG(1, 1))
-		begin, next := time.Now(), time.Now()
-		opened := 0
-		for now := begin; now.Sub(begin) < lasts; now = time.Now() {
-			for ; time.Duration(opened)*time.Second/perSecond < now.Sub(begin); opened++ {
-				if err := c.open(l, time.Duration(r.Int64N(int64(3*interval)))); err != nil {
-					return err
-				}
-			}
-			if now.Before(next) {
-				timer := time.NewTimer(time.Millisecond)
-				<-timer.C
-				continue
-			}
-			next = next.Add(interval)
-			s, err := Take(nil)
-			if err != nil {
-				return err
-			}
-			looks = append(looks, look{now, time.Now()})
-			for i := range s.Connections {
-				x := &s.Connections[i]
-				if x.Process != nil && x.Process.PID == os.Getpid() && x.State == Established {
-					seen[x.Local.String()] = true
-				}
-			}
-		}
-		c.wait.Wait()
-		lived, found := 0, 0
-		for end, life := range c.life {
-			due := false
-			for _, k := range looks {
-				due = due || life[0].Before(k.from) && life[1].After(k.to)
-			}
-			if !due {
-				continue
-			}
-			if lived++; seen[end] {
-				found++
-			} else {
-				t.Errorf("%s from %s to %s was seen in no snapshot", end, life[0].Sub(begin), life[1].Sub(begin))
-			}
-		}
-		t.Logf("%d connections in %s, %d of them there through a whole look; found with their process: %d, %.2f %%", opened, lasts, lived, found, 100*float64(found)/float64(lived))
-		if lived < 50 {
-			t.Errorf("only %d connections tell something", lived)
-		}
-		return nil
-	})
+	}
+	fmt.Println("they are there")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	c.close()
+	return err
 }
 
-// 10,000 connections take less than a second and 100 MB: of a process that does
-// nothing else.
-func TestTenThousand(t *testing.T) {
-	const pairs = 5000
-	if limit := (syscall.Rlimit{}); syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil || limit.Cur < 2*pairs+500 {
-		t.Skipf("only %d files may be open", limit.Cur)
+// holder starts one.
+func holder(t testing.TB, pairs int) (c io.Closer, err error) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), askedToHold+"="+strconv.Itoa(pairs))
+	cmd.Stderr = t.Output()
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		return nil, err
 	}
+	t.Cleanup(func() { _ = cmd.Wait() })
+	_, err = out.Read(make([]byte, 1))
+	return in, err
+}
+
+// takeMany has another process look at so many connections, of processes that
+// have 10,000 each, and nothing else to do: how long it takes, and how many bytes
+// it has at most.
+func takeMany(t testing.TB, n int) (took time.Duration, rss int64) {
+	t.Helper()
+	const each = 10_000
 	inNamespace(t, func() error {
 		var c closers
 		defer func() { c.close() }()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err := c.add(l, err); err != nil {
-			return err
-		}
-		for range pairs {
-			out, err1 := net.Dial("tcp", l.Addr().String())
-			in, err2 := l.Accept()
-			if err := errors.Join(c.add(out, err1), c.add(in, err2)); err != nil {
+		for range n / each {
+			h, err := holder(t, each/2)
+			if err := c.add(h, err); err != nil {
 				return err
 			}
 		}
@@ -591,19 +531,34 @@ func TestTenThousand(t *testing.T) {
 		cmd.Env = append(os.Environ(), askedToTake+"=1")
 		began := time.Now()
 		out, err := cmd.Output()
-		took := time.Since(began)
+		took = time.Since(began)
 		if err != nil {
 			return err
 		}
-		rss := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss * 1024
-		t.Logf("%s connections in %s with the start of the process, %.0f MB at most", strings.TrimSpace(string(out)), took.Round(time.Millisecond), float64(rss)/1e6)
-		if want := fmt.Sprintln(2*pairs + 1); string(out) != want {
+		rss = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss * 1024
+		if want := fmt.Sprintln(n + n/each); string(out) != want { // and their listeners
 			t.Errorf("%s of %s are there", out, want)
 		}
-		// The race detector takes several times both.
-		if !raced && (took > time.Second || rss > 100e6) {
-			t.Errorf("it took %s and %d bytes", took, rss)
-		}
+		t.Logf("%s connections in %s with the start of the process, %.0f MB at most", strings.TrimSpace(string(out)), took.Round(time.Millisecond), float64(rss)/1e6)
 		return nil
 	})
+	return took, rss
+}
+
+// 10,000 connections take less than a second and 100 MB.
+func TestTenThousand(t *testing.T) {
+	took, rss := takeMany(t, 10_000)
+	// The race detector takes several times both.
+	if !raced && (took > time.Second || rss > 100e6) {
+		t.Errorf("it took %s and %d bytes", took, rss)
+	}
+}
+
+// BenchmarkHundredThousand: a look at ten times that.
+func BenchmarkHundredThousand(b *testing.B) {
+	for b.Loop() {
+		took, rss := takeMany(b, 100_000)
+		b.ReportMetric(took.Seconds(), "s/look")
+		b.ReportMetric(float64(rss)/1e6, "MB")
+	}
 }
