@@ -82,6 +82,9 @@ type Config struct {
 	Connections Connections   // of this machine; nil: they are not shown
 	RecordEvery time.Duration // how often they are stored; 0: they are not
 
+	Traffic     Traffic // nil: none was ever recorded
+	TrafficMode string  // whether it is: always or attended; else it is not
+
 	Log *slog.Logger
 }
 
@@ -167,6 +170,7 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		"GET /events":               keeper.keep(limit(p.events)),
 		"GET /connections":          keeper.keep(limit(p.connections)),
 		"GET /connections/changes":  keeper.keep(limit(p.changes)),
+		"GET /traffic":              keeper.keep(limit(p.traffic)),
 		"GET /health":               limit(p.health),
 		"POST /health":              http.HandlerFunc(p.examine),
 		"POST /devices/{id}/merge":  limit(p.merge),

@@ -61,6 +61,7 @@ type house struct {
 	url    string
 
 	machine *machine
+	meter   *meter
 }
 
 // still is a LAN where nobody answers, and a broker that takes everything.
@@ -103,15 +104,15 @@ func newHouse(t *testing.T, password string, records []presence.Record, past ...
 	if err := store.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, store: store, machine: nas()}
+	h := &house{t: t, store: store, machine: nas(), meter: household(time.Now())}
 	h.bridge = bridge.New(bridge.Config{
 		Engine: presence.New(presence.Config{BaselineAt: time.Now().Add(-40 * 24 * time.Hour), MaxTracked: -1}),
 		Log:    store, Publisher: still{}, LAN: still{}, SweepInterval: time.Hour, Logger: quiet,
 	})
 	server, err := web.New(web.Config{
 		Listen: "127.0.0.1:0", Password: password, Version: "test", Source: source{h.bridge, h}, Commands: h.bridge, History: store.Queries(),
-		Connections: h.machine,
-		Log:         quiet, Doctor: func(_ context.Context, report func(web.Finding)) {
+		Connections: h.machine, Traffic: h.meter, TrafficMode: "always",
+		Log: quiet, Doctor: func(_ context.Context, report func(web.Finding)) {
 			report(web.Finding{Level: "ok", Check: "clock", Text: "The clock is right."})
 			report(web.Finding{Level: "warn", Check: "broker", Text: "It is far away.", Remedy: "Fetch it."})
 		},

@@ -86,7 +86,7 @@
 	if (said) {
 		said.textContent = said.dataset.hint;
 		document.addEventListener("click", (event) => {
-			const title = event.target.closest?.(".bars rect")?.querySelector("title");
+			const title = event.target.closest?.(".bars rect, .areas rect")?.querySelector("title");
 			if (title) said.textContent = title.textContent;
 		});
 	}
