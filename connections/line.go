@@ -103,6 +103,8 @@ func BytesText(n uint64) string {
 		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
 	case n < 1e9:
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n < 1e12:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	return fmt.Sprintf("%.1f TB", float64(n)/1e12)
 }

@@ -20,6 +20,7 @@ import (
 type pages struct {
 	cfg       Config
 	looks     *looks
+	buckets   *buckets
 	templates map[string]*template.Template // by file name
 }
 
@@ -27,7 +28,7 @@ type pages struct {
 var shared = []string{"templates/layout.html", "templates/past.html", "templates/machine.html"}
 
 func newPages(cfg Config) (*pages, error) {
-	p := &pages{cfg: cfg, looks: &looks{source: cfg.Connections}, templates: map[string]*template.Template{}}
+	p := &pages{cfg: cfg, looks: &looks{source: cfg.Connections}, buckets: &buckets{source: cfg.Traffic}, templates: map[string]*template.Template{}}
 	entries, err := files.ReadDir("templates")
 	if err != nil {
 		return nil, err
@@ -96,8 +97,12 @@ func (p *pages) fault(w http.ResponseWriter, r *http.Request, status int, title 
 
 // limit bounds how long a page may take to gather what it shows.
 func limit(next func(http.ResponseWriter, *http.Request)) http.Handler {
+	return limitTo(sourceTime, next)
+}
+
+func limitTo(most time.Duration, next func(http.ResponseWriter, *http.Request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), sourceTime)
+		ctx, cancel := context.WithTimeout(r.Context(), most)
 		defer cancel()
 		next(w, r.WithContext(ctx))
 	})

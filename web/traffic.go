@@ -35,7 +35,7 @@ type trafficSpan struct {
 var trafficSpans = []trafficSpan{
 	{spans[0], 15 * time.Minute, 24},
 	{spans[1], 2 * time.Hour, 7},
-	{spans[2], 8 * time.Hour, 30},
+	{spans[2], 4 * time.Hour, 30},
 }
 
 // of returns when it begins and ends: it ends with a day, or with the slot that
@@ -50,8 +50,13 @@ func (s trafficSpan) of(day string, now time.Time) (from, to time.Time) {
 	return to.Add(-time.Duration(s.Days) * 24 * time.Hour), to
 }
 
-// maxTalkers is how many hosts, and how many devices, the page lists.
-const maxTalkers = 10
+const (
+	// maxTalkers is how many hosts, and how many devices, the page lists.
+	maxTalkers = 10
+	// tellMissing is how much time is told of when it was not recorded: a restart,
+	// and the round that is not over, are no news.
+	tellMissing = 10 * time.Minute
+)
 
 // trafficView is what traffic.html shows.
 type trafficView struct {
@@ -96,7 +101,7 @@ func (p *pages) traffic(w http.ResponseWriter, r *http.Request) {
 		p.fault(w, r, http.StatusServiceUnavailable, "Porchlight does not answer", err)
 		return
 	}
-	rounds, err := p.cfg.Traffic.Buckets(r.Context(), from, to, s.step)
+	rounds, err := p.buckets.between(r.Context(), from, to, s.step, now)
 	if err != nil {
 		p.fault(w, r, http.StatusServiceUnavailable, "The traffic cannot be read", err)
 		return
@@ -194,12 +199,12 @@ func amount(r *traffic.Round, d traffic.Direction, on string) (c traffic.Count) 
 
 // said is what to know about the numbers.
 func (t *trafficPicture) said(total *traffic.Round) (said []string) {
-	length := earlier(t.to, t.now).Sub(t.from)
+	missing := earlier(t.to, t.now).Sub(t.from) - total.Counted
 	switch {
 	case total.Counted <= 0:
 		said = append(said, "nothing was recorded in this time")
-	case total.Counted < length*98/100:
-		said = append(said, fmt.Sprintf("recorded for %s of %s: of the rest nothing is known", presence.Words(total.Counted), presence.Words(length)))
+	case missing >= tellMissing:
+		said = append(said, fmt.Sprintf("of %s in this time nothing is known: it was not recorded", presence.Words(missing)))
 	}
 	if total.Dropped > 0 {
 		all := total.Dropped

@@ -170,7 +170,7 @@ func newHandler(cfg Config, g *guard, ending stopper) (http.Handler, error) {
 		"GET /events":               keeper.keep(limit(p.events)),
 		"GET /connections":          keeper.keep(limit(p.connections)),
 		"GET /connections/changes":  keeper.keep(limit(p.changes)),
-		"GET /traffic":              keeper.keep(limit(p.traffic)),
+		"GET /traffic":              keeper.keep(limitTo(trafficTime, p.traffic)),
 		"GET /health":               limit(p.health),
 		"POST /health":              http.HandlerFunc(p.examine),
 		"POST /devices/{id}/merge":  limit(p.merge),
