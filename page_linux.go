@@ -18,10 +18,11 @@ import (
 // pages are the servers of the page: for this machine or its network, and for
 // Home Assistant's ingress. Porchlight does its work without those that cannot
 // listen.
-func pages(cfg config.Config, source web.Source, commands web.Commands, machine *ownConnections, past *history.Queries, secret []byte, log *slog.Logger) (servers []*web.Server) {
+func pages(cfg config.Config, source web.Source, commands web.Commands, machine ownMachine, past *history.Queries, secret []byte, log *slog.Logger) (servers []*web.Server) {
 	c := web.Config{
 		Listen: cfg.WebListen, Password: string(cfg.WebPassword), Hosts: slices.Concat(cfg.WebHosts, ownNames()), Secret: secret,
-		Version: version, Source: source, Commands: commands, History: past, Doctor: examine(cfg), Connections: machine, Log: log,
+		Version: version, Source: source, Commands: commands, History: past, Doctor: examine(cfg), Log: log,
+		Connections: machine.connections, RecordEvery: cfg.ConnectionsInterval, Traffic: machine.traffic, TrafficMode: cfg.Traffic,
 	}
 	page, err := web.New(c)
 	if err != nil {

@@ -173,7 +173,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 		return err
 	}
 	all := &status{Bridge: b, store: store, session: session, lan: l, notify: messages, broker: brokerName(cfg), dataDir: cfg.DataDir}
-	machine := &ownConnections{dir: cfg.DataDir}
+	machine := newOwnMachine(cfg.DataDir)
 	defer machine.close()
 	served := pages(cfg, all, b, machine, store.Queries(), pageSecret(store), log)
 	service, err := systemd.New(systemd.Config{Ask: all.life, Log: log})

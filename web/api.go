@@ -15,6 +15,7 @@ import (
 	"porchlight/connections"
 	"porchlight/history"
 	"porchlight/presence"
+	"porchlight/traffic"
 )
 
 // The JSON API, described by openapi.json. A list is an array; an error is an
@@ -137,6 +138,9 @@ func (p *pages) endpoints() []endpoint {
 		{"GET /api/v1/connections/filter", "The filters of tcpdump and Wireshark for the connections that are chosen; with a or b for what changed.", slices.Concat(chosenParams, []param{
 			{"snapshot", "a stored snapshot; by default the connections are those of now"},
 		}, pairParams), nil, connections.Filter{}, p.apiFilter},
+		{"GET /api/v1/traffic", "What passed this machine's interfaces, by equal parts of the time.", append([]param{
+			{"step", "how long a part is, such as 1h; by default a 24th of the time, and always at least a 400th"},
+		}, within400...), nil, []traffic.Line{}, p.apiTraffic},
 		{"GET /api/v1/health", "How every part of Porchlight fares.", nil, nil, Health{}, p.apiHealth},
 		{"POST /api/v1/scan", "Sweep the network now.", nil, nil, nil, p.apiScan},
 	}

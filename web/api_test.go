@@ -41,7 +41,7 @@ func apiHouse(t *testing.T) (*household, http.Handler) {
 	h.devices[1].FromFile = []string{"name"}
 	h.summary.Problems = []string{"the disk is full"}
 	h.learned.Bins = []presence.SilenceBin{{UpTo: time.Minute, Slept: 3}}
-	return h, handler(t, Config{Source: h, Commands: h, History: past(t, life(now)...), Connections: server(now), Version: "1.2.3"})
+	return h, handler(t, Config{Source: h, Commands: h, History: past(t, life(now)...), Connections: server(now), Traffic: metered(now, "docker0"), Version: "1.2.3"})
 }
 
 // TestOpenAPI holds the description against what the endpoints answer.

@@ -254,7 +254,7 @@ func (a *areas) axes() {
 		for _, d := range []traffic.Direction{traffic.In, traffic.Out} {
 			for rate := step; ; rate += step {
 				y := a.y(d, rate)
-				if y < 10 || y > areasHeight-2 {
+				if y < 14 || y > areasHeight-2 {
 					break
 				}
 				line("grid", y)

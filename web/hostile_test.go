@@ -85,7 +85,7 @@ func haunt(t *testing.T, text string) http.Handler {
 		}
 	}
 	scan := presence.Event{Type: presence.NetworkScan, Time: now.Add(-2 * time.Hour), ID: d.ID, Name: text, Why: text, Devices: []presence.Found{{Name: text}, {ID: d.ID, Name: text}}}
-	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", Connections: hauntedMachine(text), History: pastWith(t, func(s *history.Store) {
+	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", Connections: hauntedMachine(text), Traffic: metered(now, text), TrafficMode: "always", History: pastWith(t, func(s *history.Store) {
 		s.SaveLease(d.ID, presence.Sighting{At: now, Addr: d.Addr, Kind: presence.DHCPRequest, DHCP: &presence.DHCP{HostName: text}})
 	}, append(events, scan)...), Doctor: func(_ context.Context, report func(Finding)) {
 		report(Finding{"ok", text, text, text})
@@ -109,7 +109,7 @@ func hauntedMachine(text string) *machine {
 }
 
 // filtered is the first of the pages that show what they were asked for.
-const filtered = 13
+const filtered = 16
 
 // everyPage is each page with a parameter for all that it can be asked for.
 func everyPage(text string) []string {
@@ -117,10 +117,12 @@ func everyPage(text string) []string {
 	return []string{
 		"/", "/timeline", "/timeline?span=week", "/timeline?span=month", "/devices/026f1e10007c", "/devices/3c22fb010203", "/events", "/health",
 		"/connections", "/connections?by=program", "/connections?by=remote", "/connections?snapshot=1", "/connections/changes?a=1",
+		"/traffic", "/traffic?span=week", "/traffic?span=month&of=packets",
 		"/?q=" + v + "&state=" + v + "&group=x&kind=" + v + "&vendor=" + v,
 		"/timeline?span=" + v + "&day=" + v + "&page=" + v + "&q=" + v + "&group=x&kind=" + v,
 		"/events?type=" + v + "&device=" + v + "&day=" + v + "&before=" + v,
 		"/connections?q=" + v + "&program=" + v + "&remote=" + v + "&device=" + v + "&only=" + v + "&by=" + v,
+		"/traffic?span=" + v + "&day=" + v + "&interface=" + v + "&of=" + v,
 		"/connections?snapshot=" + v,
 		"/connections/changes?a=" + v + "&b=" + v,
 		"/connections/changes?a=1&q=" + v + "&program=" + v + "&remote=" + v + "&device=" + v + "&before=" + v,

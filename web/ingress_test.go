@@ -37,7 +37,7 @@ func newHomeAssistant(t *testing.T, source Source) *homeAssistant {
 		}
 	}
 	l.Must(h.host.Do(func() (err error) {
-		h.page, err = NewIngress(Config{Source: source, History: past(t), Connections: server(time.Now()), Version: "1.2.3", Listen: "0.0.0.0:0", Password: "not asked for"}, ingressPort)
+		h.page, err = NewIngress(Config{Source: source, History: past(t), Connections: server(time.Now()), Traffic: metered(time.Now(), "docker0"), Version: "1.2.3", Listen: "0.0.0.0:0", Password: "not asked for"}, ingressPort)
 		return err
 	}))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -140,7 +140,7 @@ func TestLinksAreRelative(t *testing.T) {
 		}
 		return a.status, a.body
 	})
-	if len(pages) != 10 || len(forms) < 8 {
+	if len(pages) != 11 || len(forms) < 8 {
 		t.Errorf("there are the pages %q, and forms to %q", pages, forms)
 	}
 }

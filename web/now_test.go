@@ -58,7 +58,7 @@ func TestPage(t *testing.T) {
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("status %d, %s", w.Code, w.Header().Get("Content-Type"))
 		}
-		const want = "2 of 4 devices home · Porchlight Skip to the content Porchlight Now Timeline Events Connections Health 2 of 4 devices home Newest: Apple, Inc. 02:03, 2 days ago eth0 hears" +
+		const want = "2 of 4 devices home · Porchlight Skip to the content Porchlight Now Timeline Events Connections Traffic Health 2 of 4 devices home Newest: Apple, Inc. 02:03, 2 days ago eth0 hears" +
 			" Search State any away home Group any Kind any Vendor any Apple, Inc. Synology Incorporated Show" +
 			" Home Anna's phone 3 h 05 min 192.168.1.23 02:6f:1e:10:00:7c private MAC ARP reply heard after 3 h 05 min of silence" +
 			" nas 8 days 192.168.1.10 00:11:32:aa:bb:01 Synology Incorporated ARP reply heard after 3 h 05 min of silence" +

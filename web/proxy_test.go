@@ -85,7 +85,7 @@ func TestBehindProxy(t *testing.T) {
 	h := family(time.Now())
 	h.summary.BaselineAt = time.Now().Add(-30 * 24 * time.Hour)
 	ending := make(stopper)
-	cfg := Config{Source: h, Commands: h, History: past(t, life(time.Now())...), Connections: server(time.Now()), Password: "let me in", Log: discard}
+	cfg := Config{Source: h, Commands: h, History: past(t, life(time.Now())...), Connections: server(time.Now()), Traffic: metered(time.Now(), "docker0"), Password: "let me in", Log: discard}
 	page, err := newHandler(cfg, newGuard(cfg), ending)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestBehindProxy(t *testing.T) {
 		return status, body
 	})
 	var paths []string
-	for _, p := range []string{"", "connections", "connections/changes", "devices/001132aabb01", "devices/026f1e10007c", "devices/3c22fb010203", "devices/a4307a010204", "events", "health", "timeline"} {
+	for _, p := range []string{"", "connections", "connections/changes", "devices/001132aabb01", "devices/026f1e10007c", "devices/3c22fb010203", "devices/a4307a010204", "events", "health", "timeline", "traffic"} {
 		paths = append(paths, prefix+"/"+p)
 	}
 	if diff := cmp.Diff(paths, pages); diff != "" {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"porchlight/presence"
+	"porchlight/traffic"
 )
 
 // crowded is a house of 250 devices, with a month of comings and goings of those
@@ -117,6 +118,42 @@ func TestManyConnectionsAreFast(t *testing.T) {
 		t.Logf("%-26s %6.2f ms", query, float64(best)/1e6)
 		if best > most {
 			t.Errorf("%s takes %v", query, best)
+		}
+	}
+}
+
+// TestTrafficIsFast: a month of it takes some 10 ms once it was read.
+func TestTrafficIsFast(t *testing.T) {
+	most := 200 * time.Millisecond
+	if raceEnabled {
+		most = 2 * time.Second
+	}
+	now := time.Now()
+	m := &meter{}
+	for at := now.AddDate(0, 0, -31); at.Before(now); at = at.Add(time.Hour) {
+		r := passed(at, "docker0")
+		r.Length, r.Counted = time.Hour, time.Hour
+		for i := range 100 {
+			r.Ports = append(r.Ports, traffic.Port{Protocol: "tcp", Port: uint16(1000 + i), Program: fmt.Sprint("program", i), Held: time.Duration(i) * 30 * time.Second})
+		}
+		m.rounds = append(m.rounds, r)
+	}
+	page := handler(t, Config{Source: family(now), Traffic: m, History: past(t)})
+	for _, span := range []string{"day", "week", "month"} {
+		var made []time.Duration
+		size := 0
+		for i := range 4 { // each is another page, so that none was made before
+			begin := time.Now()
+			w := ask(page, fmt.Sprintf("/traffic?span=%s&n=%d", span, i))
+			made = append(made, time.Since(begin))
+			if size = w.Body.Len(); w.Code != http.StatusOK || size > 500_000 {
+				t.Fatalf("%s: status %d, %d bytes", span, w.Code, size)
+			}
+		}
+		best := slices.Min(made)
+		t.Logf("%-6s %7d bytes, %6.2f ms, the first time %.2f", span, size, float64(best)/1e6, float64(made[0])/1e6)
+		if best > most {
+			t.Errorf("a %s takes %v", span, best)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"porchlight/config"
 	"porchlight/connections"
 	"porchlight/presence"
 	"porchlight/traffic"
@@ -102,6 +104,11 @@ func (p *pages) traffic(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rounds, err := p.buckets.between(r.Context(), from, to, s.step, now)
+	if errors.Is(err, traffic.ErrEmpty) {
+		v.Off = v.Recording + " So far nothing was."
+		p.render(w, http.StatusOK, "traffic.html", v)
+		return
+	}
 	if err != nil {
 		p.fault(w, r, http.StatusServiceUnavailable, "The traffic cannot be read", err)
 		return
@@ -317,4 +324,34 @@ func percent(share float64) string {
 		return "under 1 %"
 	}
 	return fmt.Sprintf("%.0f %%", 100*share)
+}
+
+// maxParts is how many parts the API answers with.
+const maxParts = 400
+
+func (p *pages) apiTraffic(_ context.Context, r *http.Request) (any, error) {
+	if p.cfg.Traffic == nil {
+		return nil, fault{http.StatusNotFound, errors.New(p.trafficRecording())}
+	}
+	from, to, err := pastOf(r)
+	if err != nil {
+		return nil, err
+	}
+	step := to.Sub(from) / 24
+	if text := r.URL.Query().Get("step"); text != "" {
+		if step, err = config.ParseDuration(text); err != nil || step <= 0 {
+			return nil, badRequest("step: want a time such as 15m or 1d")
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), trafficTime)
+	defer cancel()
+	rounds, err := p.cfg.Traffic.Buckets(ctx, from, to, max(step, (to.Sub(from)+maxParts-1)/maxParts))
+	if err != nil && !errors.Is(err, traffic.ErrEmpty) {
+		return nil, err
+	}
+	lines := []traffic.Line{}
+	for i := range rounds {
+		lines = append(lines, traffic.NewLine(&rounds[i]))
+	}
+	return lines, nil
 }
