@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -330,16 +329,19 @@ func TestConnectionsAPI(t *testing.T) {
 // TestManyConnections: a page of 100,000 connections is as long as one of 200,
 // and all of them are on one of its pages.
 func TestManyConnections(t *testing.T) {
-	now := time.Now()
-	m := crowdedMachine(100_000)
-	page := handler(t, Config{Source: family(now), Connections: m, History: past(t)})
-	for _, query := range []string{"", "?by=program", "?by=remote", "?q=10.0.", "?page=499"} {
+	many := 100_000
+	if raceEnabled {
+		many = 10_000
+	}
+	last := many/rowsPerPage - 1
+	page := handler(t, Config{Source: family(time.Now()), Connections: crowdedMachine(many), History: past(t)})
+	for _, query := range []string{"", "?by=program", "?by=remote", "?q=10.0.", fmt.Sprint("?page=", last)} {
 		w := ask(page, "/connections"+query)
 		if n := len(tableRows(w.Body.String())); n == 0 || n > rowsPerPage || w.Body.Len() > 400_000 {
 			t.Errorf("%s: %d rows, %d bytes", query, n, w.Body.Len())
 		}
-	}
-	if w := ask(page, "/connections?"+url.Values{"page": {"499"}}.Encode()); !strings.Contains(words(w), "99801 to 100000 of 100000 connections") {
-		t.Errorf("the last page: %.500s", words(w))
+		if want := fmt.Sprintf("%d to %d of %d connections", many-rowsPerPage+1, many, many); strings.HasPrefix(query, "?page") && !strings.Contains(words(w), want) {
+			t.Errorf("the last page: %.500s, want %q", words(w), want)
+		}
 	}
 }

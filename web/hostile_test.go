@@ -19,6 +19,7 @@ import (
 	"porchlight/connections"
 	"porchlight/history"
 	"porchlight/presence"
+	"porchlight/traffic"
 )
 
 // hostile is what strangers may call themselves, and users their devices.
@@ -85,7 +86,7 @@ func haunt(t *testing.T, text string) http.Handler {
 		}
 	}
 	scan := presence.Event{Type: presence.NetworkScan, Time: now.Add(-2 * time.Hour), ID: d.ID, Name: text, Why: text, Devices: []presence.Found{{Name: text}, {ID: d.ID, Name: text}}}
-	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", Connections: hauntedMachine(text), Traffic: metered(now, text), TrafficMode: "always", History: pastWith(t, func(s *history.Store) {
+	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", Connections: hauntedMachine(text), Traffic: hauntedMeter(now, text), TrafficMode: "always", History: pastWith(t, func(s *history.Store) {
 		s.SaveLease(d.ID, presence.Sighting{At: now, Addr: d.Addr, Kind: presence.DHCPRequest, DHCP: &presence.DHCP{HostName: text}})
 	}, append(events, scan)...), Doctor: func(_ context.Context, report func(Finding)) {
 		report(Finding{"ok", text, text, text})
@@ -106,6 +107,11 @@ func hauntedMachine(text string) *machine {
 	}
 	m.now.Missing = []string{text}
 	return m
+}
+
+// hauntedMeter has seen what is called so.
+func hauntedMeter(now time.Time, text string) *meter {
+	return &meter{rounds: []traffic.Round{passed(now.Add(-20*time.Hour), text), passed(now.Add(-2*time.Hour), text)}}
 }
 
 // filtered is the first of the pages that show what they were asked for.
