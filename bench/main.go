@@ -39,6 +39,7 @@ var figures = []figure{
 	{"restart", "a restart while everyone is home", restart},
 	{"history", "a year of a home in the database", past},
 	{"traffic", "counting 100,000 packets a second, beside tcpdump", recorded},
+	{"rounds", "a year of rounds of traffic in the database", rounds},
 	{"page", "the page with 250 devices and a year, and 500 live streams", page},
 }
 

@@ -430,3 +430,33 @@ func addUntilKilled(t *testing.T, dir string) {
 		fmt.Printf("stored %d\n", n+1)
 	}
 }
+
+// A year of rounds of a minute takes less than 200 MB. Reckoned from the rows of
+// some; make bench stores all of it (BENCH=rounds).
+func TestYear(t *testing.T) {
+	size := func(r Round) float64 {
+		data, err := r.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(len(data) + 40) // with the row's other columns and its place in the index
+	}
+	var minutes, hours []Round
+	var minute, hour float64
+	for i := range 24 * 10 { // every sixth minute of a day
+		minutes = append(minutes, household(6*i))
+		minute += size(minutes[i]) / (24 * 10)
+		if n := len(minutes); n%10 == 0 {
+			hours = append(hours, Merge(minutes[n-10:]))
+			hour += size(hours[len(hours)-1]) / 24
+		}
+	}
+	whole := size(Merge(hours))
+	const full = 4.0 / 3 // rows leave a part of each page free
+	spans := func(d, of time.Duration) float64 { return float64(d / of) }
+	bytes := full * (spans(usualAges.hours, time.Minute)*minute + spans(usualAges.days-usualAges.hours, time.Hour)*hour + spans(365*day-usualAges.days, day)*whole)
+	t.Logf("a minute takes %.0f bytes, an hour %.0f, a day %.0f: a year %.1f MB", minute, hour, whole, bytes/1e6)
+	if bytes > 200e6 {
+		t.Error("that is too much")
+	}
+}
