@@ -157,7 +157,7 @@ func serve(ctx context.Context, cfg config.Config, environ []string, log *slog.L
 	})
 	stations := newHostapd(names, cfg, &b, log)
 	recorded := newRecording(cfg, &b, session, log)
-	counted := newTrafficCount(cfg, &b, recorded, log)
+	counted := newTrafficCount(cfg, func(ctx context.Context) ([]presence.Device, error) { return devicesOf(b)(ctx) }, recorded, log)
 	b = bridge.New(bridge.Config{
 		Engine: presence.New(engine), Log: store, Past: store, Publisher: session, LAN: l,
 		SweepInterval: cfg.SweepInterval,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -9,9 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"porchlight/attendance"
-	"porchlight/bridge"
 	"porchlight/config"
 	"porchlight/connections"
+	"porchlight/presence"
 	"porchlight/traffic"
 )
 
@@ -34,8 +35,8 @@ type trafficCount struct {
 	running  context.Context //nolint:containedctx // ends what the recorder asks for
 }
 
-// newTrafficCount returns it. b is made after it.
-func newTrafficCount(cfg config.Config, b **bridge.Bridge, recorded recording, log *slog.Logger) *trafficCount {
+// newTrafficCount returns it. Devices are asked for what they are called.
+func newTrafficCount(cfg config.Config, devices func(context.Context) ([]presence.Device, error), recorded recording, log *slog.Logger) *trafficCount {
 	t := &trafficCount{}
 	if cfg.Traffic == "off" {
 		return t
@@ -48,8 +49,11 @@ func newTrafficCount(cfg config.Config, b **bridge.Bridge, recorded recording, l
 		Devices: func() map[netip.Addr]string {
 			ctx, cancel := context.WithTimeout(t.running, namesWithin)
 			defer cancel()
-			devices, _, _ := (*b).Snapshot(ctx)
-			return namesOf(devices)
+			all, err := devices(ctx)
+			if err != nil {
+				log.Debug("devices have no names in this look at traffic", "err", err)
+			}
+			return namesOf(all)
 		},
 		Log: log,
 	}
@@ -61,19 +65,18 @@ func newTrafficCount(cfg config.Config, b **bridge.Bridge, recorded recording, l
 	return t
 }
 
-// run counts until ctx ends.
+// run counts until ctx ends, in the network namespace of the calling goroutine.
 func (t *trafficCount) run(ctx context.Context) error {
 	if t.recorder == nil {
 		return nil
 	}
 	defer t.file.close()
-	g, ctx := errgroup.WithContext(ctx)
 	t.running = ctx
+	var people errgroup.Group
 	if t.people != nil {
-		g.Go(func() error { return t.people.Run(ctx) })
+		people.Go(func() error { return t.people.Run(ctx) })
 	}
-	g.Go(func() error { return t.recorder.Run(ctx) })
-	return g.Wait()
+	return errors.Join(t.recorder.Run(ctx), people.Wait())
 }
 
 func (t *trafficCount) problems() []string {
