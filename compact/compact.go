@@ -51,8 +51,10 @@ func Deflate(b []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Inflate returns what was compressed. The error is ErrDamaged.
-func Inflate(stored []byte) ([]byte, error) {
+// Inflate returns what was compressed, 64 MB at most. The error is ErrDamaged.
+func Inflate(stored []byte) ([]byte, error) { return inflate(stored, maxUnpacked) }
+
+func inflate(stored []byte, most int) ([]byte, error) {
 	from := bytes.NewReader(stored)
 	r, kept := inflaters.Get().(io.ReadCloser)
 	if !kept {
@@ -61,11 +63,11 @@ func Inflate(stored []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	defer inflaters.Put(r)
-	b, err := io.ReadAll(io.LimitReader(r, maxUnpacked+1))
+	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if len(b) > maxUnpacked {
+	if len(b) > most {
 		return nil, ErrDamaged
 	}
 	return b, nil

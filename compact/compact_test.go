@@ -39,12 +39,15 @@ func TestReader(t *testing.T) {
 }
 
 func TestInflateIsBounded(t *testing.T) {
-	bomb, err := Deflate(make([]byte, maxUnpacked+1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Inflate(bomb); !errors.Is(err, ErrDamaged) {
-		t.Error(err)
+	const most = 1000
+	for n, want := range map[int]error{most: nil, most + 1: ErrDamaged} {
+		bomb, err := Deflate(make([]byte, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := inflate(bomb, most); !errors.Is(err, want) || err == nil && len(b) != n {
+			t.Errorf("%d of %d bytes: %v", len(b), n, err)
+		}
 	}
 }
 

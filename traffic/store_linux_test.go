@@ -150,9 +150,9 @@ func TestBetweenIsBounded(t *testing.T) {
 // Rounds become hours and then days as they age, and nothing is lost by it.
 func TestAging(t *testing.T) {
 	s := openStore(t, t.TempDir())
-	const n = 5 * 24 * 12 // of five minutes
+	const step, n = 10 * time.Minute, 5 * 24 * 6
 	start := noon.Add(7 * time.Minute)
-	addEvery(t, s, start, 5*time.Minute, n)
+	addEvery(t, s, start, step, n)
 	got := all(t, s)
 	if amount(got) != (Count{n, n * 100}) {
 		t.Errorf("%+v, want %d packets", amount(got), n)
@@ -164,10 +164,10 @@ func TestAging(t *testing.T) {
 			t.Errorf("one begins at %s, before the one before ends at %s", r.Start, end)
 		}
 		end = r.Start.Add(r.Length)
-		switch age := start.Add(n * 5 * time.Minute).Sub(r.Start); {
+		switch age := start.Add(n * step).Sub(r.Start); {
 		case r.Length == time.Minute:
 			rounds++
-		case r.Start.Truncate(time.Hour).Equal(end.Add(-time.Second).Truncate(time.Hour)) && age < 3*day+believed*5*time.Minute:
+		case r.Start.Truncate(time.Hour).Equal(end.Add(-time.Second).Truncate(time.Hour)) && age < 3*day+believed*step:
 			hours++
 		case r.Start.Truncate(day).Equal(end.Add(-time.Second).Truncate(day)):
 			days++
@@ -245,11 +245,11 @@ func TestKept(t *testing.T) {
 
 	const size = 100 << 10
 	s.Keep = Keep{Size: size}
-	for i := range 400 {
+	for i := range 250 {
 		addAll(t, s, household(100_000+i))
 	}
 	got := all(t, s)
-	if n := len(got); n < believed || n > 390 || !got[n-1].Start.Equal(household(100_399).Start) {
+	if n := len(got); n < believed || n > 240 || !got[n-1].Start.Equal(household(100_249).Start) {
 		t.Errorf("%d rounds are left, the last of %s", n, got[n-1].Start)
 	}
 	var pages int64
@@ -372,8 +372,8 @@ func TestKilled(t *testing.T) {
 	}
 	dir := t.TempDir()
 	at := 0
-	for range 6 {
-		acked := runAndKill(t, dir, 150+rand.IntN(100))
+	for range 5 {
+		acked := runAndKill(t, dir, 80+rand.IntN(80))
 		s := openStore(t, dir)
 		got := amount(all(t, s)).Packets
 		if got != uint64(acked) && got != uint64(acked+1) {
