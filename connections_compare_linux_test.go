@@ -611,6 +611,26 @@ func (s *scene) people(t *testing.T) {
 	if status != exitFailed || !strings.Contains(out, "mailer (") || !strings.Contains(errs, "it ends at byte") {
 		t.Errorf("cut off: %d %s%s", status, out, errs)
 	}
+	foreign := slices.Clone(whole[:24])
+	foreign[20] = 220 // USB
+	for name, test := range map[string]struct {
+		content []byte
+		status  int
+		says    string
+	}{
+		"empty":   {nil, exitFailed, "the file is empty"},
+		"header":  {whole[:24], exitDone, "the dump has no packets"},
+		"foreign": {foreign, exitFailed, "link type USB (220) cannot be read: capture on a network interface"},
+		"text":    {[]byte("hello, world"), exitFailed, "not a pcap or pcapng file"},
+		"hostile": {append(slices.Clone(whole[:24]), bytes.Repeat([]byte{0xff}, 100)...), exitFailed, "record 1"},
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		err := os.WriteFile(path, test.content, 0o600)
+		status, out, errs := command(t, s.dir, "connections", "compare", path)
+		if err != nil || status != test.status || !strings.Contains(errs, test.says) {
+			t.Errorf("%s: %d %s%s %v", name, status, out, errs, err)
+		}
+	}
 	status, _, errs = command(t, t.TempDir(), "connections", "compare", s.wire.path)
 	if status != exitFailed || !strings.Contains(errs, "--now compares the dump with the connections of now") {
 		t.Errorf("nothing stored: %d %s", status, errs)

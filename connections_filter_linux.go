@@ -59,7 +59,16 @@ func (c connectionsFilterCmd) filter(a *app) (connections.Filter, error) {
 	if all = c.choose(all); len(all) == 0 {
 		return connections.Filter{}, errors.New("there is no such connection: porchlight connections lists them")
 	}
-	return connections.FilterFor(all)
+	return filterFor(a, all)
+}
+
+// filterFor says so when the filter chooses more than these.
+func filterFor(a *app, all []connections.Connection) (connections.Filter, error) {
+	f, wide, err := connections.FilterForMany(all)
+	if err == nil && wide != "" {
+		_, _ = fmt.Fprintln(a.stderr, "porchlight:", wide)
+	}
+	return f, err
 }
 
 // ofDiff is the filter for what is in only one of two snapshots, or has changed.
@@ -75,7 +84,7 @@ func (c connectionsFilterCmd) ofDiff(a *app) (connections.Filter, error) {
 	if len(all) == 0 {
 		return connections.Filter{}, errors.New("nothing is different in these two snapshots")
 	}
-	return connections.FilterFor(all)
+	return filterFor(a, all)
 }
 
 // connections are those of now, or of the snapshot.

@@ -61,6 +61,9 @@ type Explainer struct {
 	lives  *lives
 	notes  []string
 	said   map[string]bool
+	// translated are flows between others, by each of their ends: this machine may
+	// translate addresses for them.
+	translated map[half][]*Flow
 }
 
 // NewExplainer begins. Local are addresses of this machine, beside those that
@@ -121,6 +124,7 @@ func (e *Explainer) Report() *Report {
 			e.sender[f.mac] = true
 		}
 	}
+	e.translated = e.foreign()
 	r := &Report{Notes: e.notes}
 	for _, f := range e.dump.Flows {
 		x := e.explain(f)
@@ -212,6 +216,7 @@ func (e *Explainer) byConnection(x *Entry) bool {
 	// What was closed has no program any more; its listener says which it was.
 	if l := e.listener(f, x.Local); x.Process == nil && x.Opened != "local" && l != nil {
 		x.by(ByListener, l)
+		x.Why = "closed before a snapshot could have its program; by its listener"
 	}
 	if x.Peer == nil && e.mine(x.Remote.Addr()) && x.Opened != "remote" {
 		if l := e.lives.waiting(f, x.Remote); l != nil {
@@ -224,6 +229,8 @@ func (e *Explainer) byConnection(x *Entry) bool {
 func (x *Entry) by(how How, l *life) {
 	x.How, x.Process, x.State, x.Snapshot, x.Device = how, l.Process, l.Connection.State, l.snapshot, cmp.Or(l.Device, x.Device)
 	switch {
+	case how == ByListener && holdsForContainers[program(l.Process)]:
+		x.Why = "by who holds the port for a container, which has the connection"
 	case how == ByListener:
 		x.Why = "by its listener; the connection itself is in no snapshot"
 	case how == BySocket:
@@ -265,6 +272,8 @@ func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
 		return false
 	case from && to && (at[0] == nil || at[1] == nil) && e.livedThrough(f) > 0:
 		return false
+	case how == ByListener && e.livedThrough(f) > 0 && !forContainer(at[0]) && !forContainer(at[1]):
+		return false // an accepted connection would be in the snapshots
 	case at[0] == nil:
 		x.turn(true)
 		x.by(how, at[1])
@@ -279,6 +288,12 @@ func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
 	return true
 }
 
+// holdsForContainers are programs that listen on ports which the kernel forwards
+// into containers: they have the listener, and never the connections.
+var holdsForContainers = map[string]bool{"docker-proxy": true, "rootlessport": true, "conmon": true}
+
+func forContainer(l *life) bool { return l != nil && holdsForContainers[program(l.Process)] }
+
 // group reports whether an address may be that of many.
 func group(a netip.Addr) bool {
 	return a.IsMulticast() || a.Is4() && a.As4()[3] == 255
@@ -288,10 +303,15 @@ func group(a netip.Addr) bool {
 // meanwhile may be missing in it.
 const moment = 250 * time.Millisecond
 
-// livedThrough is how many snapshots were taken while a flow lasted.
+// livedThrough is how many snapshots were taken while a flow lasted, of TCP until
+// an end began to close it.
 func (e *Explainer) livedThrough(f *Flow) int {
+	end := f.Last
+	if !f.closing.IsZero() {
+		end = f.closing
+	}
 	first, _ := slices.BinarySearchFunc(e.times, f.First.Add(moment), time.Time.Compare)
-	last, _ := slices.BinarySearchFunc(e.times, f.Last.Add(-moment), time.Time.Compare)
+	last, _ := slices.BinarySearchFunc(e.times, end.Add(-moment), time.Time.Compare)
 	return max(0, last-first)
 }
 

@@ -101,7 +101,7 @@ const me, you = "192.0.2.1", "192.0.2.9"
 // Three snapshots, 30 s apart.
 func ordinary(t *testing.T) []*connections.Snapshot {
 	always := []string{
-		"tcp LISTEN [::]:22 - sshd", "tcp LISTEN 192.0.2.1:80 - nginx", "tcp LISTEN 0.0.0.0:5000 - old", "udp UNCONNECTED 0.0.0.0:53 - dnsmasq",
+		"tcp LISTEN [::]:22 - sshd", "tcp LISTEN 192.0.2.1:80 - nginx", "tcp LISTEN 0.0.0.0:5000 - old", "tcp LISTEN 0.0.0.0:8080 - docker-proxy", "udp UNCONNECTED 0.0.0.0:53 - dnsmasq",
 		"udp UNCONNECTED [::]:40000 - chat", "udp UNCONNECTED 224.0.0.251:5353 - avahi", "tcp ESTABLISHED 192.0.2.1:50000 192.0.2.9:443 firefox",
 	}
 	with := func(more ...string) []string { return append(slices.Clone(always), more...) }
@@ -117,31 +117,34 @@ func TestExplain(t *testing.T) {
 		packets []sent
 		want    string
 	}{
-		"a connection":               {[]sent{{1, tcp, you + ":443", me + ":50000", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
-		"between two snapshots":      {[]sent{{10, tcp, me + ":50000", you + ":443", ack}, {20, tcp, you + ":443", me + ":50000", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
-		"a little before the first":  {[]sent{{-200, tcp, me + ":50000", you + ":443", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
-		"long before the first":      {[]sent{{-900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the first snapshot was taken 15 min later"},
-		"long after the last":        {[]sent{{900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the last snapshot was taken 14 min before"},
-		"UDP with a remote end":      {[]sent{{5, udp, me + ":40001", you + ":53", 0}}, "explained: udp 192.0.2.1:40001 192.0.2.9:53 connection resolved - 1"},
-		"and when it was closed":     {[]sent{{45, udp, me + ":40001", you + ":53", 0}}, "unexplained: udp 192.0.2.1:40001 192.0.2.9:53; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
-		"by a listener of IPv6 too":  {[]sent{{40, tcp, you + ":6000", me + ":22", syn}, {41, tcp, me + ":22", you + ":6000", syn | ack}}, "explained: tcp 192.0.2.1:22 192.0.2.9:6000 listener sshd - 3; by its listener; the connection itself is in no snapshot"},
-		"by a listener of IPv4 only": {[]sent{{40, tcp, "[2001:db8::9]:6000", "[2001:db8::1]:5000", syn}}, "others: tcp [2001:db8::9]:6000 [2001:db8::1]:5000; this machine has neither address: forwarded, or passing by"},
-		"no listener opens":          {[]sent{{40, tcp, me + ":22", you + ":6000", syn}}, "unexplained: tcp 192.0.2.1:22 192.0.2.9:6000; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
-		"by a UDP server":            {[]sent{{40, udp, you + ":6000", me + ":53", 0}}, "explained: udp 192.0.2.1:53 192.0.2.9:6000 socket dnsmasq - 3; by the socket on its port"},
-		"by a UDP client":            {[]sent{{40, udp, me + ":40000", you + ":7", 0}}, "explained: udp 192.0.2.1:40000 192.0.2.9:7 socket chat - 3; by the socket on its port"},
-		"closed":                     {[]sent{{20, tcp, me + ":50001", you + ":443", syn}}, "explained: tcp 192.0.2.1:50001 192.0.2.9:443 connection - - 2; closed before a snapshot could have its program"},
-		"nobody had it":              {[]sent{{10, tcp, me + ":60000", you + ":443", syn}, {70, tcp, me + ":60000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:443; NO SOCKET had it in the 2 snapshots taken while it lasted: a raw socket, a forged address, or another network namespace"},
-		"refused":                    {[]sent{{10, tcp, you + ":60000", me + ":23", syn}, {10, tcp, me + ":23", you + ":60000", rst | ack}}, "unexplained: tcp 192.0.2.1:23 192.0.2.9:60000; this machine refused it: nothing listened there"},
-		"not answered":               {[]sent{{10, udp, you + ":60000", me + ":9", 0}}, "unexplained: udp 192.0.2.1:9 192.0.2.9:60000; this machine did not answer; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
-		"a group that is heard":      {[]sent{{10, udp, you + ":5353", "224.0.0.251:5353", 0}}, "explained: udp 224.0.0.251:5353 192.0.2.9:5353 socket avahi - 3; by the socket on its port"},
-		"a group that is not heard":  {[]sent{{10, udp, you + ":1900", "239.255.255.250:1900", 0}}, "others: udp 192.0.2.9:1900 239.255.255.250:1900; others' message to all; nothing of this machine listened there"},
-		"a broadcast that is heard":  {[]sent{{10, udp, you + ":4", "192.0.2.255:53", 0}}, "explained: udp 192.0.2.255:53 192.0.2.9:4 socket dnsmasq - 3; by the socket on its port"},
-		"between others":             {[]sent{{10, tcp, you + ":4", "192.0.2.77:22", syn}}, "others: tcp 192.0.2.9:4 192.0.2.77:22; this machine has neither address: forwarded, or passing by"},
-		"ping":                       {[]sent{{10, icmp, me + ":0", you + ":0", 0}}, "portless: icmp 192.0.2.1:0 192.0.2.9:0; the kernel, or a program such as ping"},
-		"fragments":                  {[]sent{{10, parts + udp, me + ":0", you + ":0", 0}}, "unexplained: udp fragments 192.0.2.1:0 192.0.2.9:0; later fragments, which have no ports; the first ones are not in the dump"},
-		"within this machine":        {[]sent{{1, tcp, "127.0.0.1:80", "127.0.0.1:50100", syn | ack}}, "explained: tcp 127.0.0.1:50100 127.0.0.1:80 connection curl nginx 1"},
-		"within, and too short":      {[]sent{{40, tcp, me + ":60000", me + ":80", syn}}, "explained: tcp 192.0.2.1:80 192.0.2.1:60000 listener nginx - 3; by its listener; the connection itself is in no snapshot"},
-		"within, and one end only":   {[]sent{{10, tcp, me + ":60000", me + ":80", syn}, {50, tcp, me + ":60000", me + ":80", ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.1:80; NO SOCKET had it in the 1 snapshot taken while it lasted: a raw socket, a forged address, or another network namespace"},
+		"a connection":                    {[]sent{{1, tcp, you + ":443", me + ":50000", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
+		"between two snapshots":           {[]sent{{10, tcp, me + ":50000", you + ":443", ack}, {20, tcp, you + ":443", me + ":50000", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
+		"a little before the first":       {[]sent{{-200, tcp, me + ":50000", you + ":443", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
+		"long before the first":           {[]sent{{-900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the first snapshot was taken 15 min later"},
+		"long after the last":             {[]sent{{900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the last snapshot was taken 14 min before"},
+		"UDP with a remote end":           {[]sent{{5, udp, me + ":40001", you + ":53", 0}}, "explained: udp 192.0.2.1:40001 192.0.2.9:53 connection resolved - 1"},
+		"and when it was closed":          {[]sent{{45, udp, me + ":40001", you + ":53", 0}}, "unexplained: udp 192.0.2.1:40001 192.0.2.9:53; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
+		"by a listener of IPv6 too":       {[]sent{{40, tcp, you + ":6000", me + ":22", syn}, {41, tcp, me + ":22", you + ":6000", syn | ack}}, "explained: tcp 192.0.2.1:22 192.0.2.9:6000 listener sshd - 3; by its listener; the connection itself is in no snapshot"},
+		"the same, and later a straggler": {[]sent{{10, tcp, you + ":6000", me + ":22", syn}, {11, tcp, me + ":22", you + ":6000", fin | ack}, {70, tcp, you + ":6000", me + ":22", ack}}, "explained: tcp 192.0.2.1:22 192.0.2.9:6000 listener sshd - 3; by its listener; the connection itself is in no snapshot"},
+		"on a listener's port only":       {[]sent{{10, tcp, you + ":6000", me + ":22", ack}, {70, tcp, me + ":22", you + ":6000", ack}}, "unexplained: tcp 192.0.2.1:22 192.0.2.9:6000; NO SOCKET had it in the 2 snapshots taken while it lasted, only a listener is on its port: a raw socket, a forged address, or another network namespace"},
+		"held for a container":            {[]sent{{10, tcp, you + ":6000", me + ":8080", syn}, {70, tcp, me + ":8080", you + ":6000", ack}}, "explained: tcp 192.0.2.1:8080 192.0.2.9:6000 listener docker-proxy - 3; by who holds the port for a container, which has the connection"},
+		"by a listener of IPv4 only":      {[]sent{{40, tcp, "[2001:db8::9]:6000", "[2001:db8::1]:5000", syn}}, "others: tcp [2001:db8::9]:6000 [2001:db8::1]:5000; this machine has neither address: forwarded, or passing by"},
+		"no listener opens":               {[]sent{{40, tcp, me + ":22", you + ":6000", syn}}, "unexplained: tcp 192.0.2.1:22 192.0.2.9:6000; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
+		"by a UDP server":                 {[]sent{{40, udp, you + ":6000", me + ":53", 0}}, "explained: udp 192.0.2.1:53 192.0.2.9:6000 socket dnsmasq - 3; by the socket on its port"},
+		"by a UDP client":                 {[]sent{{40, udp, me + ":40000", you + ":7", 0}}, "explained: udp 192.0.2.1:40000 192.0.2.9:7 socket chat - 3; by the socket on its port"},
+		"closed":                          {[]sent{{20, tcp, me + ":50001", you + ":443", syn}}, "explained: tcp 192.0.2.1:50001 192.0.2.9:443 connection - - 2; closed before a snapshot could have its program"},
+		"nobody had it":                   {[]sent{{10, tcp, me + ":60000", you + ":443", syn}, {70, tcp, me + ":60000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:443; NO SOCKET had it in the 2 snapshots taken while it lasted: a raw socket, a forged address, or another network namespace"},
+		"refused":                         {[]sent{{10, tcp, you + ":60000", me + ":23", syn}, {10, tcp, me + ":23", you + ":60000", rst | ack}}, "unexplained: tcp 192.0.2.1:23 192.0.2.9:60000; this machine refused it: nothing listened there"},
+		"not answered":                    {[]sent{{10, udp, you + ":60000", me + ":9", 0}}, "unexplained: udp 192.0.2.1:9 192.0.2.9:60000; this machine did not answer; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
+		"a group that is heard":           {[]sent{{10, udp, you + ":5353", "224.0.0.251:5353", 0}}, "explained: udp 224.0.0.251:5353 192.0.2.9:5353 socket avahi - 3; by the socket on its port"},
+		"a group that is not heard":       {[]sent{{10, udp, you + ":1900", "239.255.255.250:1900", 0}}, "others: udp 192.0.2.9:1900 239.255.255.250:1900; others' message to all; nothing of this machine listened there"},
+		"a broadcast that is heard":       {[]sent{{10, udp, you + ":4", "192.0.2.255:53", 0}}, "explained: udp 192.0.2.255:53 192.0.2.9:4 socket dnsmasq - 3; by the socket on its port"},
+		"between others":                  {[]sent{{10, tcp, you + ":4", "192.0.2.77:22", syn}}, "others: tcp 192.0.2.9:4 192.0.2.77:22; this machine has neither address: forwarded, or passing by"},
+		"ping":                            {[]sent{{10, icmp, me + ":0", you + ":0", 0}}, "portless: icmp 192.0.2.1:0 192.0.2.9:0; the kernel, or a program such as ping"},
+		"fragments":                       {[]sent{{10, parts + udp, me + ":0", you + ":0", 0}}, "unexplained: udp fragments 192.0.2.1:0 192.0.2.9:0; later fragments, which have no ports; the first ones are not in the dump"},
+		"within this machine":             {[]sent{{1, tcp, "127.0.0.1:80", "127.0.0.1:50100", syn | ack}}, "explained: tcp 127.0.0.1:50100 127.0.0.1:80 connection curl nginx 1"},
+		"within, and too short":           {[]sent{{40, tcp, me + ":60000", me + ":80", syn}}, "explained: tcp 192.0.2.1:80 192.0.2.1:60000 listener nginx - 3; by its listener; the connection itself is in no snapshot"},
+		"within, and one end only":        {[]sent{{10, tcp, me + ":60000", me + ":80", syn}, {50, tcp, me + ":60000", me + ":80", ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.1:80; NO SOCKET had it in the 1 snapshot taken while it lasted, only a listener is on its port: a raw socket, a forged address, or another network namespace"},
 	} {
 		d := dumpOf(test.packets...)
 		e := NewExplainer(d, nil, leastReach)
@@ -242,6 +245,31 @@ func TestForged(t *testing.T) {
 	}
 }
 
+// A flow that is there twice, with the address of someone behind this machine, is
+// said to be theirs.
+func TestNAT(t *testing.T) {
+	const behind = "172.17.0.2"
+	d := dumpOf(
+		sent{10, tcp, behind + ":40000", you + ":443", syn}, sent{10, tcp, me + ":40000", you + ":443", syn},
+		sent{11, udp, me + ":40000", you + ":443", 0}, // of another protocol
+		sent{12, tcp, you + ":50000", me + ":8080", syn}, sent{12, tcp, you + ":50000", behind + ":80", syn}, sent{12, tcp, me + ":8080", you + ":50000", syn | ack},
+		sent{13, tcp, behind + ":40001", you + ":443", syn}, sent{14, tcp, me + ":40001", you + ":443", syn}, // not at the same time
+	)
+	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report()
+	const nat = "for which this machine translates addresses (NAT)"
+	got := map[string]string{}
+	for _, x := range r.Unexplained {
+		got[fmt.Sprint(x.Protocol, x.Local.Port())] = x.Why
+	}
+	want := map[string]string{
+		"tcp40000": "the same as that of 172.17.0.2:40000, " + nat, "tcp8080": "the same as that of 172.17.0.2:80, " + nat,
+		"udp40000": "there is no snapshot", "tcp40001": "there is no snapshot",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDHCP(t *testing.T) {
 	of := func(from, to, payload string) bool {
 		return dhcpForm(&packet{from: netip.MustParseAddrPort(from), to: netip.MustParseAddrPort(to), payload: []byte(payload)})
@@ -319,10 +347,10 @@ func TestChoose(t *testing.T) {
 func TestFilter(t *testing.T) {
 	d := dumpOf(sent{10, tcp, me + ":1", you + ":2", syn}, sent{10, parts + udp, me + ":0", you + ":0", 0})
 	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report()
-	f, err := Filter(r.Unexplained)
+	f, wide, err := Filter(r.Unexplained)
 	want := "(tcp and ((src host 192.0.2.1 and src port 1 and dst host 192.0.2.9 and dst port 2) or (dst host 192.0.2.1 and dst port 1 and src host 192.0.2.9 and src port 2)))" +
 		" or (udp and ((src host 192.0.2.1 and dst host 192.0.2.9) or (dst host 192.0.2.1 and src host 192.0.2.9)))"
-	if err != nil || f.Tcpdump != want {
-		t.Errorf("%v %s", err, f.Tcpdump)
+	if err != nil || wide != "" || f.Tcpdump != want {
+		t.Errorf("%v %s %s", err, wide, f.Tcpdump)
 	}
 }

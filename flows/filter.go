@@ -2,9 +2,9 @@ package flows
 
 import "porchlight/connections"
 
-// Filter returns the filter for the packets of these flows. The error is
-// connections.FilterFor's.
-func Filter(all []Entry) (connections.Filter, error) {
+// Filter returns the filter for the packets of these flows. What it chooses more,
+// and the error, are connections.FilterForMany's.
+func Filter(all []Entry) (f connections.Filter, wide string, err error) {
 	var ends []connections.Connection
 	for i := range all {
 		x := &all[i]
@@ -14,5 +14,5 @@ func Filter(all []Entry) (connections.Filter, error) {
 		}
 		ends = append(ends, connections.Connection{Protocol: protocol, Local: x.Local, Remote: x.Remote})
 	}
-	return connections.FilterFor(ends)
+	return connections.FilterForMany(ends)
 }

@@ -23,6 +23,7 @@ type Flow struct {
 
 	protocol protocol
 	opener   opener       // of TCP
+	closing  time.Time    // of TCP: the first packet that ends it; zero: none
 	replies  uint8        // the bits of TCP that each packet of To has
 	dhcp     bool         // it has DHCP's form
 	mac      presence.MAC // that From's first packet has; zero: none
@@ -59,6 +60,9 @@ func (f *Flow) add(p *packet, at time.Time, length int) {
 	}
 	count.Packets++
 	count.Bytes += uint64(length)
+	if p.protocol == tcp && p.flags&(fin|rst) != 0 && f.closing.IsZero() {
+		f.closing = at
+	}
 	if p.protocol == tcp && p.flags&syn != 0 && f.opener == unknown {
 		f.opener = byTo
 		if forth == (p.flags&ack == 0) {

@@ -24,6 +24,9 @@ func (e *Explainer) why(v *verdict) string {
 	case v.Local == f.To && v.SentBy.Packets == 0:
 		return "this machine did not answer; " + why
 	}
+	if other, is := e.behind(v); is {
+		return "the same as that of " + other.String() + ", for which this machine translates addresses (NAT)"
+	}
 	return why
 }
 
@@ -61,7 +64,9 @@ func (e *Explainer) missed(f *Flow) string {
 	if len(e.times) == 0 {
 		return "there is no snapshot"
 	}
-	if n := e.livedThrough(f); n > 0 {
+	if n := e.livedThrough(f); n > 0 && f.protocol == tcp && (e.listener(f, f.From) != nil || e.listener(f, f.To) != nil) {
+		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted, only a listener is on its port: a raw socket, a forged address, or another network namespace", count(n, "snapshot"))
+	} else if n > 0 {
 		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted: a raw socket, a forged address, or another network namespace", count(n, "snapshot"))
 	}
 	lasted := span(f.Last.Sub(f.First))
