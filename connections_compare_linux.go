@@ -171,6 +171,10 @@ func readBar(w io.Writer, size int64) flows.Progress {
 	if !ok || size <= 0 || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
+	return drawRead(f, size)
+}
+
+func drawRead(w io.Writer, size int64) flows.Progress {
 	began, drawn := time.Now(), time.Time{}
 	return func(read int64) {
 		done := read >= size
@@ -178,10 +182,10 @@ func readBar(w io.Writer, size int64) flows.Progress {
 			return
 		}
 		drawn = time.Now()
-		speed := float64(read) / time.Since(began).Seconds()
-		_, _ = fmt.Fprintf(f, "\r[%s] %s of %s, %s/s ", barText(int(read>>10), int(size>>10)), bytesText(uint64(read)), bytesText(uint64(size)), bytesText(uint64(speed)))
+		speed := float64(read) / max(time.Since(began).Seconds(), 1e-3)
+		_, _ = fmt.Fprintf(w, "\r[%s] %s of %s, %s/s ", barText(int(read>>10), int(size>>10)), bytesText(uint64(read)), bytesText(uint64(size)), bytesText(uint64(speed)))
 		if done {
-			_, _ = fmt.Fprint(f, "\r\033[K")
+			_, _ = fmt.Fprint(w, "\r\033[K")
 		}
 	}
 }

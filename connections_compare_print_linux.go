@@ -45,7 +45,8 @@ type flowLine struct {
 	Container       string     `json:"container,omitempty"`
 	RemoteProgram   string     `json:"remote_program,omitempty"` // when that end is this machine's too
 	RemotePID       int        `json:"remote_pid,omitempty"`
-	Snapshot        int64      `json:"snapshot,omitempty"` // that has the socket
+	Snapshot        int64      `json:"snapshot,omitempty"`            // that has the socket
+	Meanwhile       int        `json:"snapshots_meanwhile,omitempty"` // how many were taken while the flow lasted
 	Why             string     `json:"why,omitempty"`
 	Tcpdump         string     `json:"tcpdump,omitempty"` // the filter for an unexplained flow
 	Wireshark       string     `json:"wireshark,omitempty"`
@@ -58,7 +59,7 @@ func newFlowLine(group string, x *flows.Entry, d *flows.Dump) flowLine {
 		Group: group, Protocol: x.Protocol, Local: x.Local.Addr(), LocalPort: x.Local.Port(), Remote: x.Remote.Addr(), RemotePort: x.Remote.Port(),
 		Name: d.Names[x.Remote.Addr()], Device: x.Device, Interface: x.Interface, Opened: x.Opened, First: x.First, Last: x.Last,
 		SentPackets: x.SentBy.Packets, Sent: x.SentBy.Bytes, ReceivedPackets: x.SentTo.Packets, Received: x.SentTo.Bytes,
-		How: string(x.How), State: string(x.State), Snapshot: x.Snapshot, Why: x.Why, flows: 1,
+		How: string(x.How), State: string(x.State), Snapshot: x.Snapshot, Meanwhile: x.Meanwhile, Why: x.Why, flows: 1,
 	}
 	if p := x.Process; p != nil {
 		l.Program, l.PID, l.Command, l.User, l.Container = p.Name, p.PID, p.Command, p.User, p.Container
@@ -144,8 +145,12 @@ func (c connectionsCompareCmd) print(a *app, d *flows.Dump, r *flows.Report) err
 	if r.Elsewhere > 0 {
 		_, _ = fmt.Fprintf(a.stderr, "%d more connections without traffic are of addresses that are nowhere in the dump, so it is of another interface\n", r.Elsewhere)
 	}
-	_, _ = fmt.Fprintf(a.stderr, "%d packets, %s, in %s of dump: %d flows explained, %d not, %d between others, %d without ports; %d connections without traffic\n",
-		d.Packets, bytesText(d.Bytes), presence.Words(d.To.Sub(d.From)), len(r.Explained), len(r.Unexplained), len(r.Others), len(r.Portless), len(r.Idle))
+	seen := 0
+	for i := range r.Unexplained {
+		seen += min(r.Unexplained[i].Meanwhile, 1)
+	}
+	_, _ = fmt.Fprintf(a.stderr, "%d packets, %s, in %s of dump: %d flows explained, %d not (%d of them though snapshots were taken meanwhile), %d between others, %d without ports; %d connections without traffic\n",
+		d.Packets, bytesText(d.Bytes), presence.Words(d.To.Sub(d.From)), len(r.Explained), len(r.Unexplained), seen, len(r.Others), len(r.Portless), len(r.Idle))
 	return nil
 }
 

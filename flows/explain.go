@@ -34,6 +34,7 @@ type Entry struct {
 	How            How                  // empty: not explained
 	State          connections.State    // of the socket that explains it
 	Snapshot       int64                // that has the socket; 0: none, or one that is not stored
+	Meanwhile      int                  // how many snapshots were taken while the flow lasted
 	Device         string               // what the device at the remote end was called
 	Why            string               // in words
 }
@@ -139,7 +140,7 @@ func (e *Explainer) Report() *Report {
 			r.Unexplained = append(r.Unexplained, x.Entry)
 		}
 	}
-	e.sort(r)
+	r.sort()
 	e.idle(r)
 	if n := e.lives.further; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("THE SNAPSHOTS HAVE MORE CONNECTIONS THAN THERE IS ROOM FOR: %d were left out; choose fewer snapshots", n))
@@ -154,7 +155,7 @@ type verdict struct {
 }
 
 func (e *Explainer) explain(f *Flow) verdict {
-	v := verdict{Entry: Entry{Flow: f}}
+	v := verdict{Entry: Entry{Flow: f, Meanwhile: e.livedThrough(f)}}
 	from, to := e.mine(f.From.Addr()), e.mine(f.To.Addr())
 	switch f.protocol {
 	case tcp, udp:
@@ -270,9 +271,11 @@ func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
 	switch {
 	case at[0] == nil && at[1] == nil:
 		return false
-	case from && to && (at[0] == nil || at[1] == nil) && e.livedThrough(f) > 0:
+	case from && to && (at[0] == nil || at[1] == nil) && x.Meanwhile > 0:
 		return false
-	case how == ByListener && e.livedThrough(f) > 0 && !forContainer(at[0]) && !forContainer(at[1]):
+	case how == ByListener && f.halfOpen():
+		return false // it accepted nothing
+	case how == ByListener && x.Meanwhile > 0 && !forContainer(at[0]) && !forContainer(at[1]):
 		return false // an accepted connection would be in the snapshots
 	case at[0] == nil:
 		x.turn(true)
@@ -317,16 +320,9 @@ func (e *Explainer) livedThrough(f *Flow) int {
 
 // sort brings what is unexplained into the order in which it is to be looked at,
 // and what is explained to its program.
-func (e *Explainer) sort(r *Report) {
-	through := func(x *Entry) bool { return e.livedThrough(x.Flow) > 0 }
+func (r *Report) sort() {
 	slices.SortStableFunc(r.Unexplained, func(x, y Entry) int {
-		if a, b := through(&x), through(&y); a != b {
-			if a {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(y.Bytes(), x.Bytes())
+		return cmp.Or(cmp.Compare(min(y.Meanwhile, 1), min(x.Meanwhile, 1)), cmp.Compare(y.Bytes(), x.Bytes()))
 	})
 	slices.SortStableFunc(r.Others, func(x, y Entry) int { return cmp.Compare(y.Bytes(), x.Bytes()) })
 	slices.SortStableFunc(r.Explained, func(x, y Entry) int {

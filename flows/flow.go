@@ -24,6 +24,7 @@ type Flow struct {
 	protocol protocol
 	opener   opener       // of TCP
 	closing  time.Time    // of TCP: the first packet that ends it; zero: none
+	acked    [2]bool      // of TCP: From and To went on after the first packets
 	replies  uint8        // the bits of TCP that each packet of To has
 	dhcp     bool         // it has DHCP's form
 	mac      presence.MAC // that From's first packet has; zero: none
@@ -60,15 +61,35 @@ func (f *Flow) add(p *packet, at time.Time, length int) {
 	}
 	count.Packets++
 	count.Bytes += uint64(length)
-	if p.protocol == tcp && p.flags&(fin|rst) != 0 && f.closing.IsZero() {
+	if p.protocol == tcp {
+		f.tcp(p.flags, forth, at)
+	}
+}
+
+// tcp notes what a packet says of the connection.
+func (f *Flow) tcp(flags uint8, forth bool, at time.Time) {
+	if flags&(fin|rst) != 0 && f.closing.IsZero() {
 		f.closing = at
 	}
-	if p.protocol == tcp && p.flags&syn != 0 && f.opener == unknown {
+	if flags&syn != 0 && f.opener == unknown {
 		f.opener = byTo
-		if forth == (p.flags&ack == 0) {
+		if forth == (flags&ack == 0) {
 			f.opener = byFrom
 		}
 	}
+	if flags&(syn|rst|ack) == ack {
+		if forth {
+			f.acked[0] = true
+		} else {
+			f.acked[1] = true
+		}
+	}
+}
+
+// halfOpen reports whether a TCP connection was begun and never completed (RFC
+// 9293, section 3.5), so that no program ever got it.
+func (f *Flow) halfOpen() bool {
+	return f.opener == byFrom && !f.acked[0] || f.opener == byTo && !f.acked[1]
 }
 
 // dhcpForm reports whether a datagram looks like DHCP's: between its ports, and

@@ -17,7 +17,7 @@ func (e *Explainer) why(v *verdict) string {
 	case v.others:
 		return e.othersWhy(f)
 	}
-	why := e.missed(f)
+	why := e.missed(v)
 	switch {
 	case f.protocol == tcp && v.Opened == "remote" && v.SentBy.Packets > 0 && e.refused(v):
 		return "this machine refused it: nothing listened there"
@@ -60,14 +60,19 @@ func (e *Explainer) othersWhy(f *Flow) string {
 }
 
 // missed says where the snapshots are that could have had a flow.
-func (e *Explainer) missed(f *Flow) string {
+func (e *Explainer) missed(v *verdict) string {
+	f := v.Flow
 	if len(e.times) == 0 {
 		return "there is no snapshot"
 	}
-	if n := e.livedThrough(f); n > 0 && f.protocol == tcp && (e.listener(f, f.From) != nil || e.listener(f, f.To) != nil) {
-		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted, only a listener is on its port: a raw socket, a forged address, or another network namespace", count(n, "snapshot"))
-	} else if n > 0 {
-		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted: a raw socket, a forged address, or another network namespace", count(n, "snapshot"))
+	listener := f.opener != byFrom && e.listener(f, f.From) != nil || f.opener != byTo && e.listener(f, f.To) != nil
+	switch {
+	case listener && f.halfOpen():
+		return "it was begun with a listener on its port, and never completed: a scan, or a forged address"
+	case v.Meanwhile > 0 && listener:
+		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted, only a listener is on its port: a raw socket, a forged address, or another network namespace", count(v.Meanwhile, "snapshot"))
+	case v.Meanwhile > 0:
+		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted: a raw socket, a forged address, or another network namespace", count(v.Meanwhile, "snapshot"))
 	}
 	lasted := span(f.Last.Sub(f.First))
 	next, _ := slices.BinarySearchFunc(e.times, f.First.Add(f.Last.Sub(f.First)/2), time.Time.Compare)
