@@ -140,7 +140,7 @@ func far(all, chosen []connections.Entry, dump *flows.Dump) []string {
 	if len(all) > 0 {
 		text += fmt.Sprintf("; those that are stored (%d) are from %s to %s", len(all), when(all[0].Time), when(all[len(all)-1].Time))
 	}
-	return append([]string{text}, nearest...)
+	return append(append([]string{text}, nearest...), "PORCHLIGHT_CONNECTIONS_INTERVAL=30s has the running Porchlight store one every 30 seconds")
 }
 
 // words is a length of time for people.
