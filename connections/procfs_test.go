@@ -110,6 +110,7 @@ func FuzzProc(f *testing.F) {
 	f.Add([]byte(aNet6))
 	f.Add([]byte("Uid:\t1000\t1001\n"))
 	f.Add([]byte("0::/lxc.payload.nas/x\n"))
+	f.Add([]byte("32768\t60999\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if name, _, err := parseStat(b); err == nil && len(name) > 64 {
 			t.Errorf("a name of %d bytes", len(name))
@@ -118,6 +119,9 @@ func FuzzProc(f *testing.F) {
 			t.Errorf("a command line %q", line)
 		}
 		parseUID(b)
+		if first, last := parseRange(b); first > last {
+			t.Errorf("ports from %d to %d", first, last)
+		}
 		if c := containerOf(b); c != "" && (len(c) > 80 || strings.ContainsAny(c, "\x00\n\x1b")) {
 			t.Errorf("a container %q", c)
 		}

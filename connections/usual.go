@@ -53,6 +53,7 @@ type storedListener struct {
 	Given     bool `json:",omitempty"`
 	Outside   bool `json:",omitempty"`
 	Quiet     bool `json:",omitempty"`
+	Since     time.Duration
 }
 
 // keepEvery is how often a baseline is stored in which only times changed.
@@ -71,7 +72,7 @@ func (w *Watcher) Baseline() []byte {
 	stored := storedUsual{Form: usualForm, usual: &w.usual}
 	for _, key := range slices.SortedFunc(maps.Keys(w.listeners), listener.compare) {
 		k := w.listeners[key]
-		l := storedListener{Protocol: key.protocol, Program: key.program, User: k.conn.User, UID: k.conn.UID, Local: k.conn.Local, Given: k.conn.Given, Outside: k.outside, Quiet: k.quiet}
+		l := storedListener{Protocol: key.protocol, Program: key.program, User: k.conn.User, UID: k.conn.UID, Local: k.conn.Local, Given: k.conn.Given, Outside: k.outside, Quiet: k.quiet, Since: k.since}
 		if k.conn.Process != nil {
 			l.Container = k.conn.Process.Container
 		}
@@ -101,7 +102,7 @@ func (w *Watcher) read(b []byte) error {
 		return fmt.Errorf("reading what is usual: it has form %d, which this Porchlight does not know", stored.Form)
 	}
 	for _, l := range stored.Listeners {
-		k := &known{conn: Connection{Protocol: l.Protocol, State: Listen, Local: l.Local, Given: l.Given, UID: l.UID, User: l.User}, outside: l.Outside, quiet: l.Quiet}
+		k := &known{conn: Connection{Protocol: l.Protocol, State: Listen, Local: l.Local, Given: l.Given, UID: l.UID, User: l.User}, outside: l.Outside, quiet: l.Quiet, since: l.Since}
 		if l.Protocol == UDP {
 			k.conn.State = Unconnected
 		}

@@ -23,6 +23,9 @@ const (
 	// long: one that is started again is back by then.
 	missingLooks = 2
 	missingFor   = time.Minute
+	// settledFor is for how long a program had a port that it was given, when
+	// another one of its is taken for the same listener.
+	settledFor = 10 * time.Minute
 	// mostKnown bounds what is known, of listeners and of programs each, and
 	// mostSockets the sockets that are known again at the next look.
 	mostKnown   = 2000
@@ -66,6 +69,7 @@ type known struct {
 	outside bool       // others than this machine can reach it
 	quiet   bool       // its opening was not told, nor is its end
 
+	since  time.Duration // by the clock; 0: it was learned
 	seen   time.Duration // by the clock
 	missed int           // looks since
 }
@@ -262,11 +266,12 @@ func (l *look) rekey(k *known, to listener) {
 	l.listeners[to], l.changed = k, true
 }
 
-// gone returns those that are not there now and had a port that was given.
+// gone returns those that are not there now and had a port that was given, not
+// only for a moment.
 func (l *look) gone(seen map[*known]bool) map[*known]bool {
 	all := map[*known]bool{}
 	for _, k := range l.listeners {
-		if k.conn.Given && !seen[k] {
+		if k.conn.Given && !seen[k] && (k.since == 0 || k.seen-k.since >= settledFor) {
 			all[k] = true
 		}
 	}
@@ -304,6 +309,7 @@ func (l *look) open(p *present) *known {
 	}
 	k := &known{listener: p.listener, conn: *p.conn, outside: p.outside}
 	if !l.learning && !l.sockets[p.conn.Inode].usual {
+		k.since = l.Clock
 		if k.quiet = !l.may(p.program); !k.quiet {
 			l.tell(ListenerOpened, p.conn, listens(p.conn, l.now.Partial)+l.before(p)+l.last(p.program))
 		}

@@ -183,11 +183,15 @@ func TestListeners(t *testing.T) {
 			m.close("db").tcp("db", "postgres", "127.0.0.1:5432").expect().expect().expect().expect()
 		},
 		"a port that was given, another one after a restart": func(m *machine) {
-			m.tcp("rpc", "rpc.statd", "0.0.0.0:40123").expect("listener_opened rpc.statd tcp 40123").expect()
+			m.tcp("rpc", "rpc.statd", "0.0.0.0:40123").expect("listener_opened rpc.statd tcp 40123").learn()
 			m.close("rpc").expect()
 			m.tcp("rpc", "rpc.statd", "0.0.0.0:51234").expect().expect().expect().expect()
 			m.tcp("rpc2", "rpc.statd", "0.0.0.0:51235").expect("listener_opened rpc.statd tcp 51235")
 			m.close("rpc", "rpc2").expect().expect("listener_closed rpc.statd tcp 51234", "listener_closed rpc.statd tcp 51235")
+		},
+		"ports from that range that somebody tries": func(m *machine) {
+			m.tcp("x", "nc", "0.0.0.0:40123").expect("listener_opened nc tcp 40123").expect()
+			m.close("x").tcp("y", "nc", "0.0.0.0:40124").expect("listener_opened nc tcp 40124").expect("listener_closed nc tcp 40123")
 		},
 		"the same socket under another name": func(m *machine) {
 			m.tcp("x", "sh", "0.0.0.0:4444").expect("listener_opened sh tcp 4444")
@@ -260,6 +264,7 @@ func TestRestart(t *testing.T) {
 	c.Given = false
 	m.ends["wg"] = c
 	m.expect("listener_opened rpc.statd tcp 40123", "new_program_online apt tcp 80").expect("listener_opened  udp 51820")
+	m.learn()
 	for range 3 {
 		m.restart().expect().expect().expect()
 	}
