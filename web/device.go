@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type deviceView struct {
 	Past    devicePast
 	Same    identity
 	InFile  bool
+
+	Connections string // query for those with it; empty: they are not shown
 }
 
 // fact is a line of what is known.
@@ -59,6 +62,9 @@ func (p *pages) devicePage(w http.ResponseWriter, r *http.Request) {
 		layout: p.layout(r, d.DisplayName(), "device"), ID: d.ID, Home: d.State == presence.Home,
 		State: stateWords(&d, now), Why: d.Why, Facts: factsOf(&d, now),
 		Silence: newSilenceChart(learned, d.AwayAfter), Form: formOf(&d), Same: identityOf(&d, devices), InFile: len(d.FromFile) > 0,
+	}
+	if p.cfg.Connections != nil {
+		v.Connections = "?" + url.Values{"device": {d.DisplayName()}}.Encode()
 	}
 	if v.Past, err = p.pastOf(r.Context(), &d, now); err != nil {
 		v.Past.Fault = err.Error()
