@@ -25,6 +25,7 @@ const connections = 4
 type File struct {
 	*sql.DB
 	Path string
+	info os.FileInfo // as opened
 }
 
 // Open opens a file. When there is none it makes it, or returns ErrNone unless
@@ -41,12 +42,22 @@ func Open(ctx context.Context, path string, mayMake bool, steps ...string) (*Fil
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(connections)
-	f := &File{db, path}
+	f := &File{DB: db, Path: path}
+	if f.info, err = os.Stat(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
+	}
 	err = f.Within(ctx, func(ctx context.Context, tx *sql.Tx) error { return migrate(ctx, tx, steps) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
 	}
 	return f, nil
+}
+
+// Moved reports whether the path is no longer the file that was opened: what is
+// written now would be lost.
+func (f *File) Moved() bool {
+	now, err := os.Stat(f.Path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, f.info)
 }
 
 // ready sees to it that the file is there and may be used.

@@ -110,6 +110,25 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// What was opened is told from what has taken its place.
+func TestMoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	f := open(t, path, things)
+	if f.Moved() {
+		t.Error("it is where it was")
+	}
+	if _, err := SetAside(path, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if !f.Moved() {
+		t.Error("it was set aside")
+	}
+	open(t, path, things)
+	if !f.Moved() {
+		t.Error("there is another one")
+	}
+}
+
 // The file belongs to whom the directory belongs.
 func TestOwner(t *testing.T) {
 	if os.Getuid() != 0 {

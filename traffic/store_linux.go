@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -48,6 +47,12 @@ type Keep struct {
 // ErrEmpty is returned when nothing was ever recorded.
 var ErrEmpty = errors.New("no traffic was recorded yet")
 
+// errMoved is returned when rounds would be lost.
+var errMoved = errors.New("the file was removed, or another one was put in its place")
+
+// Moved reports whether the store's file is no longer in its place: open it anew.
+func (s *Store) Moved() bool { return s.db.Moved() }
+
 // OpenStore opens dir/traffic.db. When there is none it makes it, or returns
 // ErrEmpty unless mayMake is set. See sqlitefile.Open.
 func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
@@ -73,8 +78,8 @@ func (s *Store) Close() error { return s.db.Close() }
 // Add stores a round. It also merges and deletes what is due, a little each time.
 // Either all of that is done, or there is an error and nothing is.
 func (s *Store) Add(ctx context.Context, r Round) error {
-	if _, err := os.Stat(s.db.Path); err != nil { // SQLite would write into a file that is gone
-		return fmt.Errorf("storing a round of traffic: %w", err)
+	if s.db.Moved() {
+		return fmt.Errorf("storing a round of traffic in %s: %w", s.db.Path, errMoved)
 	}
 	err := s.db.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := insert(ctx, tx, &r); err != nil {
