@@ -107,7 +107,7 @@ func (c connectionsCompareCmd) explain(look *looker, store *connections.Store, d
 		}
 		e.Add(s)
 	}
-	return e.Report(), nil
+	return e.Report(connections.Now()), nil
 }
 
 // within are the snapshots that may be looked at.

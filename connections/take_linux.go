@@ -18,11 +18,19 @@ const firstPIDs = "pid:[4026531836]"
 // when there would be nothing to show.
 func Take(names DeviceNames) (*Snapshot, error) { return takeFrom("/proc", names) }
 
-func takeFrom(proc string, names DeviceNames) (*Snapshot, error) {
+// Now is a snapshot of no connections, which says the time and the boot only.
+func Now() *Snapshot { return nowFrom("/proc") }
+
+func nowFrom(proc string) *Snapshot {
 	s := &Snapshot{Time: time.Now().Round(0), Uptime: uptime()}
 	if b, err := os.ReadFile(proc + "/sys/kernel/random/boot_id"); err == nil {
 		s.Boot = string(bytes.TrimSpace(b))
 	}
+	return s
+}
+
+func takeFrom(proc string, names DeviceNames) (*Snapshot, error) {
+	s := nowFrom(proc)
 	all, missing, err := sockets(proc)
 	if err != nil {
 		return nil, err

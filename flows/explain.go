@@ -116,9 +116,13 @@ func number(s *connections.Snapshot) string {
 	return fmt.Sprint(s.Number)
 }
 
-// Report explains all flows.
-func (e *Explainer) Report() *Report {
-	e.lives.end()
+// Report explains all flows. Now is connections.Now, of when the machine was
+// started; nil: it is not known, or the snapshots are of another machine.
+func (e *Explainer) Report(now *connections.Snapshot) *Report {
+	if b := e.lives.before; b != nil && now != nil && now.Boot != b.Boot && e.dump.To.After(b.Time) {
+		e.notes = append(e.notes, fmt.Sprintf("the machine was started again after snapshot %s: its connections explain nothing from then on", number(b)))
+	}
+	e.lives.end(now)
 	slices.SortFunc(e.times, time.Time.Compare)
 	for _, f := range e.dump.Flows {
 		if e.mine(f.From.Addr()) && f.mac != (presence.MAC{}) {
@@ -256,12 +260,12 @@ func (e *Explainer) listener(f *Flow, end netip.AddrPort) *life {
 // unless no snapshot was taken while the flow lasted.
 func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
 	f := x.Flow
-	unknown := len(e.local) == 0
+	all := len(e.local) == 0 // it is not known which are ours
 	var at [2]*life
-	if (from || unknown || f.From.Addr().IsUnspecified()) && (f.protocol == udp || f.opener != byFrom) {
+	if (from || all || f.From.Addr().IsUnspecified()) && (f.protocol == udp || f.opener != byFrom) {
 		at[0] = e.lives.waiting(f, f.From)
 	}
-	if (to || unknown || !from && group(f.To.Addr())) && (f.protocol == udp || f.opener != byTo) {
+	if (to || all || !from && group(f.To.Addr())) && (f.protocol == udp || f.opener != byTo) {
 		at[1] = e.lives.waiting(f, f.To)
 	}
 	how := BySocket

@@ -153,7 +153,7 @@ func TestExplain(t *testing.T) {
 		for _, s := range ordinary(t) {
 			e.Add(s)
 		}
-		r := e.Report()
+		r := e.Report(nil)
 		r.Idle = nil
 		if diff := cmp.Diff([]string{test.want}, said(r)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -178,7 +178,7 @@ func TestIdle(t *testing.T) {
 		for _, s := range ordinary(t) {
 			e.Add(s)
 		}
-		r := e.Report()
+		r := e.Report(nil)
 		if diff := cmp.Diff(test.want, said(r)[1:], cmp.Transformer("", func(s []string) string { return strings.Join(s, "\n") })); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
@@ -203,10 +203,39 @@ func TestExplainOverARestart(t *testing.T) {
 		e := NewExplainer(d, nil, leastReach)
 		e.Add(first)
 		e.Add(second)
-		r := e.Report()
+		r := e.Report(nil)
 		notes := strings.Join(r.Notes, "\n")
 		if explained := name == ""; (len(r.Explained) == 2) != explained || (len(r.Unexplained) == 2) == explained || !strings.Contains(notes, name) || !strings.Contains(notes, "snapshot 2: this cannot be seen") {
 			t.Errorf("%s: %q, %s", name, said(r), notes)
+		}
+	}
+}
+
+// A snapshot says nothing of the time before the machine was started that it is
+// of, nor after the next start.
+func TestExplainBootOnly(t *testing.T) {
+	d := dumpOf(sent{-60, tcp, me + ":1", you + ":1", ack}, sent{60, tcp, me + ":2", you + ":1", ack}, sent{120, tcp, me + ":3", you + ":1", ack})
+	s := snapshot(t, 1, 0, "tcp ESTABLISHED 192.0.2.1:1 192.0.2.9:1 a", "tcp ESTABLISHED 192.0.2.1:2 192.0.2.9:1 b", "tcp ESTABLISHED 192.0.2.1:3 192.0.2.9:1 c")
+	s.Uptime = 30 * time.Second
+	again := &connections.Snapshot{Number: 2, Time: at(200), Boot: "another", Uptime: 100 * time.Second}
+	for name, test := range map[string]struct {
+		next, now *connections.Snapshot
+		note      string
+		want      int
+	}{
+		"nothing is known":    {nil, nil, "", 2},
+		"no other start":      {nil, &connections.Snapshot{Time: at(200), Boot: "this", Uptime: 230 * time.Second}, "", 2},
+		"it is started again": {nil, again, "the machine was started again after snapshot 1", 1},
+		"and looked at":       {again, again, "snapshots 1 and 2: the machine was started again", 1},
+	} {
+		e := NewExplainer(d, nil, leastReach)
+		e.Add(s)
+		if test.next != nil {
+			e.Add(test.next)
+		}
+		r := e.Report(test.now)
+		if notes := strings.Join(r.Notes, "\n"); len(r.Explained) != test.want || !strings.Contains(notes, test.note) || (notes == "") != (test.note == "") {
+			t.Errorf("%s: %q %q", name, said(r), notes)
 		}
 	}
 }
@@ -219,7 +248,7 @@ func TestExplainNotOlder(t *testing.T) {
 	e := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach)
 	e.Add(first)
 	e.Add(second)
-	if r := e.Report(); len(r.Explained) != 1 || len(r.Unexplained) != 1 || r.Explained[0].Remote.Port() != 2 {
+	if r := e.Report(nil); len(r.Explained) != 1 || len(r.Unexplained) != 1 || r.Explained[0].Remote.Port() != 2 {
 		t.Errorf("%q", said(r))
 	}
 }
@@ -227,10 +256,10 @@ func TestExplainNotOlder(t *testing.T) {
 // Without any snapshot all is told apart by the addresses of now, or not at all.
 func TestExplainNothing(t *testing.T) {
 	d := dumpOf(sent{10, tcp, you + ":1", me + ":2", syn}, sent{10, tcp, you + ":1", "192.0.2.77:2", syn})
-	if r := NewExplainer(d, nil, leastReach).Report(); len(r.Unexplained) != 2 {
+	if r := NewExplainer(d, nil, leastReach).Report(nil); len(r.Unexplained) != 2 {
 		t.Errorf("%q", said(r))
 	}
-	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report()
+	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
 	if len(r.Unexplained) != 1 || len(r.Others) != 1 || r.Unexplained[0].Why != "this machine did not answer; there is no snapshot" {
 		t.Errorf("%q", said(r))
 	}
@@ -241,7 +270,7 @@ func TestForged(t *testing.T) {
 	own, router := presence.MAC{2, 1}, presence.MAC{2, 2}
 	d := dumpOf(sent{10, tcp, me + ":50000", you + ":443", ack}, sent{11, udp, "192.0.2.66:1", you + ":2", 0}, sent{12, udp, "192.0.2.67:1", you + ":2", 0})
 	d.Flows[0].mac, d.Flows[1].mac, d.Flows[2].mac = own, own, router
-	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report()
+	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
 	if len(r.Others) != 2 || !strings.Contains(r.Others[0].Why, "forged") || strings.Contains(r.Others[1].Why, "forged") {
 		t.Errorf("%q", said(r))
 	}
@@ -257,7 +286,7 @@ func TestNAT(t *testing.T) {
 		sent{12, tcp, you + ":50000", me + ":8080", syn}, sent{12, tcp, you + ":50000", behind + ":80", syn}, sent{12, tcp, me + ":8080", you + ":50000", syn | ack},
 		sent{13, tcp, behind + ":40001", you + ":443", syn}, sent{14, tcp, me + ":40001", you + ":443", syn}, // not at the same time
 	)
-	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report()
+	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
 	const nat = "for which this machine translates addresses (NAT)"
 	got := map[string]string{}
 	for _, x := range r.Unexplained {
@@ -295,7 +324,7 @@ func TestDHCP(t *testing.T) {
 	}
 	d := dumpOf(sent{10, udp, "0.0.0.0:68", "255.255.255.255:67", 0})
 	d.Flows[0].dhcp = true
-	if r := NewExplainer(d, nil, leastReach).Report(); len(r.Portless) != 1 || !strings.Contains(r.Portless[0].Why, "DHCP") {
+	if r := NewExplainer(d, nil, leastReach).Report(nil); len(r.Portless) != 1 || !strings.Contains(r.Portless[0].Why, "DHCP") {
 		t.Errorf("%q", said(r))
 	}
 }
@@ -306,7 +335,7 @@ func TestLivesBound(t *testing.T) {
 	e := NewExplainer(d, nil, leastReach)
 	e.lives.count = maxLives - 1
 	e.Add(snapshot(t, 1, 0, "tcp ESTABLISHED 192.0.2.1:1 192.0.2.9:1 a", "tcp ESTABLISHED 192.0.2.1:2 192.0.2.9:1 b"))
-	r := e.Report()
+	r := e.Report(nil)
 	if len(r.Explained) != 1 || !strings.Contains(strings.Join(r.Notes, "\n"), "1 were left out") {
 		t.Errorf("%q %q", said(r), r.Notes)
 	}
@@ -348,7 +377,7 @@ func TestChoose(t *testing.T) {
 
 func TestFilter(t *testing.T) {
 	d := dumpOf(sent{10, tcp, me + ":1", you + ":2", syn}, sent{10, parts + udp, me + ":0", you + ":0", 0})
-	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report()
+	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
 	f, wide, err := Filter(r.Unexplained)
 	want := "(tcp and ((src host 192.0.2.1 and src port 1 and dst host 192.0.2.9 and dst port 2) or (dst host 192.0.2.1 and dst port 1 and src host 192.0.2.9 and src port 2)))" +
 		" or (udp and ((src host 192.0.2.1 and dst host 192.0.2.9) or (dst host 192.0.2.1 and src host 192.0.2.9)))"

@@ -60,6 +60,7 @@ func (l *lives) add(s *connections.Snapshot) {
 	if b := l.before; b != nil && len(connections.Between(b, s)) == 0 {
 		gap, unbroken = min(max(s.Time.Sub(b.Time), 0), l.limit), true
 	}
+	booted := s.Time.Add(-s.Uptime)
 	alive := make(map[socket]*life, len(s.Connections))
 	for i := range s.Connections {
 		c := &s.Connections[i]
@@ -69,7 +70,7 @@ func (l *lives) add(s *connections.Snapshot) {
 			x = l.closed(k.tuple)
 		}
 		if x == nil || !unbroken {
-			if x = l.begin(k.tuple, c, s.Time.Add(-gap)); x == nil {
+			if x = l.begin(k.tuple, c, later(s.Time.Add(-gap), booted)); x == nil {
 				continue
 			}
 			x.seen = s.Time
@@ -83,6 +84,9 @@ func (l *lives) add(s *connections.Snapshot) {
 	for k, x := range l.alive {
 		if alive[k] != x && x.last.Equal(l.before.Time) {
 			x.to = x.last.Add(gap)
+			if l.before.Boot != s.Boot {
+				x.to = earlier(x.to, booted)
+			}
 		}
 	}
 	l.alive, l.before = alive, s
@@ -106,8 +110,8 @@ func (l *lives) begin(t tuple, c *connections.Connection, from time.Time) *life 
 		l.further++
 		return nil
 	}
-	if p := c.Process; p != nil && p.Started.After(from) {
-		from = p.Started
+	if p := c.Process; p != nil {
+		from = later(from, p.Started)
 	}
 	x := &life{from: from}
 	if c.Remote.IsValid() {
@@ -120,13 +124,32 @@ func (l *lives) begin(t tuple, c *connections.Connection, from time.Time) *life 
 	return x
 }
 
-// end ends those that are in the last snapshot.
-func (l *lives) end() {
+// end ends those that are in the last snapshot. Now says when the machine was
+// started; nil: not known.
+func (l *lives) end(now *connections.Snapshot) {
 	for _, x := range l.alive {
-		if x.to.IsZero() {
-			x.to = x.last.Add(l.limit)
+		if !x.to.IsZero() {
+			continue
+		}
+		x.to = x.last.Add(l.limit)
+		if now != nil && now.Boot != l.before.Boot {
+			x.to = earlier(x.to, now.Time.Add(-now.Uptime))
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // covers reports whether the socket may have been there at some time of the flow.

@@ -2,11 +2,13 @@ package flows
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/net/dns/dnsmessage"
 
 	"porchlight/capture"
@@ -210,13 +213,14 @@ func writeBig(tb testing.TB, size int) string {
 		tb.Fatal(err)
 	}
 	d := newTape()
-	payload := string(make([]byte, 400))
+	noise := make([]byte, 1<<16)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	for i, n := 0, 0; n < size; i++ {
 		port, host := 1024+i%1000, byte(1)
 		if i%3 == 0 {
 			port, host = 1024+i/3%60000, byte(2+i/3/60000%5)
 		}
-		d.add(at(float64(i)/1e5), 1000, ip4(17, "192.0.2.1", netip.AddrFrom4([4]byte{198, 51, 100, host}).String(), 0, 0, udpBody(port, 443, payload)))
+		d.add(at(float64(i)/1e5), 1000, ip4(17, "192.0.2.1", netip.AddrFrom4([4]byte{198, 51, 100, host}).String(), 0, 0, udpBody(port, 443, string(noise[i%65000:][:400]))))
 		if d.Len() > 1<<20 || n+d.Len() >= size {
 			n += d.Len()
 			if _, err := d.WriteTo(f); err != nil {
@@ -271,9 +275,42 @@ func TestReadBig(t *testing.T) {
 func BenchmarkRead(b *testing.B) {
 	const size = 1 << 30
 	path := writeBig(b, size)
-	b.SetBytes(size)
-	for b.Loop() {
-		_, peak := readBig(b, path)
-		b.ReportMetric(float64(peak)/1e6, "MB-memory")
+	for name, pack := range map[string]func(io.Writer) (io.WriteCloser, error){
+		"plain": nil,
+		"gzip":  func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestSpeed) },
+		"zstd":  func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			path := path
+			if pack != nil {
+				path = packed(b, path, pack)
+			}
+			b.SetBytes(size)
+			for b.Loop() {
+				_, peak := readBig(b, path)
+				b.ReportMetric(float64(peak)/1e6, "MB-memory")
+			}
+		})
 	}
+}
+
+func packed(tb testing.TB, path string, pack func(io.Writer) (io.WriteCloser, error)) string {
+	tb.Helper()
+	from, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = from.Close() }()
+	to, err := os.Create(filepath.Join(tb.TempDir(), "packed"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w, err := pack(to)
+	if err == nil {
+		_, err = io.Copy(w, from)
+	}
+	if err := errors.Join(err, w.Close(), to.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	return to.Name()
 }
