@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"porchlight/connections"
 )
@@ -43,7 +44,10 @@ type changesView struct {
 }
 
 // side is one of the two that are compared.
-type side struct{ Value, Text string }
+type side struct {
+	Value, Text string
+	Field       string // its time in a field; empty: now
+}
 
 // entryRow is a stored snapshot, and where it leads to.
 type entryRow struct {
@@ -157,9 +161,9 @@ func (v *changesView) compare(q url.Values, pair *[2]connections.Snapshot, s *se
 // nameOf says which one it is.
 func nameOf(s *connections.Snapshot) side {
 	if s.Number == 0 {
-		return side{"now", "now"}
+		return side{"now", "now", ""}
 	}
-	return side{strconv.FormatInt(s.Number, 10), fmt.Sprintf("snapshot %d, %s", s.Number, clock(s.Time))}
+	return side{strconv.FormatInt(s.Number, 10), fmt.Sprintf("snapshot %d, %s", s.Number, clock(s.Time)), s.Time.Local().Add(time.Minute).Format(fieldTime)}
 }
 
 // fresh lists what is there for the first time.

@@ -20,6 +20,9 @@ const (
 	rowsPerPage = 200
 	// maxPrograms is how many programs there are to choose from.
 	maxPrograms = 300
+	// fieldTime is how a browser writes a time that was chosen (WHATWG HTML, local
+	// date and time string).
+	fieldTime = "2006-01-02T15:04"
 	// lookBeat is after how many seconds a page that shows the connections as they
 	// are now is fetched again.
 	lookBeat = 3
@@ -95,7 +98,10 @@ func (p *pages) snapshotOf(ctx context.Context, text string, who *people) (*conn
 	}
 	number, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		at, err := moment(text, time.Time{})
+		at, err := time.ParseInLocation(fieldTime, text, time.Local)
+		if err != nil {
+			at, err = moment(text, time.Time{})
+		}
 		if err != nil {
 			return nil, badRequest("want the number of a snapshot, now, or a time such as 1h ago or 2026-03-01")
 		}

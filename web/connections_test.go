@@ -145,14 +145,15 @@ func TestChangesPage(t *testing.T) {
 		}
 	}
 	for query, text := range map[string]string{
-		"?a=10&b=20":           "0 opened, 0 closed, 0 changed",
-		"?a=2&b=3":             "the machine was started again between them",
-		"?a=20&b=10":           "the first of them is the later one",
-		"?a=24h":               "From snapshot 1, ",
-		"?program=curl":        "0 opened, 1 closed, 0 changed",
-		"?q=nothing":           "Nothing like that has changed.",
-		"?before=11":           "the first after a restart of the machine",
-		"?a=now&b=now":         "0 opened, 0 closed, 0 changed",
+		"?a=10&b=20":    "0 opened, 0 closed, 0 changed",
+		"?a=2&b=3":      "the machine was started again between them",
+		"?a=20&b=10":    "the first of them is the later one",
+		"?a=24h":        "From snapshot 1, ",
+		"?program=curl": "0 opened, 1 closed, 0 changed",
+		"?q=nothing":    "Nothing like that has changed.",
+		"?before=11":    "the first after a restart of the machine",
+		"?a=now&b=now":  "0 opened, 0 closed, 0 changed",
+		"?a=" + m.stored[9].Time.Add(time.Minute).Format(fieldTime) + "&b=": "From snapshot 10, ",
 		"?a=10&b=20&q=nothing": "there is no such connection",
 	} {
 		if w := ask(page, "/connections/changes"+query); w.Code != http.StatusOK || !strings.Contains(words(w), text) {
