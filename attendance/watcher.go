@@ -20,6 +20,9 @@ const (
 	maxRetry = 30 * time.Second
 )
 
+// notAsked is the fault while Run does not run.
+const notAsked = "logind was not asked yet"
+
 // Watcher follows whether someone is at the machine.
 type Watcher struct {
 	bus string
@@ -38,7 +41,7 @@ func New(bus string, log *slog.Logger) *Watcher {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{bus: bus, log: log, changed: make(chan struct{}), fault: "logind was not asked yet"}
+	return &Watcher{bus: bus, log: log, changed: make(chan struct{}), fault: notAsked}
 }
 
 // Attended reports whether someone is known to be there, and returns a channel
@@ -63,11 +66,11 @@ func (w *Watcher) Problem() string {
 // Run follows who is there until ctx ends, and returns nil then. While logind
 // cannot be reached, nobody is there; it is tried again.
 func (w *Watcher) Run(ctx context.Context) error {
-	defer w.set(false, "")
+	defer w.end()
 	for delay := minRetry; ctx.Err() == nil; {
 		began := time.Now()
 		if err := w.follow(ctx); ctx.Err() == nil {
-			w.set(false, err.Error())
+			w.wonder(err.Error())
 		}
 		if time.Since(began) > maxRetry {
 			delay = minRetry
@@ -102,7 +105,7 @@ func (w *Watcher) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.set(there, "")
+		w.know(there)
 		if err := wait(ctx, signals); err != nil {
 			return err
 		}
@@ -136,19 +139,44 @@ func wait(ctx context.Context, signals <-chan *dbus.Signal) error {
 	}
 }
 
-// set notes what is known.
-func (w *Watcher) set(there bool, fault string) {
+// know notes that it is known who is there.
+func (w *Watcher) know(there bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if fault != w.fault && fault != "" {
+	switch {
+	case there == w.there && w.fault == "":
+		return
+	case there:
+		w.log.Info("someone is at this machine")
+	default:
+		w.log.Info("nobody is at this machine")
+	}
+	w.set(there, "")
+}
+
+// wonder notes why it is not known. Nobody is taken to be there then.
+func (w *Watcher) wonder(fault string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if fault != w.fault {
 		w.log.Warn("it is not known whether someone is at this machine", "err", fault)
 	}
+	w.set(false, fault)
+}
+
+// end forgets who is there.
+func (w *Watcher) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.set(false, notAsked)
+}
+
+// set is called with mu held.
+func (w *Watcher) set(there bool, fault string) {
 	w.fault = fault
-	if there == w.there {
-		return
+	if there != w.there {
+		w.there = there
+		close(w.changed)
+		w.changed = make(chan struct{})
 	}
-	w.log.Debug("someone is at this machine", "there", there)
-	w.there = there
-	close(w.changed)
-	w.changed = make(chan struct{})
 }

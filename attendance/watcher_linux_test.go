@@ -183,8 +183,8 @@ func startWatcher(t *testing.T, bus string) *watched {
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
-		if there, _ := w.Attended(); there {
-			t.Error("someone is there after the end")
+		if there, _ := w.Attended(); there || w.Problem() == "" {
+			t.Error("someone is there after the end, or it is known that nobody is")
 		}
 	})
 	return w
