@@ -86,9 +86,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 // follow follows who is there until the bus or logind does not answer.
 func (w *Watcher) follow(ctx context.Context) error {
-	bus, err := w.connect(ctx)
+	bus, err := connect(ctx, w.bus)
 	if err != nil {
-		return fmt.Errorf("connecting to the system bus: %w; in a container it needs /run/dbus/system_bus_socket of the host", err)
+		return err
 	}
 	defer func() { _ = bus.Close() }()
 	signals := make(chan *dbus.Signal, 64)
@@ -110,13 +110,6 @@ func (w *Watcher) follow(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-func (w *Watcher) connect(ctx context.Context) (*dbus.Conn, error) {
-	if w.bus == "" {
-		return dbus.ConnectSystemBus(dbus.WithContext(ctx))
-	}
-	return dbus.Connect(w.bus, dbus.WithContext(ctx))
 }
 
 // wait waits for a signal, and takes those that come with it.

@@ -3,6 +3,7 @@ package attendance
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -286,6 +287,29 @@ func TestWatcherWithoutBus(t *testing.T) {
 	if there, _ := w.Attended(); there {
 		t.Error("someone is there")
 	}
+}
+
+// A bus that does not know the user hangs up.
+func TestWatcherRefused(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "bus")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var server sync.WaitGroup
+	defer server.Wait()
+	defer l.Close()
+	server.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	})
+	w := startWatcher(t, "unix:path="+socket)
+	eventually(t, "the remedy", func() bool { return strings.Contains(w.Problem(), "useradd --system porchlight") })
 }
 
 func TestPresent(t *testing.T) {
