@@ -88,20 +88,20 @@ func recorded(ctx context.Context, b *bench) ([]row, error) {
 
 func verdicts(nobody, tcpdump, off, always *listener) []row {
 	what := fmt.Sprintf("traffic at %.0f packets/s for %s, ", float64(always.sent)/always.elapsed.Seconds(), always.elapsed.Round(time.Second))
-	own := always.share() - off.share()
 	kernel := func(with, without *listener) string {
 		return fmt.Sprintf("%d ns", (with.perPacket() - without.perPacket()).Nanoseconds())
 	}
 	return []row{
 		{
-			what + "processor", fmt.Sprintf("%.1f %% of a core with all the rest of Porchlight, %.1f %% of them for it; tcpdump -w /dev/null: %.1f %% (%.2f ×)",
-				always.share(), own, tcpdump.share(), always.share()/tcpdump.share()),
+			what + "processor", fmt.Sprintf("%.1f %% of a core with all the rest of Porchlight, %.1f %% without counting; tcpdump -w /dev/null: %.1f %% (counting takes %.2f × that)",
+				always.share(), off.share(), tcpdump.share(), (always.share()-off.share())/tcpdump.share()),
 			fmt.Sprintf("%d %%", trafficCPU), judge(always.share() < trafficCPU),
 		},
 		{
 			what + "counted", fmt.Sprintf("%d of %d sent, said to be dropped: %d; tcpdump: %d, dropped: %d of %d sent",
 				always.heard, always.sent, always.dropped, tcpdump.heard, tcpdump.dropped, tcpdump.sent),
-			"all, or said to be dropped", judge(always.heard+always.dropped == always.sent),
+			// What else passed, a few packets, may be among those dropped.
+			"all, or said to be dropped", judge(always.heard <= always.sent && always.heard+always.dropped >= always.sent),
 		},
 		{
 			what + "the kernel's part of a packet", fmt.Sprintf("%s more than without; for tcpdump %s; sending takes %s",
