@@ -109,7 +109,12 @@ func (r *Ring) share() error {
 	return errors.Join(err, errno)
 }
 
-// Hear sets which interfaces are heard, by their indexes, from now on.
+// MaxHeard is how many interfaces a Ring hears at most: what fits into a filter
+// twice, as the new one is there before the old one goes (net.core.optmem_max).
+const MaxHeard = 400
+
+// Hear sets which interfaces are heard, by their indexes, from now on; of too many
+// the first MaxHeard.
 func (r *Ring) Hear(indexes []int) error {
 	filter, err := passing(indexes, r.snap+linkRoom)
 	if err != nil {
@@ -130,7 +135,7 @@ func passing(indexes []int, snap int) ([]bpf.RawInstruction, error) {
 		bpf.RetConstant{Val: 0},
 		bpf.LoadExtension{Num: bpf.ExtInterfaceIndex},
 	}
-	for _, i := range indexes[:min(len(indexes), maxHeard)] {
+	for _, i := range indexes[:min(len(indexes), MaxHeard)] {
 		prog = append(
 			prog,
 			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(i), SkipTrue: 1},
@@ -143,10 +148,6 @@ func passing(indexes []int, snap int) ([]bpf.RawInstruction, error) {
 	}
 	return raw, nil
 }
-
-// maxHeard is how many interfaces fit into a filter, which takes 4096
-// instructions (BPF_MAXINSNS).
-const maxHeard = 2000
 
 // status is the word by which a block is handed to and fro.
 func (r *Ring) status() *uint32 {

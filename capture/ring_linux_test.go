@@ -157,6 +157,29 @@ func TestRingHear(t *testing.T) {
 	}
 }
 
+// The filter fits the kernel for as many interfaces as it may have.
+func TestRingHearMany(t *testing.T) {
+	w := capturetest.NewWire(t)
+	farFD := w.Socket(capturetest.Far, unix.ETH_P_ALL)
+	defer func() { _ = unix.Close(farFD) }()
+	r := openRing(t, w, 64)
+	var near int
+	w.Do(func() { near = w.Link(capturetest.Near).Attrs().Index })
+	for _, behind := range []int{0, MaxHeard - 1, MaxHeard} { // the last is too many
+		var indexes []int
+		for i := range behind {
+			indexes = append(indexes, 1000+i)
+		}
+		if err := r.Hear(append(indexes, near)); err != nil {
+			t.Fatal(err)
+		}
+		send(t, farFD, ethernet(EtherTypeARP, nil))
+	}
+	if got := rest(t, r); len(got) != 2 {
+		t.Errorf("heard %d, want 2", len(got))
+	}
+}
+
 // What has no link header is read from its first byte.
 func TestRingTunnel(t *testing.T) {
 	w := capturetest.NewWire(t)

@@ -17,7 +17,7 @@ func choose(all []capture.Interface, names []string) (chosen []capture.Interface
 				chosen = append(chosen, i)
 			}
 		}
-		return chosen, nil
+		return few(chosen)
 	}
 	for _, name := range names {
 		at := slices.IndexFunc(all, func(i capture.Interface) bool { return i.Name == name })
@@ -28,4 +28,12 @@ func choose(all []capture.Interface, names []string) (chosen []capture.Interface
 		chosen = append(chosen, all[at])
 	}
 	return chosen, problems
+}
+
+// few leaves out what is more than can be heard.
+func few(chosen []capture.Interface) (heard []capture.Interface, problems []string) {
+	if len(chosen) <= capture.MaxHeard {
+		return chosen, nil
+	}
+	return chosen[:capture.MaxHeard], []string{fmt.Sprintf("there are %d interfaces, and the traffic of %d is recorded: name those that matter in PORCHLIGHT_TRAFFIC_INTERFACES", len(chosen), capture.MaxHeard)}
 }

@@ -39,3 +39,18 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+func TestChooseFew(t *testing.T) {
+	all := make([]capture.Interface, capture.MaxHeard+1)
+	for i := range all {
+		all[i].Index = i + 1
+	}
+	chosen, problems := choose(all, nil)
+	want := []string{"there are 401 interfaces, and the traffic of 400 is recorded: name those that matter in PORCHLIGHT_TRAFFIC_INTERFACES"}
+	if diff := cmp.Diff(want, problems); diff != "" || len(chosen) != capture.MaxHeard {
+		t.Errorf("%d chosen; problems (-want +got):\n%s", len(chosen), diff)
+	}
+	if chosen, problems = choose(all[1:], nil); len(chosen) != capture.MaxHeard || problems != nil {
+		t.Errorf("%d chosen, problems %q", len(chosen), problems)
+	}
+}

@@ -14,7 +14,7 @@ type Config struct {
 	// Interfaces are the names of those whose traffic is recorded; any may be
 	// missing for now. None: all that there are and that come, but loopback, and
 	// those whose packets are seen again on another one: ports of a bridge, a bond
-	// or a team, and VLANs.
+	// or a team, and VLANs. What is forwarded passes two, and is counted on both.
 	Interfaces []string
 
 	Round time.Duration // how long a round is; a minute if 0
