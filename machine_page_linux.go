@@ -11,9 +11,15 @@ import (
 	"porchlight/traffic"
 )
 
-// later is a store that is opened when it is first asked for something: before,
-// there may be none.
-type later[S io.Closer] struct {
+// file is a store as it was opened.
+type file interface {
+	io.Closer
+	Moved() bool
+}
+
+// later is a store that is opened when it is first asked for something, as before
+// there may be none, and again when another file is in its place.
+type later[S file] struct {
 	open func(context.Context) (S, error)
 
 	mu     sync.Mutex
@@ -24,19 +30,21 @@ type later[S io.Closer] struct {
 func (l *later[S]) get(ctx context.Context) (S, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.opened {
+	if l.opened && !l.store.Moved() {
 		return l.store, nil
 	}
+	l.close()
 	s, err := l.open(ctx)
 	l.store, l.opened = s, err == nil
 	return s, err
 }
 
-// close closes what was opened. Nobody asks any more then.
+// close closes what was opened.
 func (l *later[S]) close() {
 	if l.opened {
 		_ = l.store.Close()
 	}
+	l.opened = false
 }
 
 // ownMachine is what the page shows of the machine that it runs on.

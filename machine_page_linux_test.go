@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -57,5 +59,17 @@ func TestOwnMachine(t *testing.T) {
 	}
 	if all, err := m.traffic.Buckets(ctx, now.Add(-time.Minute), now, time.Minute); err != nil || len(all) != 1 || all[0].Counted < 59*time.Second {
 		t.Errorf("%+v, %v", all, err)
+	}
+
+	for _, name := range []string{"connections.db", "traffic.db"} { // damaged files are set aside so
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+".corrupt")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := m.connections.Newest(ctx, 0, 5); len(all) != 0 || err != nil {
+		t.Errorf("after the file was set aside: %v, %v", all, err)
+	}
+	if _, err := m.traffic.Buckets(ctx, now.Add(-time.Hour), now, time.Minute); !errors.Is(err, traffic.ErrEmpty) {
+		t.Errorf("after the file was set aside: %v", err)
 	}
 }

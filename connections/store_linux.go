@@ -69,6 +69,9 @@ func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
 	return &Store{f}, nil
 }
 
+// Moved reports whether the store's file is no longer in its place: open it anew.
+func (s *Store) Moved() bool { return s.db.Moved() }
+
 // Close closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
