@@ -202,7 +202,7 @@ func flowRow(l *flowLine) []string {
 	}
 	program := who(l.Program, l.PID)
 	if l.RemoteProgram != "" {
-		program += " ↔ " + who(l.RemoteProgram, l.RemotePID)
+		program = cmp.Or(program, "?") + " ↔ " + who(l.RemoteProgram, l.RemotePID)
 	}
 	many := ""
 	if l.flows > 0 {

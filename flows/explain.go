@@ -1,7 +1,6 @@
 package flows
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,48 +9,6 @@ import (
 	"porchlight/connections"
 	"porchlight/presence"
 )
-
-// How a flow is explained.
-type How string
-
-// The ways.
-const (
-	ByConnection How = "connection" // of just these two ends
-	ByListener   How = "listener"   // a TCP listener on the port: the connection itself was too short to be in a snapshot
-	BySocket     How = "socket"     // a UDP socket without remote end, on the port
-)
-
-// Entry is a flow with what is known of it.
-type Entry struct {
-	*Flow
-	// Local is the end that is this machine's; of both the one that opened the
-	// connection, of none the one that sent first.
-	Local, Remote  netip.AddrPort
-	Opened         string               // who opened a TCP connection: local, remote; empty: that is not in the dump
-	SentBy, SentTo Count                // what Local sent, and what was sent to it
-	Process        *connections.Process // behind Local; nil: it was closed, or may not be seen
-	Peer           *connections.Process // behind Remote, when that is this machine too
-	How            How                  // empty: not explained
-	State          connections.State    // of the socket that explains it
-	Snapshot       int64                // that has the socket; 0: none, or one that is not stored
-	Meanwhile      int                  // how many snapshots were taken while the flow lasted
-	Device         string               // what the device at the remote end was called
-	Why            string               // in words
-}
-
-// Report says what explains a dump.
-type Report struct {
-	Unexplained []Entry // this machine's, most telling first
-	Others      []Entry // between others: this machine has neither end
-	Explained   []Entry // by program
-	Portless    []Entry // what has no ports, and DHCP: no snapshot could have them
-	// Idle are connections that were there during the dump, without any packet in it.
-	Idle []connections.Connection
-	// Elsewhere are how many more there were of addresses that are not in the
-	// dump at all: it was made on another interface.
-	Elsewhere int
-	Notes     []string
-}
 
 // Explainer takes snapshots and explains flows.
 type Explainer struct {
@@ -180,21 +137,6 @@ func (e *Explainer) explain(f *Flow) verdict {
 // mine reports whether an address is this machine's.
 func (e *Explainer) mine(a netip.Addr) bool { return e.local[a] || a.IsLoopback() }
 
-// turn says which end is local.
-func (x *Entry) turn(local bool) { // To is
-	f := x.Flow
-	x.Local, x.Remote, x.SentBy, x.SentTo = f.From, f.To, f.Sent, f.Back
-	if local {
-		x.Local, x.Remote, x.SentBy, x.SentTo = f.To, f.From, f.Back, f.Sent
-	}
-	if f.opener != unknown {
-		x.Opened = "remote"
-		if (f.opener == byTo) == local {
-			x.Opened = "local"
-		}
-	}
-}
-
 // byConnection explains a flow by a connection of its two ends.
 func (e *Explainer) byConnection(x *Entry) bool {
 	f := x.Flow
@@ -229,22 +171,6 @@ func (e *Explainer) byConnection(x *Entry) bool {
 		}
 	}
 	return true
-}
-
-func (x *Entry) by(how How, l *life) {
-	x.How, x.Process, x.State, x.Snapshot, x.Device = how, l.Process, l.Connection.State, l.snapshot, cmp.Or(l.Device, x.Device)
-	switch {
-	case how == ByListener && holdsForContainers[program(l.Process)]:
-		x.Why = "by who holds the port for a container, which has the connection"
-	case how == ByListener:
-		x.Why = "by its listener; the connection itself is in no snapshot"
-	case how == BySocket:
-		x.Why = "by the socket on its port"
-	case l.Process == nil && l.Inode == 0:
-		x.Why = "closed before a snapshot could have its program"
-	case l.Process == nil:
-		x.Why = "its program is not known: the snapshot was taken without the permission to see it"
-	}
 }
 
 // listener is the one that a connection at this end was accepted by.
@@ -295,12 +221,6 @@ func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
 	return true
 }
 
-// holdsForContainers are programs that listen on ports which the kernel forwards
-// into containers: they have the listener, and never the connections.
-var holdsForContainers = map[string]bool{"docker-proxy": true, "rootlessport": true, "conmon": true}
-
-func forContainer(l *life) bool { return l != nil && holdsForContainers[program(l.Process)] }
-
 // group reports whether an address may be that of many.
 func group(a netip.Addr) bool {
 	return a.IsMulticast() || a.Is4() && a.As4()[3] == 255
@@ -320,52 +240,4 @@ func (e *Explainer) livedThrough(f *Flow) int {
 	first, _ := slices.BinarySearchFunc(e.times, f.First.Add(moment), time.Time.Compare)
 	last, _ := slices.BinarySearchFunc(e.times, end.Add(-moment), time.Time.Compare)
 	return max(0, last-first)
-}
-
-// sort brings what is unexplained into the order in which it is to be looked at,
-// and what is explained to its program.
-func (r *Report) sort() {
-	slices.SortStableFunc(r.Unexplained, func(x, y Entry) int {
-		return cmp.Or(cmp.Compare(min(y.Meanwhile, 1), min(x.Meanwhile, 1)), cmp.Compare(y.Bytes(), x.Bytes()))
-	})
-	slices.SortStableFunc(r.Others, func(x, y Entry) int { return cmp.Compare(y.Bytes(), x.Bytes()) })
-	slices.SortStableFunc(r.Explained, func(x, y Entry) int {
-		return cmp.Or(cmp.Compare(program(x.Process), program(y.Process)), cmp.Compare(pid(x.Process), pid(y.Process)), cmp.Compare(y.Bytes(), x.Bytes()))
-	})
-	slices.SortStableFunc(r.Portless, func(x, y Entry) int {
-		return cmp.Or(cmp.Compare(x.protocol, y.protocol), cmp.Compare(y.Bytes(), x.Bytes()))
-	})
-}
-
-func program(p *connections.Process) string {
-	if p == nil {
-		return "\U0010ffff" // behind all that have a name
-	}
-	return p.Name
-}
-
-func pid(p *connections.Process) int {
-	if p == nil {
-		return 0
-	}
-	return p.PID
-}
-
-// idle finds the connections without traffic: those that were in a snapshot
-// before the dump's end and in one after its beginning.
-func (e *Explainer) idle(r *Report) {
-	seen := map[netip.Addr]bool{}
-	for _, f := range e.dump.Flows {
-		seen[f.From.Addr()], seen[f.To.Addr()] = true, true
-	}
-	for _, l := range e.lives.ordered {
-		if l.used || l.State == connections.TimeWait || l.seen.After(e.dump.To) || l.last.Before(e.dump.From) {
-			continue
-		}
-		if !seen[l.Local.Addr().WithZone("")] {
-			r.Elsewhere++
-			continue
-		}
-		r.Idle = append(r.Idle, l.Connection)
-	}
 }

@@ -92,6 +92,12 @@ func (f *Flow) halfOpen() bool {
 	return f.opener == byFrom && !f.acked[0] || f.opener == byTo && !f.acked[1]
 }
 
+// refused reports whether all that came back from where a TCP connection was to go
+// were resets.
+func (f *Flow) refused() bool {
+	return f.opener == byFrom && f.Back.Packets > 0 && f.replies&rst != 0
+}
+
 // dhcpForm reports whether a datagram looks like DHCP's: between its ports, and
 // with the fixed first bytes (RFC 2131, section 2; RFC 8415, section 8). Its
 // clients use packet sockets.

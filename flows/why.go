@@ -19,8 +19,10 @@ func (e *Explainer) why(v *verdict) string {
 	}
 	why := e.missed(v)
 	switch {
-	case f.protocol == tcp && v.Opened == "remote" && v.SentBy.Packets > 0 && e.refused(v):
+	case f.refused() && e.mine(f.To.Addr()):
 		return "this machine refused it: nothing listened there"
+	case f.refused():
+		return "it was refused; " + why
 	case v.Local == f.To && v.SentBy.Packets == 0:
 		return "this machine did not answer; " + why
 	}
@@ -29,9 +31,6 @@ func (e *Explainer) why(v *verdict) string {
 	}
 	return why
 }
-
-// refused reports whether this machine, which is To, sent resets only.
-func (e *Explainer) refused(v *verdict) bool { return v.Local == v.To && v.replies&rst != 0 }
 
 func portlessWhy(f *Flow) string {
 	switch {
