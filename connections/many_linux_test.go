@@ -1,6 +1,7 @@
 package connections
 
 import (
+	"log/slog"
 	"runtime"
 	"testing"
 	"time"
@@ -51,4 +52,24 @@ func TestHundredThousand(t *testing.T) {
 	list, err := store.List(t.Context())
 	must(t, err)
 	t.Logf("stored: %d bytes, and %d for the next", list[0].Bytes, list[1].Bytes)
+}
+
+// BenchmarkRecord: all that a recorder does at a look, with 1,000 connections.
+func BenchmarkRecord(b *testing.B) {
+	inNamespace(b, func() error {
+		h, err := holder(b, 500)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = h.Close() }()
+		r := NewRecorder(RecorderConfig{Dir: b.TempDir(), Log: slog.New(slog.DiscardHandler)})
+		defer r.close()
+		for b.Loop() {
+			r.look(b.Context(), true)
+		}
+		if n := len(r.Latest().Connections); n != 1001 || len(r.Problems()) > 0 {
+			b.Errorf("%d connections, problems %q", n, r.Problems())
+		}
+		return nil
+	})
 }

@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"porchlight/connections"
 )
 
 // sight says whose processes a Porchlight can look into, to see which programs
@@ -25,7 +26,7 @@ type sight struct {
 
 // readSight looks at the Porchlight that runs on the data directory, or at this
 // process if there is none.
-func readSight(dir string, container bool) sight {
+func readSight(dir string) sight {
 	s, who := sight{}, "self"
 	if pid := lockHolder(dir); pid != 0 && pid != os.Getpid() {
 		s.pid, who = pid, strconv.Itoa(pid)
@@ -35,9 +36,8 @@ func readSight(dir string, container bool) sight {
 		return string(b)
 	}
 	s.service = ofService(of("cgroup"))
-	s.all = mayLookIntoAll(of("status"))
-	if s.pid == 0 && container { // whose engine may forbid it all the same
-		s.all = s.all && looksIntoFirst()
+	if s.all = mayLookIntoAll(of("status")); s.pid == 0 {
+		s.all = seesAll()
 	}
 	pids, err := os.Readlink("/proc/" + who + "/ns/pid")
 	s.inside = err == nil && pids != firstPIDs
@@ -72,14 +72,14 @@ func holder(locks []byte, inode uint64) int {
 	return 0
 }
 
-// looksIntoFirst tries what a look at all processes takes with the first of them.
-func looksIntoFirst() bool {
-	files, err := os.ReadDir("/proc/1/fd")
-	if err != nil || len(files) == 0 {
-		return err == nil
+// seesAll looks whether this process sees what each connection belongs to. What
+// it may do is not all: a container's engine can forbid it all the same.
+func seesAll() bool {
+	s, err := connections.Take(nil)
+	if err != nil {
+		return false
 	}
-	_, err = os.Readlink(path.Join("/proc/1/fd", files[0].Name()))
-	return err == nil
+	return !s.Partial || !slices.ContainsFunc(s.Connections, func(c connections.Connection) bool { return c.Inode != 0 && c.Process == nil })
 }
 
 // mayLookIntoAll reads from a process's status (proc_pid_status(5)) whether it has
@@ -102,13 +102,10 @@ func ofService(groups string) bool {
 	return false
 }
 
-// checkConnections is about what is recorded of this machine's connections, if
-// that is wanted. app is whether Home Assistant runs it.
-func checkConnections(interval time.Duration, s sight, p place, app bool, exe string) []Finding {
+// checkConnections is about what is recorded of this machine's connections. app
+// is whether Home Assistant runs it.
+func checkConnections(s sight, p place, app bool, exe string) Finding {
 	const check = "connections"
-	if interval == 0 {
-		return nil
-	}
 	who := "this program"
 	if s.pid != 0 {
 		who = fmt.Sprintf("the Porchlight that runs (process %d)", s.pid)
@@ -120,17 +117,17 @@ func checkConnections(interval time.Duration, s sight, p place, app bool, exe st
 	text := "This machine's connections are recorded, without the programs of other users: " + lacks + "."
 	switch {
 	case s.all && !s.inside:
-		return []Finding{ok(check, "This machine's connections are recorded, with the programs of all users.")}
+		return ok(check, "This machine's connections are recorded, with the programs of all users.")
 	case app:
-		return []Finding{ok(check, "This machine's connections are recorded, without programs: an app of Home Assistant sees none but itself.")}
+		return ok(check, "This machine's connections are recorded, without programs: an app of Home Assistant sees none but itself.")
 	case p.runtime == "Kubernetes":
-		return []Finding{warn(check, text, "Set hostPID: true in the pod, and add the capabilities SYS_PTRACE and DAC_READ_SEARCH, which the program's file has to carry, too.")}
+		return warn(check, text, "Set hostPID: true in the pod, and add the capabilities SYS_PTRACE and DAC_READ_SEARCH, which the program's file has to carry, too.")
 	case p.runtime != "" || s.inside:
-		return []Finding{warn(check, text, "docker compose -f compose.yaml -f packaging/compose.connections.yaml up -d --build (its comments say what that allows)")}
+		return warn(check, text, "docker compose -f compose.yaml -f packaging/compose.connections.yaml up -d --build (its comments say what that allows)")
 	case s.service:
 		const dropIn = "/etc/systemd/system/porchlight.service.d/connections.conf"
-		return []Finding{warn(check, text, "sudo install -D -m 644 /usr/share/doc/porchlight/examples/connections.conf "+dropIn+
-			" && sudo systemctl daemon-reload && sudo systemctl restart porchlight (its comments say what that allows)")}
+		return warn(check, text, "sudo install -D -m 644 /usr/share/doc/porchlight/examples/connections.conf "+dropIn+
+			" && sudo systemctl daemon-reload && sudo systemctl restart porchlight (its comments say what that allows)")
 	}
-	return []Finding{warn(check, text, "sudo setcap cap_net_raw,cap_sys_ptrace,cap_dac_read_search=ep "+exe+" (or start it with sudo)")}
+	return warn(check, text, "sudo setcap cap_net_raw,cap_sys_ptrace,cap_dac_read_search=ep "+exe+" (or start it with sudo)")
 }

@@ -86,7 +86,9 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)
 	tell(checkDeviceFile(cfg.DevicesFile)...)
 	tell(checkMessages(messages(cfg), knownDevices(ctx, cfg.DataDir, cfg.DevicesFile))...)
-	tell(checkConnections(cfg.ConnectionsInterval, readSight(cfg.DataDir, where.runtime != ""), where, len(cfg.IngressPorts) > 0, executable())...)
+	if cfg.ConnectionsInterval > 0 {
+		tell(checkConnections(readSight(cfg.DataDir), where, len(cfg.IngressPorts) > 0, executable()))
+	}
 	if cfg.MQTTURL == nil {
 		tell(checkEmbedded(cfg.BrokerListen, listenOn(ctx, cfg.BrokerListen), held))
 		if held {
