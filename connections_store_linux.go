@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -13,7 +14,7 @@ import (
 const keptBytes = 256 << 20
 
 type connectionsSnapshotCmd struct {
-	Keep duration `default:"30d" placeholder:"TIME" help:"For how long snapshots are kept."`
+	Keep duration `placeholder:"TIME" help:"For how long snapshots are kept. Default: PORCHLIGHT_CONNECTIONS_KEEP, which is 30d."`
 }
 
 // duration is a length of time on the command line; days too.
@@ -32,6 +33,10 @@ func (d *duration) UnmarshalText(b []byte) (err error) {
 
 // Run stores the connections as they are now.
 func (c connectionsSnapshotCmd) Run(a *app) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
 	store, err := a.snapshots(true)
 	if err != nil {
 		return err
@@ -41,7 +46,7 @@ func (c connectionsSnapshotCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := store.Add(a.ctx, s, connections.Keep{Age: c.Keep.Duration, Size: keptBytes}); err != nil {
+	if err := store.Add(a.ctx, s, connections.Keep{Age: cmp.Or(c.Keep.Duration, cfg.ConnectionsKeep), Size: keptBytes}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "snapshot %d: %d connections and listeners\n", s.Number, len(s.Connections))
