@@ -535,11 +535,15 @@ func takeMany(t testing.TB, n int) (took time.Duration, rss int64) {
 		if err != nil {
 			return err
 		}
-		rss = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss * 1024
-		if want := fmt.Sprintln(n + n/each); string(out) != want { // and their listeners
-			t.Errorf("%s of %s are there", out, want)
+		seen := 0
+		if _, err := fmt.Sscan(string(out), &seen, &rss); err != nil {
+			return fmt.Errorf("the child says %q: %w", out, err)
 		}
-		t.Logf("%s connections in %s with the start of the process, %.0f MB at most", strings.TrimSpace(string(out)), took.Round(time.Millisecond), float64(rss)/1e6)
+		rss *= 1024
+		if want := n + n/each; seen != want { // and their listeners
+			t.Errorf("%d of %d are there", seen, want)
+		}
+		t.Logf("%d connections in %s with the start of the process, %.0f MB at most", seen, took.Round(time.Millisecond), float64(rss)/1e6)
 		return nil
 	})
 	return took, rss
