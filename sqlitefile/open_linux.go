@@ -53,8 +53,8 @@ func Open(ctx context.Context, path string, mayMake bool, steps ...string) (*Fil
 	return f, nil
 }
 
-// Moved reports whether the path is no longer the file that was opened: what is
-// written now would be lost.
+// Moved reports whether the path is no longer the file that was opened: open it
+// anew.
 func (f *File) Moved() bool {
 	now, err := os.Stat(f.Path)
 	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, f.info)
@@ -120,9 +120,15 @@ func migrate(ctx context.Context, tx *sql.Tx, steps []string) error {
 	return err
 }
 
-// Within runs f in a transaction that writes: all that it does is done, or
+// errMoved is returned when what is written would be lost.
+var errMoved = errors.New("it was removed, or another file was put in its place")
+
+// Within runs do in a transaction that writes: all that it does is done, or
 // nothing.
 func (f *File) Within(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
+	if f.Moved() {
+		return errMoved
+	}
 	tx, err := f.BeginTx(ctx, nil)
 	if err != nil {
 		return err

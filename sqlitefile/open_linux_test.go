@@ -120,7 +120,11 @@ func TestMoved(t *testing.T) {
 	if _, err := SetAside(path, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if !f.Moved() {
+	write := func(context.Context, *sql.Tx) error {
+		t.Error("what is written is lost")
+		return nil
+	}
+	if err := f.Within(t.Context(), write); !f.Moved() || err == nil {
 		t.Error("it was set aside")
 	}
 	open(t, path, things)

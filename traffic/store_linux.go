@@ -47,12 +47,6 @@ type Keep struct {
 // ErrEmpty is returned when nothing was ever recorded.
 var ErrEmpty = errors.New("no traffic was recorded yet")
 
-// errMoved is returned when rounds would be lost.
-var errMoved = errors.New("the file was removed, or another one was put in its place")
-
-// Moved reports whether the store's file is no longer in its place: open it anew.
-func (s *Store) Moved() bool { return s.db.Moved() }
-
 // OpenStore opens dir/traffic.db. When there is none it makes it, or returns
 // ErrEmpty unless mayMake is set. See sqlitefile.Open.
 func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
@@ -75,12 +69,12 @@ func SetAside(dir string, now time.Time) (aside string, err error) {
 // Close closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
+// Moved reports whether the file is no longer in its place: open it anew.
+func (s *Store) Moved() bool { return s.db.Moved() }
+
 // Add stores a round. It also merges and deletes what is due, a little each time.
 // Either all of that is done, or there is an error and nothing is.
 func (s *Store) Add(ctx context.Context, r Round) error {
-	if s.db.Moved() {
-		return fmt.Errorf("storing a round of traffic in %s: %w", s.db.Path, errMoved)
-	}
 	err := s.db.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := insert(ctx, tx, &r); err != nil {
 			return err
