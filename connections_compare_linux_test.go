@@ -303,6 +303,12 @@ func (s *scene) people(t *testing.T) {
 			t.Errorf("%q is not in\n%s%s", want, out, errs)
 		}
 	}
+	_, filter, _ := strings.Cut(out, "\ntcpdump    ")
+	filter, _, _ = strings.Cut(filter, "\n")
+	chosen, err := exec.CommandContext(t.Context(), "tcpdump", "-Z", "root", "-n", "-t", "-r", s.wire.path, filter).Output()
+	if strings.Count(string(chosen), "\n") != 4 || strings.Count(string(chosen), ".40404 >") != 1 || err != nil { // UDP; SYN, its answer and the reset
+		t.Errorf("%s chooses %s: %v", filter, chosen, err)
+	}
 	if !strings.Contains(errs, "of dump: 9 flows explained, 2 not (0 of them though snapshots were taken meanwhile), 0 between others, ") {
 		t.Error(errs)
 	}
