@@ -171,9 +171,13 @@ func (r *Recorder) news(ctx context.Context, s *Snapshot) (again bool) {
 	if r.watch == nil && !r.begin(ctx) {
 		return false
 	}
+	learnt := r.watch.Learnt
 	events, again := r.watch.Look(s)
 	for _, e := range events {
 		r.Tell(e)
+	}
+	if !learnt && r.watch.Learnt {
+		r.Log.Info("learned which ports this machine listens on; from now on new ones are told", "listeners", len(r.watch.listeners))
 	}
 	r.problem(telling, strings.Join(r.watch.Problems(), "; "))
 	if b := r.watch.Baseline(); b != nil && r.store != nil {

@@ -125,7 +125,7 @@ func TestRecorder(t *testing.T) {
 				t.Errorf("%s between two looks", d)
 			}
 		}
-		if strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "missing=something") {
+		if strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "missing=something") || strings.Count(log.String(), "new ones are told\" listeners=2") != 1 {
 			t.Errorf("the log: %s", log)
 		}
 	})
