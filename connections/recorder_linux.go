@@ -209,6 +209,9 @@ func (r *Recorder) begin(ctx context.Context) bool {
 // keep stores a snapshot. What cannot be stored is lost; it is tried again with
 // the next one.
 func (r *Recorder) keep(ctx context.Context, s *Snapshot) {
+	if r.store != nil && r.store.db.Moved() {
+		r.close()
+	}
 	if r.store == nil {
 		store, err := OpenStore(ctx, r.Dir, true)
 		if err != nil {

@@ -176,6 +176,33 @@ func TestRecorderPace(t *testing.T) {
 	}
 }
 
+// A file that is removed is made anew, with what is usual in it.
+func TestRecorderFileRemoved(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a, log := newActing(), &bytes.Buffer{}
+		run(t, a.config(dir, log), func(r *Recorder) {
+			time.Sleep(10*time.Minute + time.Second)
+			for _, end := range []string{"", "-wal", "-shm"} {
+				must(t, os.Remove(filepath.Join(dir, file)+end))
+			}
+			time.Sleep(time.Minute)
+			if p := r.Problems(); len(p) != 0 {
+				t.Errorf("problems: %q", p)
+			}
+		})
+		a.ports = append(a.ports, 4444)
+		run(t, a.config(dir, log), func(*Recorder) { time.Sleep(time.Minute) })
+		if !slices.Equal(a.events, []string{"listener_opened 4444"}) {
+			t.Errorf("events: %q", a.events)
+		}
+	})
+	s := openStore(t, dir)
+	if all := numbers(t, s); len(all) != 4 {
+		t.Errorf("stored: %d", all)
+	}
+}
+
 // Whatever fails, the rest goes on, and nothing is said that is not so.
 func TestRecorderFaults(t *testing.T) {
 	dir := t.TempDir()
