@@ -5,4 +5,7 @@
 // frame to its handler in order; while the interface cannot hear it says so
 // and dials again. The packet loop never waits for anyone: a handler must not
 // block.
+//
+// A Ring hears the beginnings of all packets that pass the interfaces, of any link
+// and in both directions, for who counts them.
 package capture
