@@ -224,7 +224,7 @@ func (c *Config) checkTimes(f *faults) {
 	between("OUTAGE_HOLD", c.OutageHold, 0, 24*time.Hour)
 	between("FORGET_AFTER", c.ForgetAfter, time.Hour, 100*365*24*time.Hour)
 	if c.ConnectionsInterval != 0 {
-		between("CONNECTIONS_INTERVAL", c.ConnectionsInterval, 5*time.Second, 24*time.Hour)
+		between("CONNECTIONS_INTERVAL", c.ConnectionsInterval, time.Second, 24*time.Hour)
 	}
 	between("CONNECTIONS_KEEP", c.ConnectionsKeep, time.Hour, 100*365*24*time.Hour)
 	between("HISTORY_KEEP", c.HistoryKeep, 24*time.Hour, 100*365*24*time.Hour)

@@ -206,7 +206,7 @@ func TestFaults(t *testing.T) {
 		"size of nothing":            {[]string{"HISTORY_MAX_SIZE=MB"}, `HISTORY_MAX_SIZE="MB": want a size such as 256MB or 1GB`},
 		"size, too small":            {[]string{"HISTORY_MAX_SIZE=1000"}, `HISTORY_MAX_SIZE="1000": want a size between 8MB and 100GB`},
 		"size, too big":              {[]string{"HISTORY_MAX_SIZE=NaNGB"}, `HISTORY_MAX_SIZE="NaNGB": want a size such as 256MB or 1GB`},
-		"looked at too often":        {[]string{"CONNECTIONS_INTERVAL=1s"}, `CONNECTIONS_INTERVAL="1s": want between 5s and 24h`},
+		"looked at too often":        {[]string{"CONNECTIONS_INTERVAL=500ms"}, `CONNECTIONS_INTERVAL="500ms": want between 1s and 24h`},
 		"snapshots kept too briefly": {[]string{"CONNECTIONS_KEEP=1m"}, `CONNECTIONS_KEEP="1m": want between 1h and 876000h`},
 		"kept too briefly":           {[]string{"HISTORY_KEEP=1h"}, `HISTORY_KEEP="1h": want between 24h and 876000h`},
 		"bool":                       {[]string{"HA_DISCOVERY=perhaps"}, `HA_DISCOVERY="perhaps": want true or false`},

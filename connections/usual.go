@@ -18,8 +18,10 @@ type usual struct {
 	Clock   time.Duration // how long it has watched
 	Looks   int
 	Learnt  bool // listeners are told
-	// ProgramsFrom is from when on programs are, by the clock.
+	// ProgramsFrom is from when on programs are, by the clock, and ProgramLooks how
+	// many looks learned them.
 	ProgramsFrom time.Duration
+	ProgramLooks int
 	Programs     map[string]time.Duration // by name: when one was online last, by the clock
 	Each         map[string]budget        // by program
 	All          budget

@@ -29,7 +29,8 @@ func (l *look) programsNow() {
 // newProgram tells of one, unless it is one that listens: that is told as such.
 func (l *look) newProgram(name string, c *Connection) {
 	listens := c.Waiting() && l.listeners[waiter(c)] != nil
-	if l.Clock >= l.ProgramsFrom && !listens && l.may(name) {
+	learnt := l.Clock >= l.ProgramsFrom || l.ProgramLooks >= learnProgramLooks
+	if learnt && !listens && l.may(name) {
 		l.tell(NewProgramOnline, c, talks(c)+"; it had nothing to do with others in the "+span(l.Clock)+" that were watched")
 	}
 	if len(l.Programs) >= mostKnown {

@@ -8,13 +8,14 @@ const (
 	// goes on and nothing is taken for closed.
 	learnLooks    = 3
 	settledUptime = 3 * time.Minute
-	// learnPrograms is for how long programs are learned: they talk now and then
-	// only.
-	learnPrograms = 10 * time.Minute
+	// learnPrograms is for how long programs are learned, who talk now and then
+	// only, and learnProgramLooks in how many looks, if those are over sooner.
+	learnPrograms     = 10 * time.Minute
+	learnProgramLooks = 20
 	// A listener is closed when it was missing in so many looks in a row, for so
 	// long: one that is started again is back by then.
 	missingLooks = 2
-	missingFor   = time.Minute
+	missingFor   = 30 * time.Second
 	// settledFor is for how long a program had a port that it was given, when
 	// another one of its is taken for the same listener.
 	settledFor = 10 * time.Minute
@@ -106,6 +107,7 @@ func (w *Watcher) Look(s *Snapshot) (events []Event, again bool) {
 	l.programsNow()
 	w.uptime, w.begun = s.Uptime, true
 	w.Boot, w.Partial = s.Boot, s.Partial
+	w.ProgramLooks++
 	if w.Looks++; w.Looks >= learnLooks && s.Uptime >= settledUptime && !w.Learnt {
 		w.Learnt, w.changed = true, true
 	}
@@ -138,7 +140,7 @@ func (l *look) advance() {
 		clear(l.sockets)
 	}
 	if first || sighted {
-		l.ProgramsFrom = l.Clock + learnPrograms
+		l.ProgramsFrom, l.ProgramLooks = l.Clock+learnPrograms, 0
 	}
 	l.learning = !l.Learnt || sighted
 	l.changed = l.changed || s.Partial != l.Partial

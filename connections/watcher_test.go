@@ -257,6 +257,31 @@ func TestPrograms(t *testing.T) {
 	m.to("out", "nc", "192.0.2.1:80").expect()
 }
 
+// Who looks often has learned programs sooner, but has not missed a program that
+// is being started again sooner.
+func TestFrequentLooks(t *testing.T) {
+	w, _ := NewWatcher(nil)
+	m := &machine{t: t, w: w, now: Snapshot{Time: began, Boot: "one", Uptime: 50 * time.Hour}, ends: map[string]Connection{}}
+	each := func(looks int, lines ...string) {
+		t.Helper()
+		for range looks - 1 {
+			events, _ := m.look(time.Second)
+			m.told(events, nil)
+		}
+		events, _ := m.look(time.Second)
+		m.told(events, lines)
+	}
+	m.tcp("web", "nginx", "[::]:443")
+	each(19)
+	m.to("a", "apt", "192.0.2.2:80")
+	each(1)
+	m.to("c", "curl", "192.0.2.2:80")
+	each(1, "new_program_online curl tcp 80")
+	m.close("web")
+	each(29)
+	each(1, "listener_closed nginx tcp 443")
+}
+
 // A restart of Porchlight or of the machine changes nothing.
 func TestRestart(t *testing.T) {
 	m := someMachine(t).to("a", "apt", "192.0.2.1:80").tcp("rpc", "rpc.statd", "0.0.0.0:40123").udp("wg", "", "0.0.0.0:51820")

@@ -40,7 +40,7 @@ func thisMachine(s *scene) {
 	s.await(listening, strconv.Itoa(before))
 	s.must(s.ha.ReloadEntry(s.ctx(), s.mqtt)) // meanwhile: it fires for nothing that was before
 	s.await(listening, strconv.Itoa(before))
-	s.untilIn(4*patience, "listener_closed, a minute later", func() bool { return len(s.firingsOf(event, s.stream)) >= 2 })
+	s.untilIn(4*patience, "listener_closed, half a minute later", func() bool { return len(s.firingsOf(event, s.stream)) >= 2 })
 	s.fired(event, presence.ListenerOpened, presence.ListenerClosed)
 	for _, f := range s.firings(s.stream) {
 		if f.Attributes["program"] != nil {
