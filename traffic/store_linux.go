@@ -15,7 +15,7 @@ import (
 // are in milliseconds.
 const schema = `
 CREATE TABLE rounds (
-	id    INTEGER PRIMARY KEY AUTOINCREMENT,
+	id    INTEGER PRIMARY KEY,
 	level INTEGER NOT NULL,
 	start INTEGER NOT NULL,
 	ends  INTEGER NOT NULL,
