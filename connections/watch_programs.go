@@ -16,6 +16,9 @@ func (l *look) programsNow() {
 	for i := range l.now.Connections {
 		c := &l.now.Connections[i]
 		name := c.Program()
+		if c.Waiting() {
+			name = waiter(c).program
+		}
 		if name == "" || !c.online(own) {
 			continue
 		}

@@ -255,6 +255,15 @@ func TestPrograms(t *testing.T) {
 	m.to("in", "sshd", "192.168.1.50:50000").expect() // it listens, and is usual
 	m.tcp("x", "nc", "0.0.0.0:4444").expect("listener_opened nc tcp 4444")
 	m.to("out", "nc", "192.0.2.1:80").expect()
+	// Process 1 has its socket alone while the service is started again.
+	ssh := m.ends["ssh"]
+	service := ssh.Process
+	ssh.Process = &Process{PID: 1, Name: "systemd", User: "root"}
+	m.ends["ssh"] = ssh
+	m.expect()
+	ssh.Process = service
+	m.ends["ssh"] = ssh
+	m.expect()
 }
 
 // Who looks often has learned programs sooner, but has not missed a program that
