@@ -47,7 +47,8 @@ type Store struct {
 	db *sqlitefile.File
 }
 
-// Keep is for how long and how many bytes of snapshots are kept; 0: any.
+// Keep is for how long snapshots are kept, and how many bytes the file has at
+// most; 0: any.
 type Keep struct {
 	Age  time.Duration
 	Size int64
@@ -169,19 +170,22 @@ func load(ctx context.Context, tx *sql.Tx, number, whole int64) (*packed, error)
 }
 
 // retain deletes the oldest whole snapshot and its differences, when all of them
-// are too old or there are too many bytes.
+// are too old or the file is too big. What it asks takes no longer of a million
+// snapshots than of a hundred.
 func retain(ctx context.Context, tx *sql.Tx, now time.Time, keep Keep) error {
-	var oldest, next, left, size int64
-	err := tx.QueryRowContext(ctx, `SELECT coalesce(min(whole), 0), coalesce(sum(length(data)), 0) FROM snapshots`).Scan(&oldest, &size)
+	var oldest, size int64
+	err := tx.QueryRowContext(ctx, `SELECT (SELECT coalesce(min(whole), 0) FROM snapshots), (page_count - freelist_count) * page_size
+		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&oldest, &size)
 	if err != nil {
 		return err
 	}
-	var newestOf int64
-	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(time), 0), coalesce(max(number), 0) + 1, (SELECT count(*) FROM snapshots WHERE whole > ?1) FROM snapshots WHERE whole = ?1`, oldest).Scan(&newestOf, &next, &left)
+	var newestOf, next, left int64
+	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(time), 0), coalesce(max(number), 0) + 1,
+		(SELECT count(*) FROM (SELECT 1 FROM snapshots WHERE whole > ?1 LIMIT ?2)) FROM snapshots WHERE whole = ?1`, oldest, leastKept).Scan(&newestOf, &next, &left)
 	if err != nil || left == 0 {
 		return err
 	}
-	old := keep.Age > 0 && newestOf < now.Add(-keep.Age).UnixMilli() && left >= leastKept
+	old := keep.Age > 0 && newestOf < now.Add(-keep.Age).UnixMilli() && left == leastKept
 	if big := keep.Size > 0 && size > keep.Size; !old && !big {
 		return nil
 	}
