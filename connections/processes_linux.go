@@ -2,6 +2,7 @@ package connections
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"porchlight/presence"
 )
 
 // owner is who holds a socket.
@@ -192,7 +195,7 @@ func userName(known map[uint32]string, uid uint32) string {
 	if !is {
 		name = strconv.FormatUint(uint64(uid), 10)
 		if u, err := user.LookupId(name); err == nil {
-			name = u.Username
+			name = cmp.Or(presence.CleanText(u.Username, presence.MaxName), name) // a directory's administrator chose it
 		}
 		known[uid] = name
 	}

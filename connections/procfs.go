@@ -3,6 +3,7 @@ package connections
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,6 +18,10 @@ import (
 
 // maxCommand bounds a command line, in bytes.
 const maxCommand = 1024
+
+// nameless is what a process is called that gave itself no name, or one that
+// cannot be shown: without any it would be one that may not be seen.
+const nameless = "(no name)"
 
 // parseStat reads name and start of a process (proc_pid_stat(5)). The name may
 // have blanks and brackets in it.
@@ -34,7 +39,7 @@ func parseStat(b []byte) (name string, ticks uint64, err error) {
 	if err != nil || ticks > 1<<40 {
 		return "", 0, fmt.Errorf("start time %.30q in stat", fields[start])
 	}
-	return presence.CleanText(string(b[open+1:end]), 64), ticks, nil
+	return cmp.Or(presence.CleanText(string(b[open+1:end]), 64), nameless), ticks, nil
 }
 
 // parseUID reads the effective user of a process (proc_pid_status(5)).

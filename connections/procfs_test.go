@@ -19,6 +19,8 @@ func TestParseStat(t *testing.T) {
 	}{
 		{in: aStat, name: "my (odd) name", ticks: 4321},
 		{in: strings.ReplaceAll(aStat, "odd", "\x1b[31m"), name: "my ( [31m) name", ticks: 4321},
+		{in: "7 () S" + strings.SplitN(aStat, ") S", 2)[1], name: "(no name)", ticks: 4321},
+		{in: "7 (\x1b\n \xff) S" + strings.SplitN(aStat, ") S", 2)[1], name: "(no name)", ticks: 4321},
 		{in: "", bad: true},
 		{in: "1 (sh", bad: true},
 		{in: "1 )sh( S", bad: true},

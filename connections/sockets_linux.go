@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"porchlight/presence"
 )
 
 // table is one of the kernel's four tables of sockets.
@@ -141,14 +143,16 @@ func interfaces() ifaces {
 		return i
 	}
 	for _, link := range links {
-		i.name[link.Index] = link.Name
+		// The kernel allows all but blanks, slashes and colons in it.
+		name := presence.CleanText(link.Name, unix.IFNAMSIZ)
+		i.name[link.Index] = name
 		addrs, err := link.Addrs()
 		if err != nil {
 			continue
 		}
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				i.addr[p.Addr().Unmap()] = link.Name
+				i.addr[p.Addr().Unmap()] = name
 			}
 		}
 	}
