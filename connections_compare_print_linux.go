@@ -90,7 +90,7 @@ func (c connectionsCompareCmd) groups(d *flows.Dump, r *flows.Report, names conn
 		for i := range entries {
 			l := newFlowLine(name, &entries[i], d)
 			l.Device = cmp.Or(l.Device, names[l.Remote])
-			if f, _, err := flows.Filter(entries[i : i+1]); name == "unexplained" && err == nil {
+			if f, err := flows.Filter(entries[i : i+1]); name == "unexplained" && err == nil {
 				l.Tcpdump, l.Wireshark = f.Tcpdump, f.Wireshark
 			}
 			all = append(all, l)
@@ -156,13 +156,13 @@ func (c connectionsCompareCmd) print(a *app, d *flows.Dump, r *flows.Report) err
 
 // printFilter prints what chooses the unexplained flows in the dump.
 func printFilter(a *app, all []flows.Entry) error {
-	f, wide, err := flows.Filter(all)
+	f, err := flows.Filter(all)
 	if err != nil {
 		_, err = fmt.Fprintf(a.stdout, "no filter for them: %s\n\n", err)
 		return err
 	}
-	if wide != "" {
-		_, _ = fmt.Fprintf(a.stderr, "porchlight: the filter for the unexplained flows: %s\n", wide)
+	if f.Wide != "" {
+		_, _ = fmt.Fprintf(a.stderr, "porchlight: the filter for the unexplained flows: %s\n", f.Wide)
 	}
 	_, err = fmt.Fprintf(a.stdout, "tcpdump    %s\nwireshark  %s\n\n", f.Tcpdump, f.Wireshark)
 	return err

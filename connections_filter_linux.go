@@ -64,9 +64,9 @@ func (c connectionsFilterCmd) filter(a *app) (connections.Filter, error) {
 
 // filterFor says so when the filter chooses more than these.
 func filterFor(a *app, all []connections.Connection) (connections.Filter, error) {
-	f, wide, err := connections.FilterForMany(all)
-	if err == nil && wide != "" {
-		_, _ = fmt.Fprintln(a.stderr, "porchlight:", wide)
+	f, err := connections.FilterForMany(all)
+	if f.Wide != "" {
+		_, _ = fmt.Fprintln(a.stderr, "porchlight:", f.Wide)
 	}
 	return f, err
 }

@@ -12,8 +12,9 @@ import (
 
 // Filter chooses packets, in two languages.
 type Filter struct {
-	Tcpdump   string `json:"tcpdump"`   // pcap-filter(7)
-	Wireshark string `json:"wireshark"` // wireshark-filter(4)
+	Tcpdump   string `json:"tcpdump"`        // pcap-filter(7)
+	Wireshark string `json:"wireshark"`      // wireshark-filter(4)
+	Wide      string `json:"wide,omitempty"` // in words: what it chooses more; empty: nothing
 }
 
 // maxTerms bounds a filter: the kernel takes programs of up to 4096
@@ -32,21 +33,27 @@ type flow struct {
 
 // FilterFor returns the filter for the packets of these connections, in both
 // directions: for a listener or an unconnected socket all from and to its port.
-func FilterFor(all []Connection) (Filter, error) {
+func FilterFor(all []Connection) (Filter, error) { return filterOf(all, (*Connection).flow) }
+
+func (c *Connection) flow() flow {
+	f := flow{protocol: c.Protocol, local: c.Local.Addr().WithZone(""), lport: c.Local.Port()}
+	if f.local.IsUnspecified() {
+		f.local = netip.Addr{}
+	}
+	if c.Remote.IsValid() {
+		f.remote, f.rport = c.Remote.Addr().WithZone(""), c.Remote.Port()
+		if f.remote.Less(f.local) || f.remote == f.local && f.rport < f.lport { // on this machine each connection has two sockets
+			f.local, f.lport, f.remote, f.rport = f.remote, f.rport, f.local, f.lport
+		}
+	}
+	return f
+}
+
+// filterOf returns the filter for what of says of each connection.
+func filterOf(all []Connection, of func(*Connection) flow) (Filter, error) {
 	flows := map[flow]bool{}
 	for i := range all {
-		c := &all[i]
-		f := flow{protocol: c.Protocol, local: c.Local.Addr().WithZone(""), lport: c.Local.Port()}
-		if f.local.IsUnspecified() {
-			f.local = netip.Addr{}
-		}
-		if c.Remote.IsValid() {
-			f.remote, f.rport = c.Remote.Addr().WithZone(""), c.Remote.Port()
-			if f.remote.Less(f.local) || f.remote == f.local && f.rport < f.lport { // on this machine each connection has two sockets
-				f.local, f.lport, f.remote, f.rport = f.remote, f.rport, f.local, f.lport
-			}
-		}
-		flows[f] = true
+		flows[of(&all[i])] = true
 	}
 	maps.DeleteFunc(flows, func(f flow, _ bool) bool { return f.remote.IsValid() && f.within(flows) })
 	return join(slices.Collect(maps.Keys(flows)))
@@ -81,7 +88,7 @@ func join(flows []flow) (Filter, error) {
 	for _, f := range flows {
 		dump, shark = append(dump, f.tcpdump()), append(shark, f.wireshark())
 	}
-	return Filter{either(dump, " or "), either(shark, " || ")}, nil
+	return Filter{Tcpdump: either(dump, " or "), Wireshark: either(shark, " || ")}, nil
 }
 
 func either(terms []string, or string) string {

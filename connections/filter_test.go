@@ -79,7 +79,7 @@ func TestFilter(t *testing.T) {
 		compiled(t, f.Tcpdump)
 	}
 	f, err := FilterForHosts([]netip.Addr{netip.MustParseAddr("fe80::2%eth0"), netip.MustParseAddr("192.168.1.20")})
-	if want := (Filter{"(host 192.168.1.20) or (host fe80::2)", "(ip.addr == 192.168.1.20) || (ipv6.addr == fe80::2)"}); err != nil || f != want {
+	if want := (Filter{Tcpdump: "(host 192.168.1.20) or (host fe80::2)", Wireshark: "(ip.addr == 192.168.1.20) || (ipv6.addr == fe80::2)"}); err != nil || f != want {
 		t.Errorf("%v %+v", err, f)
 	}
 	compiled(t, f.Tcpdump)

@@ -6,26 +6,28 @@ import (
 )
 
 // FilterForMany is FilterFor where a filter may choose more than these
-// connections when there are too many of them: all to and from the same services,
-// or all of the same hosts. Wide says in words what it chooses more; empty:
-// nothing.
-func FilterForMany(all []Connection) (f Filter, wide string, err error) {
-	if f, err = FilterFor(all); !errors.Is(err, ErrTooMany) {
-		return f, "", err
-	}
-	services := make([]Connection, len(all))
-	var hosts []netip.Addr
-	for i := range all {
-		services[i] = all[i].service()
-		if remote := all[i].Remote.Addr(); remote.IsValid() {
-			hosts = append(hosts, remote)
+// connections when there are too many of them, which its Wide says: all to and
+// from the same services, of the same hosts, or of the services' ports.
+func FilterForMany(all []Connection) (Filter, error) {
+	f, err := FilterFor(all)
+	for _, wider := range []struct {
+		what string
+		of   func(*Connection) flow
+	}{
+		{"services", func(c *Connection) flow { s := c.service(); return s.flow() }},
+		{"hosts", (*Connection).host},
+		{"ports", (*Connection).servicePort},
+	} {
+		if !errors.Is(err, ErrTooMany) {
+			break
 		}
+		f, err = filterOf(all, wider.of)
+		f.Wide = "it chooses all packets of the same " + wider.what + ", as there are too many connections for a filter of just these"
 	}
-	if f, err = FilterFor(services); !errors.Is(err, ErrTooMany) {
-		return f, "it chooses all packets of the same services, as there are too many connections for a filter of just these", err
+	if err != nil {
+		return Filter{}, err
 	}
-	f, err = FilterForHosts(hosts)
-	return f, "it chooses all packets of the same hosts, as there are too many connections for a filter of just these", err
+	return f, nil
 }
 
 // service is a connection without what its client made up: of ours the port, of
@@ -40,4 +42,18 @@ func (c *Connection) service() Connection {
 		s.Local = netip.AddrPortFrom(c.Local.Addr(), 0)
 	}
 	return s
+}
+
+// host is all of the remote host; what has none is as ever.
+func (c *Connection) host() flow {
+	if !c.Remote.IsValid() {
+		return c.flow()
+	}
+	return flow{remote: c.Remote.Addr().WithZone("")}
+}
+
+// servicePort is all of a service's port, wherever it is.
+func (c *Connection) servicePort() flow {
+	s := c.service()
+	return flow{protocol: c.Protocol, lport: max(s.Local.Port(), s.Remote.Port())}
 }

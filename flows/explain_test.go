@@ -380,10 +380,10 @@ func TestChoose(t *testing.T) {
 func TestFilter(t *testing.T) {
 	d := dumpOf(sent{10, tcp, me + ":1", you + ":2", syn}, sent{10, parts + udp, me + ":0", you + ":0", 0})
 	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
-	f, wide, err := Filter(r.Unexplained)
+	f, err := Filter(r.Unexplained)
 	want := "(tcp and ((src host 192.0.2.1 and src port 1 and dst host 192.0.2.9 and dst port 2) or (dst host 192.0.2.1 and dst port 1 and src host 192.0.2.9 and src port 2)))" +
 		" or (udp and ((src host 192.0.2.1 and dst host 192.0.2.9) or (dst host 192.0.2.1 and src host 192.0.2.9)))"
-	if err != nil || wide != "" || f.Tcpdump != want {
-		t.Errorf("%v %s %s", err, wide, f.Tcpdump)
+	if err != nil || f.Wide != "" || f.Tcpdump != want {
+		t.Errorf("%v %s %s", err, f.Wide, f.Tcpdump)
 	}
 }

@@ -2,9 +2,9 @@ package flows
 
 import "porchlight/connections"
 
-// Filter returns the filter for the packets of these flows. What it chooses more,
-// and the error, are connections.FilterForMany's.
-func Filter(all []Entry) (f connections.Filter, wide string, err error) {
+// Filter returns the filter for the packets of these flows, as
+// connections.FilterForMany does.
+func Filter(all []Entry) (connections.Filter, error) {
 	var ends []connections.Connection
 	for i := range all {
 		x := &all[i]

@@ -239,7 +239,7 @@ func filterOfChanges(all []both) (connections.Filter, error) {
 	for i := range all {
 		changed[i] = *all[i].last()
 	}
-	return connections.FilterFor(changed)
+	return connections.FilterForMany(changed)
 }
 
 // change is a row with both sides.

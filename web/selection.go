@@ -156,7 +156,7 @@ func (s *selection) filter(chosen []connections.Connection, who *people) (connec
 	if len(chosen) == 0 {
 		return connections.Filter{}, errNothing
 	}
-	return connections.FilterFor(chosen)
+	return connections.FilterForMany(chosen)
 }
 
 func filtersOf(f connections.Filter, err error) filters {
