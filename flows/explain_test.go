@@ -387,3 +387,37 @@ func TestFilter(t *testing.T) {
 		t.Errorf("%v %s %s", err, f.Wide, f.Tcpdump)
 	}
 }
+
+// Two programs may have one port, each for one kind of address.
+func TestExplainByKind(t *testing.T) {
+	d := dumpOf(sent{70, udp, you + ":6000", me + ":53", 0}, sent{70, udp, "[2001:db8::9]:6000", "[2001:db8::1]:53", 0})
+	e := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me), netip.MustParseAddr("2001:db8::1")}, leastReach)
+	e.Add(snapshot(t, 1, 0, "udp UNCONNECTED [::]:53 - six"))
+	e.Add(snapshot(t, 2, 60, "udp UNCONNECTED [::]:53 - six", "udp UNCONNECTED 0.0.0.0:53 - four"))
+	var got []string
+	for _, x := range e.Report(nil).Explained {
+		got = append(got, x.Process.Name+" "+x.Local.String())
+	}
+	if diff := cmp.Diff([]string{"four 192.0.2.1:53", "six [2001:db8::1]:53"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A router sees each flow of its network twice: that so many have the same remote
+// end, as a name server, does not make it look for long.
+func TestManyTranslated(t *testing.T) {
+	const n = 40_000
+	table := newTable(3 * n)
+	name := netip.MustParseAddrPort("192.0.2.53:53")
+	for i := range n {
+		for _, from := range []string{"10.0.0.5", me} {
+			table.add(&packet{protocol: udp, from: netip.AddrPortFrom(netip.MustParseAddr(from), uint16(1025+i)), to: name}, &capture.Frame{At: at(10)}, 100)
+		}
+	}
+	d := &Dump{From: at(10), To: at(10), Flows: table.sorted()}
+	began := time.Now()
+	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
+	if took := time.Since(began); took > 5*time.Second || len(r.Unexplained) != n || !strings.Contains(r.Unexplained[n-1].Why, "translates addresses") {
+		t.Errorf("%d unexplained after %s, the last: %s", len(r.Unexplained), took, r.Unexplained[len(r.Unexplained)-1].Why)
+	}
+}

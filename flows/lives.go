@@ -167,16 +167,30 @@ func (l *lives) connection(f *Flow, local, remote netip.AddrPort) (found *life) 
 }
 
 // waiting finds the socket without remote end that may have had a flow's packets
-// at this end of it: one of just this address before one of all.
+// at this end of it: one of just this address, then one of all of its kind, then
+// one of IPv6, which may have IPv4 too.
 func (l *lives) waiting(f *Flow, end netip.AddrPort) (found *life) {
+	best := 0
 	for _, x := range l.places[place{f.Protocol, end.Port()}] {
-		at := x.Local.Addr().WithZone("")
-		all := at.IsUnspecified() && (at.Is6() || end.Addr().Is4())
-		if !x.covers(f) || !all && at != end.Addr() {
+		if !x.covers(f) {
 			continue
 		}
-		if found == nil || found.Process == nil && x.Process != nil || !all {
-			found = x
+		near := 0
+		switch at := x.Local.Addr().WithZone(""); {
+		case at == end.Addr():
+			near = 6
+		case at.IsUnspecified() && at.Is4() == end.Addr().Is4():
+			near = 4
+		case at.IsUnspecified() && at.Is6():
+			near = 2
+		default:
+			continue
+		}
+		if x.Process != nil {
+			near++
+		}
+		if near > best {
+			found, best = x, near
 		}
 	}
 	return found
