@@ -42,7 +42,7 @@ func (p *pair) compare(look *looker, chosen chosenConnections) (at time.Time, d 
 		return at, d, err
 	}
 	defer func() { _ = store.Close() }()
-	all, err := store.List(look.ctx)
+	all, err := store.Newest(look.ctx, 0, 2)
 	if err != nil {
 		return at, d, err
 	}
@@ -66,17 +66,16 @@ func (p *pair) compare(look *looker, chosen chosenConnections) (at time.Time, d 
 	return both[1].Time, d, nil
 }
 
-// fill fills in what was not given.
-func (p *pair) fill(all []connections.Entry) error {
-	if n := len(all); n == 0 || n == 1 && !p.given() {
+// fill fills in what was not given. Newest are the last two, the last one first.
+func (p *pair) fill(newest []connections.Entry) error {
+	if n := len(newest); n == 0 || n == 1 && !p.given() {
 		return fmt.Errorf("there are %d stored snapshots, and it takes two: porchlight connections snapshot stores one", n)
 	}
-	last := len(all) - 1
 	if !p.given() {
-		p.A.number = all[last-1].Number
+		p.A.number = newest[1].Number
 	}
 	if !p.B.now && p.B.number == 0 {
-		p.B.number = all[last].Number
+		p.B.number = newest[0].Number
 	}
 	return nil
 }

@@ -233,6 +233,9 @@ func entries(rows *sql.Rows) (all []Entry, err error) {
 			return nil, fmt.Errorf("listing the snapshots: %w", err)
 		}
 		e.Time = time.UnixMilli(ms)
+		if n := len(all); n > 0 && all[n-1].Boot == e.Boot {
+			e.Boot = all[n-1].Boot // one text for a million
+		}
 		all = append(all, e)
 	}
 	return all, rows.Err()
