@@ -32,7 +32,7 @@ func (l *look) listenersNow() {
 			delete(gone, k)
 			seen[k] = true
 		} else if l.unsure(p) {
-			l.again = true
+			continue
 		} else if k := l.open(p); k != nil {
 			seen[k] = true
 		}
@@ -108,10 +108,18 @@ func (l *look) update(k *known, p *present) {
 	if p.program != k.program { // it may not be seen any more
 		return
 	}
-	widened := p.outside && !k.outside
-	l.changed = l.changed || p.outside != k.outside
-	k.conn, k.outside = *p.conn, p.outside
-	if widened && !l.learning && !k.quiet && l.may(p.program) {
+	before := k.outside
+	k.conn = *p.conn
+	switch {
+	case p.outside:
+		k.outside, k.narrow = true, 0
+	case k.outside && k.narrow == 0:
+		k.narrow = l.Clock
+	case k.outside && l.Clock-k.narrow >= narrowFor:
+		k.outside = false
+	}
+	l.changed = l.changed || k.outside != before
+	if widened := k.outside && !before; widened && !l.learning && !k.quiet && l.may(p.program) {
 		l.tell(ListenerOpened, p.conn, listens(p.conn, l.now.Partial)+"; until now it did for this machine only")
 	}
 }
@@ -151,10 +159,19 @@ func (l *look) moved(p *present, gone map[*known]bool) *known {
 }
 
 // unsure reports whether it takes another look to tell a listener from a client:
-// some choose a port at random for every question that they ask by UDP.
+// some choose a port at random for every question that they ask by UDP, such as
+// dnsmasq and unbound. Of who is known for that it takes longer than any answer.
 func (l *look) unsure(p *present) bool {
+	if p.protocol != UDP || p.port < privileged {
+		return false
+	}
 	before, was := l.sockets[p.conn.Inode]
-	return p.protocol == UDP && p.port >= privileged && (!was || before.port != p.port)
+	if !was || before.port != p.port {
+		l.again = true
+		return true
+	}
+	at, asks := l.askers[p.program]
+	return asks && l.Clock-at < calm && l.Clock-before.since < answerFor
 }
 
 // open takes in a listener that was not there.
@@ -190,15 +207,31 @@ func (l *look) before(p *present) string {
 	return "; it did not " + span(l.now.Uptime-l.uptime) + " ago"
 }
 
-// remember keeps the sockets for the next look.
+// remember keeps the sockets for the next look, and who has had one for a
+// question only.
 func (l *look) remember() {
-	clear(l.sockets)
+	now := make(map[uint64]socket, len(l.sockets))
 	for i := range l.now.Connections {
 		c := &l.now.Connections[i]
-		if c.Waiting() && c.Inode != 0 && len(l.sockets) < mostSockets {
-			l.sockets[c.Inode] = socket{waiter(c), l.learning || !c.Listening()}
+		if !c.Waiting() || c.Inode == 0 || len(now) >= mostSockets {
+			continue
+		}
+		s := socket{waiter(c), l.learning || !c.Listening(), l.Clock}
+		if before, was := l.sockets[c.Inode]; was && before.port == s.port {
+			s.since = before.since
+		}
+		now[c.Inode] = s
+	}
+	for inode, s := range l.sockets {
+		_, there := now[inode]
+		if !there && !s.usual && s.protocol == UDP && s.port >= privileged && l.listeners[s.listener] == nil {
+			if len(l.askers) >= mostKnown {
+				clear(l.askers)
+			}
+			l.askers[s.program] = l.Clock
 		}
 	}
+	l.sockets = now
 }
 
 // closings tells of the listeners that are gone.

@@ -25,6 +25,11 @@ const (
 	mostSockets = 20_000
 	// privileged are the ports below: who has one is no client (ip(7)).
 	privileged = 1024
+	// A question by UDP has its socket for less than answerFor, however dead the
+	// server is that it is for. narrowFor is how long a port is for this machine
+	// only until it is news that others can reach it again: addresses come and go.
+	answerFor = 2 * time.Minute
+	narrowFor = 24 * time.Hour
 )
 
 // Watcher learns what is usual on this machine, and then tells what is new. It
@@ -40,9 +45,10 @@ type Watcher struct {
 	begun   bool          // it has looked since the start
 	uptime  time.Duration // at the last look
 	sockets map[uint64]socket
-	full    bool          // there are more listeners than can be known
-	untold  int           // events that there were too many of
-	untilOK time.Duration // by the clock: when that is long ago
+	askers  map[string]time.Duration // programs that choose a UDP port for each question, and when one did, by the clock
+	full    bool                     // there are more listeners than can be known
+	untold  int                      // events that there were too many of
+	untilOK time.Duration            // by the clock: when that is long ago
 }
 
 // listener is a port that a program waits on, with however many sockets.
@@ -58,9 +64,10 @@ func (c *Connection) listener() listener {
 // known is a listener that is there.
 type known struct {
 	listener
-	conn    Connection // of its sockets the one that reaches furthest, as seen last
-	outside bool       // others than this machine can reach it
-	quiet   bool       // its opening was not told, nor is its end
+	conn    Connection    // of its sockets the one that reaches furthest, as seen last
+	outside bool          // others than this machine can reach it
+	narrow  time.Duration // since when they cannot any more, by the clock; 0: they can
+	quiet   bool          // its opening was not told, nor is its end
 
 	since  time.Duration // by the clock; 0: it was learned
 	seen   time.Duration // by the clock
@@ -70,7 +77,8 @@ type known struct {
 // socket is one that waited at the last look.
 type socket struct {
 	listener
-	usual bool // it was there while all was learned, or was not taken for a listener
+	usual bool          // it was there while all was learned, or was not taken for a listener
+	since time.Duration // by the clock
 }
 
 // port is what sockets of several programs can have in common.
@@ -92,7 +100,7 @@ type present struct {
 // NewWatcher goes on with the baseline that another one left, of any age; nil:
 // there is none.
 func NewWatcher(baseline []byte) (*Watcher, error) {
-	w := &Watcher{usual: newUsual(), sockets: map[uint64]socket{}}
+	w := &Watcher{usual: newUsual(), sockets: map[uint64]socket{}, askers: map[string]time.Duration{}}
 	return w, w.read(baseline)
 }
 

@@ -232,6 +232,27 @@ func TestListeners(t *testing.T) {
 				}
 			}
 		},
+		"questions that nobody answers": func(m *machine) {
+			m.udp("ask", "pihole-FTL", "0.0.0.0:2000").expect("new_program_online pihole-FTL udp 0")
+			m.close("ask").expect()
+			for i := range 10 { // for 40 s each
+				m.udp("ask", "pihole-FTL", fmt.Sprintf("0.0.0.0:%d", 3000+i)).expect()
+				events, _ := m.look(2 * time.Second)
+				m.told(events, nil)
+			}
+			m.close("ask").udp("server", "pihole-FTL", "0.0.0.0:4711").expect().expect().expect().expect()
+			m.expect("listener_opened pihole-FTL udp 4711").expect()
+		},
+		"an address that comes and goes": func(m *machine) {
+			m.tcp("dns4", "named", "127.0.0.1:53").tcp("dns", "named", "192.168.1.2:53").expect("listener_opened named tcp 53")
+			for range 5 {
+				m.close("dns").expect().expect().expect()
+				m.restart().expect().tcp("dns", "named", "10.0.0.7:53").expect()
+			}
+			m.close("dns").expect()
+			m.look(25 * time.Hour)
+			m.tcp("dns", "named", "10.0.0.7:53").expect("listener_opened named tcp 53").expect()
+		},
 		"a look that is asked for": func(m *machine) {
 			if _, again := m.udp("vpn", "vpn", "0.0.0.0:1194").look(30 * time.Second); !again {
 				m.t.Error("no other look is asked for")
