@@ -51,7 +51,8 @@ func newTrafficCount(cfg config.Config, devices func(context.Context) ([]presenc
 			defer cancel()
 			all, err := devices(ctx)
 			if err != nil {
-				log.Debug("devices have no names in this look at traffic", "err", err)
+				log.Debug("devices are called as before in this look at traffic", "err", err)
+				return nil
 			}
 			return namesOf(all)
 		},

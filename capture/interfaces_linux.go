@@ -13,7 +13,6 @@ type Interface struct {
 	Index    int
 	Name     string
 	Loopback bool
-	Up       bool
 
 	// Twice says why its packets are seen again on another one; empty: they are
 	// not.
@@ -82,25 +81,46 @@ func describeAll(links []netlink.Link) (all []Interface) {
 	}
 	for _, l := range links {
 		a := l.Attrs()
-		i := Interface{
+		all = append(all, Interface{
 			Index: a.Index, Name: a.Name,
 			Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
-			Up:       a.RawFlags&unix.IFF_UP != 0,
-		}
-		if m := byIndex[a.MasterIndex]; m != nil && mirrors(m.Type()) {
-			i.Twice = fmt.Sprintf("a port of %s", m.Attrs().Name)
-		} else if below := byIndex[a.ParentIndex]; below != nil && a.NetNsID == -1 && l.Type() == "vlan" {
-			i.Twice = fmt.Sprintf("a VLAN on %s", below.Attrs().Name)
-		}
-		all = append(all, i)
+			Twice:    twice(l, byIndex),
+		})
 	}
 	return all
 }
 
-// mirrors reports whether what passes a port of such a master passes the master
-// too, as far as it is for this machine.
-func mirrors(kind string) bool {
-	return kind == "bridge" || kind == "bond" || kind == "team" || kind == "vrf"
+// twice says why a link's packets are seen again on another one.
+func twice(l netlink.Link, all map[int]netlink.Link) string {
+	if l.Type() == "vrf" {
+		// Those that come in it shows to none but who asks for it alone, and then as
+		// packets that go out.
+		return "a VRF, above its ports"
+	}
+	if m := masterOf(l, all); m != nil {
+		return "a port of " + m.Attrs().Name
+	}
+	a := l.Attrs()
+	// A VLAN on a port has its packets before the master of the port does, which
+	// gets the others only.
+	if below := all[a.ParentIndex]; l.Type() == "vlan" && a.NetNsID == -1 && below != nil && masterOf(below, all) == nil {
+		return "a VLAN on " + below.Attrs().Name
+	}
+	return ""
+}
+
+// masterOf returns the link on which all is seen again that passes this one, as
+// far as it is for this machine; nil: there is none.
+func masterOf(l netlink.Link, all map[int]netlink.Link) netlink.Link {
+	m := all[l.Attrs().MasterIndex]
+	if m == nil {
+		return nil
+	}
+	switch m.Type() {
+	case "bridge", "bond", "team":
+		return m
+	}
+	return nil
 }
 
 // Close ends the subscription, and waits until it has ended.

@@ -13,7 +13,7 @@ func TestChoose(t *testing.T) {
 		{Index: 1, Name: "lo", Loopback: true},
 		{Index: 2, Name: "eth0", Twice: "a port of br0"},
 		{Index: 3, Name: "wlan0"},
-		{Index: 4, Name: "br0", Up: true},
+		{Index: 4, Name: "br0"},
 		{Index: 5, Name: "wlan0.7", Twice: "a VLAN on wlan0"},
 	}
 	for _, c := range []struct {
