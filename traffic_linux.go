@@ -47,14 +47,11 @@ func newTrafficCount(cfg config.Config, devices func(context.Context) ([]presenc
 		Save:      t.file.save,
 		Listeners: func() ([]traffic.Port, error) { return listeningPorts(recorded.recorder) },
 		Devices: func() map[netip.Addr]string {
-			ctx, cancel := context.WithTimeout(t.running, namesWithin)
-			defer cancel()
-			all, err := devices(ctx)
+			names, err := called(t.running, devices)
 			if err != nil {
 				log.Debug("devices are called as before in this look at traffic", "err", err)
-				return nil
 			}
-			return namesOf(all)
+			return names
 		},
 		Log: log,
 	}
@@ -78,6 +75,18 @@ func (t *trafficCount) run(ctx context.Context) error {
 		people.Go(func() error { return t.people.Run(ctx) })
 	}
 	return errors.Join(t.recorder.Run(ctx), people.Wait())
+}
+
+// called says by their addresses what devices are called; nil when nobody says so
+// in time.
+func called(ctx context.Context, devices func(context.Context) ([]presence.Device, error)) (map[netip.Addr]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, namesWithin)
+	defer cancel()
+	all, err := devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return namesOf(all), nil
 }
 
 func (t *trafficCount) problems() []string {

@@ -2,14 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	"porchlight/presence"
 	"porchlight/traffic"
 )
 
@@ -122,5 +125,19 @@ func TestSpark(t *testing.T) {
 		if got := sparkFor(environ).line(values); got != want {
 			t.Errorf("%q: %q, want %q", environ, got, want)
 		}
+	}
+}
+
+// When nobody says what devices are called, they are called as before: without
+// names they would be counted as hosts.
+func TestCalled(t *testing.T) {
+	phone := presence.Device{HostName: "phone", Addr: netip.MustParseAddr("192.0.2.9")}
+	names, err := called(t.Context(), func(context.Context) ([]presence.Device, error) { return []presence.Device{phone}, nil })
+	if err != nil || len(names) != 1 || names[phone.Addr] != "phone" {
+		t.Error(names, err)
+	}
+	silent := errors.New("no answer")
+	if names, err = called(t.Context(), func(context.Context) ([]presence.Device, error) { return nil, silent }); names != nil || !errors.Is(err, silent) {
+		t.Errorf("%v, %v: want nil, as Devices of traffic.Config says", names, err)
 	}
 }
