@@ -30,7 +30,7 @@ type Traffic interface {
 type trafficSpan struct {
 	stretchOf
 	step time.Duration // of a slot
-	rows int           // of the table, which the slots can be divided by
+	rows int           // of the table, about: a day of 25 hours has one more
 }
 
 // trafficSpans are those of the timeline.
@@ -49,7 +49,7 @@ func (s trafficSpan) of(day string, now time.Time) (from, to time.Time) {
 		midnight := time.Date(y, m, d, 0, 0, 0, 0, time.Local)
 		to = midnight.Add((now.Sub(midnight)/s.step + 1) * s.step)
 	}
-	return to.Add(-time.Duration(s.Days) * 24 * time.Hour), to
+	return to.Local().AddDate(0, 0, -s.Days), to
 }
 
 const (
@@ -246,7 +246,7 @@ func protocolRows(total *traffic.Round, on string, bytes uint64) (rows []protoco
 
 // times is what passed over time, in fewer parts than the picture has.
 func (t *trafficPicture) times(on string) (rows []timeRow) {
-	each := max(len(t.rounds)/t.span.rows, 1)
+	each := max((len(t.rounds)+t.span.rows/2)/t.span.rows, 1)
 	for part := range slices.Chunk(t.rounds, each) {
 		if part[0].Start.After(t.now) {
 			break

@@ -243,3 +243,30 @@ func TestTrafficAPI(t *testing.T) {
 		}
 	}
 }
+
+// Days are those of the calendar, also those of 23 and 25 hours: the one before is
+// another one, and between the two nothing is missing.
+func TestTrafficSpans(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := time.Local
+	time.Local = berlin
+	defer func() { time.Local = local }()
+	for _, now := range []time.Time{
+		time.Date(2026, 3, 31, 12, 5, 0, 0, berlin), time.Date(2026, 10, 27, 12, 5, 0, 0, berlin),
+	} {
+		for _, s := range trafficSpans {
+			from, to := s.of("", now)
+			for range 5 {
+				before := from.Add(-1).Format(time.DateOnly)
+				next, end := s.of(before, now)
+				if end.Before(from) || !next.Before(from) || next.Hour() != 0 || end.Hour() != 0 || next.AddDate(0, 0, s.Days) != end.Local() {
+					t.Errorf("%s before %s to %s: %s to %s", s.Name, from, to, next, end)
+				}
+				from, to = next, end
+			}
+		}
+	}
+}
