@@ -70,14 +70,16 @@ func attended(ctx context.Context, bus *dbus.Conn) (bool, error) {
 }
 
 // present reports whether a session of these properties is that of someone who is
-// there.
+// there. One who has logged out may have left programs running, as in tmux: such a
+// session is still in the foreground, until another one is, but it is closing.
 func present(p map[string]dbus.Variant) bool {
 	is := func(name string) bool {
 		b, _ := p[name].Value().(bool)
 		return b
 	}
 	class, _ := p["Class"].Value().(string)
-	return is("Active") && !is("Remote") && !is("LockedHint") && slices.Contains(classes, class)
+	state, _ := p["State"].Value().(string)
+	return is("Active") && !is("Remote") && !is("LockedHint") && state != "closing" && slices.Contains(classes, class)
 }
 
 // gone reports whether err is that of a session which has just ended.

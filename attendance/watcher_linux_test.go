@@ -126,7 +126,7 @@ func (l *logind) emit(path dbus.ObjectPath, name string, values ...any) {
 func (l *logind) begin(id, seat string, p map[string]any) {
 	l.t.Helper()
 	all := map[string]dbus.Variant{
-		"Class": dbus.MakeVariant("user"), "Active": dbus.MakeVariant(true),
+		"Class": dbus.MakeVariant("user"), "Active": dbus.MakeVariant(true), "State": dbus.MakeVariant("active"),
 		"Remote": dbus.MakeVariant(seat == ""), "LockedHint": dbus.MakeVariant(false), "Id": dbus.MakeVariant(id),
 	}
 	for k, v := range p {
@@ -243,6 +243,7 @@ func TestWatcherOthers(t *testing.T) {
 	l.begin("vnc", "seat0", map[string]any{"Remote": true})
 	l.begin("greeter", "seat0", map[string]any{"Class": "greeter"})
 	l.begin("cron", "", map[string]any{"Class": "background", "Remote": false})
+	l.begin("tmux", "seat0", map[string]any{"State": "closing"})
 	l.begin("odd", "seat0", map[string]any{"Class": 7, "Active": "yes"})
 	w.want(false, "the log-ins of others")
 	l.begin("me", "seat0", nil) // is told after all of them
