@@ -14,6 +14,7 @@ import (
 const (
 	answer = 10 * time.Second      // how long logind may take to say something
 	settle = 50 * time.Millisecond // how long its signals are collected before it is asked
+	unsaid = time.Minute           // how long it is not asked without a signal: some changes have none
 
 	// Waits between attempts to reach it.
 	minRetry = time.Second
@@ -25,8 +26,9 @@ const notAsked = "logind was not asked yet"
 
 // Watcher follows whether someone is at the machine.
 type Watcher struct {
-	bus string
-	log *slog.Logger
+	bus    string
+	log    *slog.Logger
+	unsaid time.Duration
 
 	mu      sync.Mutex
 	there   bool
@@ -41,7 +43,7 @@ func New(bus string, log *slog.Logger) *Watcher {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{bus: bus, log: log, changed: make(chan struct{}), fault: notAsked}
+	return &Watcher{bus: bus, log: log, unsaid: unsaid, changed: make(chan struct{}), fault: notAsked}
 }
 
 // Attended reports whether someone is known to be there, and returns a channel
@@ -106,14 +108,16 @@ func (w *Watcher) follow(ctx context.Context) error {
 			return err
 		}
 		w.know(there)
-		if err := wait(ctx, signals); err != nil {
+		if err := wait(ctx, signals, w.unsaid); err != nil {
 			return err
 		}
 	}
 }
 
-// wait waits for a signal, and takes those that come with it.
-func wait(ctx context.Context, signals <-chan *dbus.Signal) error {
+// wait waits for a signal, and takes those that come with it; or until it is time
+// to ask without one.
+func wait(ctx context.Context, signals <-chan *dbus.Signal, unsaid time.Duration) error {
+	silent := time.After(unsaid)
 	var settled <-chan time.Time
 	for {
 		select {
@@ -127,6 +131,8 @@ func wait(ctx context.Context, signals <-chan *dbus.Signal) error {
 				settled = time.After(settle)
 			}
 		case <-settled:
+			return nil
+		case <-silent:
 			return nil
 		}
 	}

@@ -175,7 +175,12 @@ type watched struct {
 
 func startWatcher(t *testing.T, bus string) *watched {
 	t.Helper()
-	w := &watched{New(bus, nil), t}
+	return start(t, New(bus, nil))
+}
+
+func start(t *testing.T, watcher *Watcher) *watched {
+	t.Helper()
+	w := &watched{watcher, t}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
@@ -249,6 +254,21 @@ func TestWatcherOthers(t *testing.T) {
 	l.begin("me", "seat0", nil) // is told after all of them
 	w.want(true, "a log-in")
 	l.end("me")
+	w.want(false, "the log-out")
+}
+
+// Who logs out and leaves programs running: no signal tells it.
+func TestWatcherUnsaid(t *testing.T) {
+	s := startSystem(t)
+	l := s.startLogind()
+	watcher := New(s.address, nil)
+	watcher.unsaid = 20 * time.Millisecond
+	w := start(t, watcher)
+	l.begin("1", "seat0", nil)
+	w.want(true, "a log-in")
+	l.mu.Lock()
+	l.sessions[sessionPath("1")]["State"] = dbus.MakeVariant("closing")
+	l.mu.Unlock()
 	w.want(false, "the log-out")
 }
 
