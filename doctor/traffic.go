@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"porchlight/attendance"
@@ -13,8 +14,9 @@ import (
 const logindTime = 3 * time.Second
 
 // checkTraffic is about the counting of this machine's traffic, if it is on: raw
-// is the error of a packet socket, logind that of asking who is there.
-func checkTraffic(mode string, raw error, logind func() error) []Finding {
+// is the error of a packet socket, missing are the interfaces that are named and
+// not there, logind is the error of asking who is there.
+func checkTraffic(mode string, raw error, missing []string, logind func() error) (found []Finding) {
 	const check = "traffic"
 	if mode == "off" {
 		return nil
@@ -23,14 +25,18 @@ func checkTraffic(mode string, raw error, logind func() error) []Finding {
 		return []Finding{warn(check, fmt.Sprintf("PORCHLIGHT_TRAFFIC is %s, and no traffic is counted: this program may not open a packet socket (CAP_NET_RAW is missing).", mode),
 			"Give it the capability, as said above.")}
 	}
+	for _, name := range missing {
+		found = append(found, warn(check, fmt.Sprintf("The traffic of %s is not counted: there is no such interface.", name),
+			"Compare PORCHLIGHT_TRAFFIC_INTERFACES with what `ip link` shows; if it comes later, it is counted from then on."))
+	}
 	if mode == "always" {
-		return []Finding{ok(check, "What passes this machine's interfaces is counted.")}
+		return append(found, ok(check, "What passes this machine's interfaces is counted."))
 	}
 	if err := logind(); err != nil {
-		return []Finding{warn(check, fmt.Sprintf("PORCHLIGHT_TRAFFIC is attended, and no traffic is counted: logind does not say whether someone is at this machine (%v).", err),
-			"Run this where systemd-logind or elogind runs (in a container with /run/dbus/system_bus_socket of the host), or set PORCHLIGHT_TRAFFIC=always.")}
+		return append(found, warn(check, fmt.Sprintf("PORCHLIGHT_TRAFFIC is attended, and no traffic is counted: logind does not say whether someone is at this machine (%v).", err),
+			"Run this where systemd-logind or elogind runs (in a container with /run/dbus/system_bus_socket of the host), or set PORCHLIGHT_TRAFFIC=always."))
 	}
-	return []Finding{ok(check, "What passes this machine's interfaces is counted while someone is at it; logind says who is.")}
+	return append(found, ok(check, "What passes this machine's interfaces is counted while someone is at it; logind says who is."))
 }
 
 // askLogind asks it once.
@@ -45,5 +51,11 @@ func askLogind(ctx context.Context) func() error {
 
 // trafficFindings looks at this machine.
 func trafficFindings(ctx context.Context, cfg config.Config) []Finding {
-	return checkTraffic(cfg.Traffic, openPacketSocket(), askLogind(ctx))
+	var missing []string
+	for _, name := range cfg.TrafficInterfaces {
+		if _, err := net.InterfaceByName(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	return checkTraffic(cfg.Traffic, openPacketSocket(), missing, askLogind(ctx))
 }

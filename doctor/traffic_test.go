@@ -22,7 +22,7 @@ func TestTraffic(t *testing.T) {
 		"while someone is there":       {"attended", nil, nil, OK, "while someone is at it"},
 		"nobody says whether somebody": {"attended", nil, silent, Warn, "logind does not say whether someone is at this machine (no bus)"},
 	} {
-		found := checkTraffic(c.mode, c.raw, func() error { return c.logind })
+		found := checkTraffic(c.mode, c.raw, nil, func() error { return c.logind })
 		if c.level == "" {
 			if len(found) != 0 {
 				t.Errorf("%s: %+v", name, found)
@@ -32,5 +32,13 @@ func TestTraffic(t *testing.T) {
 		if len(found) != 1 || found[0].Level != c.level || !strings.Contains(found[0].Text, c.text) || (c.level == Warn) != (found[0].Remedy != "") {
 			t.Errorf("%s: %+v", name, found)
 		}
+	}
+}
+
+// An interface that is named and not there is told, whatever else.
+func TestTrafficMissing(t *testing.T) {
+	found := checkTraffic("always", nil, []string{"wg9"}, nil)
+	if len(found) != 2 || found[0].Level != Warn || !strings.Contains(found[0].Text, "wg9") || found[1].Level != OK {
+		t.Errorf("%+v", found)
 	}
 }
