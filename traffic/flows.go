@@ -95,9 +95,12 @@ func (f *flows) find(id uint64, now uint32) *flow {
 	return nil
 }
 
-// stale says whether the flow was silent for too long. A clock that was set back
-// makes flows look silent too.
-func (f *flow) stale(now uint32) bool { return now-f.seen > f.keep && f.seen-now > 1 }
+// silence is for how long the flow was silent. One that was heard in the future was
+// so before the clock was set back: it is known still, but not for ever.
+func (f *flow) silence(now uint32) uint32 { return min(now-f.seen, f.seen-now) }
+
+// stale says whether the flow was silent for too long.
+func (f *flow) stale(now uint32) bool { return f.silence(now) > f.keep }
 
 // hear notes a packet of the flow.
 func (f *flow) hear(now uint32, d Direction) {
@@ -131,9 +134,9 @@ func (f *flow) dispensable(now uint32) uint32 {
 	case f.id == 0 || f.stale(now):
 		return 1 << 31
 	case f.both():
-		return 1 + now - f.seen
+		return 1 + f.silence(now)
 	}
-	return oneWay + now - f.seen
+	return oneWay + f.silence(now)
 }
 
 // forget removes the entry, if there is one.
