@@ -212,15 +212,15 @@ func counted(ctx context.Context, dir, iface string) (heard, dropped uint64, err
 		return 0, 0, err
 	}
 	defer store.Close()
-	rounds, err := store.Between(ctx, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
-	for _, r := range rounds {
+	err = store.Each(ctx, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), func(r *traffic.Round) error {
 		dropped += r.Dropped
 		for k, c := range r.Counts {
 			if k.Interface == iface && k.Direction == traffic.In && (k.Protocol == traffic.TCP || k.Protocol == traffic.UDP) {
 				heard += c.Packets
 			}
 		}
-	}
+		return nil
+	})
 	return heard, dropped, err
 }
 

@@ -61,7 +61,6 @@ type Recorder struct {
 	recording bool
 	fault     string   // why nothing is recorded; empty: it is, or nobody is there
 	missing   []string // interfaces
-	latest    Round
 }
 
 // NewRecorder makes a Recorder; Run starts it.
@@ -100,14 +99,6 @@ func (r *Recorder) Problems() (all []string) {
 		all = append(all, p)
 	}
 	return append(all, r.backlog.problems()...)
-}
-
-// Latest returns the last round that is over, saved or not; its Length is 0 while
-// there is none. It may be called at any time.
-func (r *Recorder) Latest() Round {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.latest
 }
 
 // Waits between attempts to record.
@@ -214,12 +205,4 @@ func (r *Recorder) miss(missing []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missing = missing
-}
-
-// finish hands over a round that is over.
-func (r *Recorder) finish(round Round) {
-	r.mu.Lock()
-	r.latest = round
-	r.mu.Unlock()
-	r.backlog.add(round)
 }

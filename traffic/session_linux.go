@@ -154,5 +154,5 @@ func (s *session) cut(now time.Time) {
 	r.Ports = s.survey.take()
 	r.Dropped = s.ring.Dropped()
 	s.begin(now)
-	s.finish(r)
+	s.backlog.add(r)
 }

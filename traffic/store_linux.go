@@ -26,9 +26,6 @@ CREATE INDEX rounds_by_end ON rounds (level, ends, start)`
 // fileName is in the data directory.
 const fileName = "traffic.db"
 
-// maxBetween is how many rounds Between returns at most.
-const maxBetween = 2000
-
 // Store keeps rounds in a file of their own beside the history, so that neither
 // waits for the other. As they age they are merged, to hours and then to days.
 // Several processes may use it at once.
@@ -148,34 +145,6 @@ func (s *Store) reading(err *error) {
 	if *err != nil {
 		*err = fmt.Errorf("reading %s: %w", s.db.Path, *err)
 	}
-}
-
-// Between returns the rounds of which at least a part is between since and until,
-// the oldest first. When there are more than 2,000, neighbours are merged.
-func (s *Store) Between(ctx context.Context, since, until time.Time) (all []Round, err error) {
-	var n int
-	if err := s.db.QueryRowContext(ctx, "SELECT count(*)"+overlapping, since.UnixMilli(), until.UnixMilli()).Scan(&n); err != nil {
-		s.reading(&err)
-		return nil, err
-	}
-	group := max((n+maxBetween-1)/maxBetween, 1)
-	var next []Round
-	flush := func() {
-		if len(next) == 1 {
-			all = append(all, next[0])
-		} else if len(next) > 0 {
-			all = append(all, Merge(next))
-		}
-		next = next[:0]
-	}
-	err = s.Each(ctx, since, until, func(r *Round) error {
-		if next = append(next, *r); len(next) == group {
-			flush()
-		}
-		return nil
-	})
-	flush()
-	return all, err
 }
 
 // Buckets returns what passed between since and until by equal spans of time; see
