@@ -68,13 +68,16 @@ func csvCell(v reflect.Value) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var text string
-	if json.Unmarshal(b, &text) == nil {
-		return text, nil
-	}
-	var list []string
-	if json.Unmarshal(b, &list) == nil {
-		return strings.Join(list, ", "), nil
+	switch b[0] {
+	case '"':
+		var text string
+		err = json.Unmarshal(b, &text)
+		return text, err
+	case '[':
+		var list []string
+		if json.Unmarshal(b, &list) == nil {
+			return strings.Join(list, ", "), nil
+		}
 	}
 	return string(b), nil
 }

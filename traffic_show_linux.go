@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,11 +81,12 @@ func (a *app) traffic() (*traffic.Store, error) {
 
 // print prints each round for programs.
 func (c trafficCmd) print(a *app, store *traffic.Store, since, until time.Time) error {
-	out, err := newLines(a.stdout, c.CSV, trafficCell{})
+	w := bufio.NewWriter(a.stdout) // a month is millions of rows
+	out, err := newLines(w, c.CSV, trafficCell{})
 	if err != nil {
 		return err
 	}
-	return store.Each(a.ctx, since, until, func(r *traffic.Round) error {
+	err = store.Each(a.ctx, since, until, func(r *traffic.Round) error {
 		line := traffic.NewLine(r)
 		if !c.CSV {
 			return out.print(line)
@@ -95,6 +98,7 @@ func (c trafficCmd) print(a *app, store *traffic.Store, since, until time.Time) 
 		}
 		return nil
 	})
+	return cmp.Or(err, w.Flush())
 }
 
 // trafficCell is a row of the CSV: one of the things that a round is made of.
