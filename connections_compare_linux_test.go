@@ -341,6 +341,7 @@ func (s *scene) people(t *testing.T) {
 	}{
 		"empty":   {nil, exitFailed, "the file is empty"},
 		"header":  {whole[:24], exitDone, "the dump has no packets"},
+		"nothing": {whole[:24], exitDone, "0 packets, 0 B, in"},
 		"foreign": {foreign, exitFailed, "link type USB (220) cannot be read: capture on a network interface"},
 		"text":    {[]byte("hello, world"), exitFailed, "not a pcap or pcapng file"},
 		"hostile": {append(slices.Clone(whole[:24]), bytes.Repeat([]byte{0xff}, 100)...), exitFailed, "record 1"},

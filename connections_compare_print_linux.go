@@ -150,7 +150,7 @@ func (c connectionsCompareCmd) print(a *app, d *flows.Dump, r *flows.Report) err
 		seen += min(r.Unexplained[i].Meanwhile, 1)
 	}
 	_, _ = fmt.Fprintf(a.stderr, "%d packets, %s, in %s of dump: %d flows explained, %d not (%d of them though snapshots were taken meanwhile), %d between others, %d without ports; %d connections without traffic\n",
-		d.Packets, bytesText(d.Bytes), presence.Words(d.To.Sub(d.From)), len(r.Explained), len(r.Unexplained), seen, len(r.Others), len(r.Portless), len(r.Idle))
+		d.Packets, cmp.Or(bytesText(d.Bytes), "0 B"), presence.Words(d.To.Sub(d.From)), len(r.Explained), len(r.Unexplained), seen, len(r.Others), len(r.Portless), len(r.Idle))
 	return nil
 }
 

@@ -86,6 +86,7 @@ func connectionsCommands(t *testing.T) {
 	if out := try(exitDone, "diff", "2", "now", "--json"); strings.Contains(out, `"change"`) {
 		t.Errorf("nothing changed: %s", out)
 	}
+	has(try(exitDone, "diff", "2", "now"), "nothing has changed between snapshot 2 and now")
 	has(try(exitDone, "show", "2"), "127.0.0.1:"+port)
 	has(try(exitFailed, "show", "7"), "there is no such snapshot")
 	has(try(exitDone, "list", "--json"), `{"number":1,`, `{"number":2,`, `"connections":1,"listeners":1`)

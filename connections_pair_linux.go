@@ -34,6 +34,16 @@ func (w *which) UnmarshalText(b []byte) (err error) {
 // given reports whether anything was said.
 func (p *pair) given() bool { return p.A.now || p.A.number != 0 }
 
+// text is the pair for people, such as "3 and 17" or "17 and now".
+func (p *pair) text() string { return p.A.text() + " and " + p.B.text() }
+
+func (w *which) text() string {
+	if w.now {
+		return "now"
+	}
+	return strconv.FormatInt(w.number, 10)
+}
+
 // compare returns what changed of the chosen connections, and when the second
 // snapshot was taken.
 func (p *pair) compare(look *looker, chosen chosenConnections) (at time.Time, d connections.Diff, err error) {

@@ -130,6 +130,10 @@ func (c connectionsDiffCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.table() && len(d.Lines(at)) == 0 {
+		_, err = fmt.Fprintf(a.stderr, "nothing has changed between snapshot %s\n", c.pair.text())
+		return err
+	}
 	out, err := newChanges(a, c.form)
 	if err == nil {
 		err = out.diff(at, d)
