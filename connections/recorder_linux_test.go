@@ -192,7 +192,7 @@ func TestRecorderFileRemoved(t *testing.T) {
 			}
 		})
 		a.ports = append(a.ports, 4444)
-		run(t, a.config(dir, log), func(*Recorder) { time.Sleep(time.Minute) })
+		run(t, a.config(dir, log), func(*Recorder) { time.Sleep(time.Minute - time.Second) })
 		if !slices.Equal(a.events, []string{"listener_opened 4444"}) {
 			t.Errorf("events: %q", a.events)
 		}
@@ -209,7 +209,7 @@ func TestRecorderFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, log := newActing(), &bytes.Buffer{}
 		run(t, a.config(dir, log), func(r *Recorder) {
-			time.Sleep(10 * time.Minute)
+			time.Sleep(10*time.Minute + time.Second)
 			has := func(wants ...string) {
 				t.Helper()
 				got := r.Problems()
