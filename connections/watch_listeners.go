@@ -161,8 +161,11 @@ func (l *look) moved(p *present, gone map[*known]bool) *known {
 // unsure reports whether it takes another look to tell a listener from a client:
 // some choose a port at random for every question that they ask by UDP, such as
 // dnsmasq and unbound. Of who is known for that it takes longer than any answer.
+// And what nobody has may be the kernel's, or was closed during the look.
 func (l *look) unsure(p *present) bool {
-	if p.protocol != UDP || p.port < privileged {
+	question := p.protocol == UDP && p.port >= privileged
+	nobodys := p.conn.Process == nil && !l.now.Partial
+	if !question && !nobodys {
 		return false
 	}
 	before, was := l.sockets[p.conn.Inode]
@@ -171,7 +174,7 @@ func (l *look) unsure(p *present) bool {
 		return true
 	}
 	at, asks := l.askers[p.program]
-	return asks && l.Clock-at < calm && l.Clock-before.since < answerFor
+	return question && asks && l.Clock-at < calm && l.Clock-before.since < answerFor
 }
 
 // open takes in a listener that was not there.

@@ -253,6 +253,15 @@ func TestListeners(t *testing.T) {
 			m.look(25 * time.Hour)
 			m.tcp("dns", "named", "10.0.0.7:53").expect("listener_opened named tcp 53").expect()
 		},
+		"closed during a look": func(m *machine) {
+			for i := range 5 {
+				if _, again := m.tcp("passive", "", fmt.Sprintf("0.0.0.0:%d", 40000+i)).look(30 * time.Second); !again {
+					m.t.Error("no other look is asked for")
+				}
+				m.close("passive").expect()
+			}
+			m.tcp("nfs", "", "0.0.0.0:2049").expect().expect("listener_opened  tcp 2049").expect()
+		},
 		"a look that is asked for": func(m *machine) {
 			if _, again := m.udp("vpn", "vpn", "0.0.0.0:1194").look(30 * time.Second); !again {
 				m.t.Error("no other look is asked for")
@@ -464,12 +473,13 @@ func TestWhy(t *testing.T) {
 	m.tcp("c", "evil", "0.0.0.0:22")
 	why("evil (user anna) listens on TCP port 22 of all addresses; known there until now: sshd")
 	m.tcp("nfs", "", "[::]:2049")
-	why("the kernel itself (as for WireGuard, VXLAN or NFS) listens on TCP port 2049 of all addresses; it did not 30 s ago")
+	why("")
+	why("the kernel itself (as for WireGuard, VXLAN or NFS) listens on TCP port 2049 of all addresses; that is new since the last looks")
 	m.close("a")
 	why("")
 	why("nc (user anna) listens no more on TCP port 4444 of all addresses; it was not there for 60 s, in 2 looks")
 	m.to("out", "curl", "203.0.113.7:443")
-	why("curl (user anna) has a connection to 203.0.113.7 port 443 by TCP; it had nothing to do with others in the 16 min that were watched")
+	why("curl (user anna) has a connection to 203.0.113.7 port 443 by TCP; it had nothing to do with others in the 17 min that were watched")
 	m.now.Partial = true
 	m.restart().tcp("d", "nc", "0.0.0.0:4446")
 	why("a program of user anna, which cannot be seen from here, listens on TCP port 4446 of all addresses; it did not when Porchlight last looked")
