@@ -388,6 +388,30 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// A client may use a port again for the same server, as another program.
+func TestExplainReuse(t *testing.T) {
+	talk := func(at float64) []sent {
+		return []sent{
+			{at, tcp, me + ":50000", you + ":443", syn}, {at, tcp, you + ":443", me + ":50000", syn | ack}, {at + 1, tcp, me + ":50000", you + ":443", ack},
+			{at + 10, tcp, me + ":50000", you + ":443", fin | ack}, {at + 10, tcp, you + ":443", me + ":50000", fin | ack},
+		}
+	}
+	e := NewExplainer(dumpOf(slices.Concat(talk(0), talk(13), talk(60))...), []netip.Addr{netip.MustParseAddr(me)}, leastReach)
+	e.Add(snapshot(t, 1, 5, "tcp ESTABLISHED 192.0.2.1:50000 192.0.2.9:443 curl"))
+	e.Add(snapshot(t, 2, 20, "tcp ESTABLISHED 192.0.2.1:50000 192.0.2.9:443 implant"))
+	for _, time := range []float64{35, 50, 65, 80} {
+		e.Add(snapshot(t, int64(time), time))
+	}
+	want := []string{
+		"unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; NO SOCKET had it in the 1 snapshot taken while it lasted: a raw socket, a forged address, or another network namespace",
+		"explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection curl - 1",
+		"explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection implant - 2",
+	}
+	if diff := cmp.Diff(want, said(e.Report(nil))); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Two programs may have one port, each for one kind of address.
 func TestExplainByKind(t *testing.T) {
 	d := dumpOf(sent{70, udp, you + ":6000", me + ":53", 0}, sent{70, udp, "[2001:db8::9]:6000", "[2001:db8::1]:53", 0})

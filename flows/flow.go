@@ -86,6 +86,12 @@ func (f *Flow) tcp(flags uint8, forth bool, at time.Time) {
 	}
 }
 
+// anew reports whether a packet opens another connection between the two ends: the
+// one that there was is over.
+func (f *Flow) anew(p *packet) bool {
+	return p.protocol == tcp && p.flags&(syn|ack|rst) == syn && !f.closing.IsZero() && !f.halfOpen() && !f.refused()
+}
+
 // halfOpen reports whether a TCP connection was begun and never completed (RFC
 // 9293, section 3.5), so that no program ever got it.
 func (f *Flow) halfOpen() bool {

@@ -155,12 +155,23 @@ func later(a, b time.Time) time.Time {
 // covers reports whether the socket may have been there at some time of the flow.
 func (x *life) covers(f *Flow) bool { return !f.Last.Before(x.from) && !f.First.After(x.to) }
 
-// connection finds the connection between two ends that a flow may be of: the
-// one whose process is known, if there are several.
+// connection finds the connection between two ends that a flow may be of: of
+// several one that a snapshot had meanwhile, then one whose process is known.
 func (l *lives) connection(f *Flow, local, remote netip.AddrPort) (found *life) {
+	best := 0
 	for _, x := range l.tuples[tuple{f.Protocol, local, remote}] {
-		if x.covers(f) && (found == nil || found.Process == nil) {
-			found = x
+		if !x.covers(f) {
+			continue
+		}
+		near := 1
+		if !f.Last.Before(x.seen) && !f.First.After(x.last) {
+			near += 2
+		}
+		if x.Process != nil {
+			near++
+		}
+		if near > best {
+			found, best = x, near
 		}
 	}
 	return found

@@ -15,10 +15,12 @@ const (
 	maxFragments = 4096
 )
 
-// key is what the packets of a flow have in common: a is the smaller end.
+// key is what the packets of a flow have in common: a is the smaller end. Earlier
+// connections between the same two ends have a number.
 type key struct {
 	protocol protocol
 	a, b     netip.AddrPort
+	earlier  int
 }
 
 // table counts packets by flow.
@@ -26,6 +28,7 @@ type table struct {
 	limit   int
 	flows   map[key]*Flow
 	ports   map[fragment][2]uint16
+	earlier int // connections whose ends were used again
 	further Further
 }
 
@@ -42,11 +45,16 @@ func newTable(limit int) *table {
 // add counts a packet.
 func (t *table) add(p *packet, f *capture.Frame, length int) {
 	t.reassemble(p)
-	k := key{p.protocol, p.from, p.to}
+	k := key{protocol: p.protocol, a: p.from, b: p.to}
 	if k.b.Compare(k.a) < 0 {
 		k.a, k.b = k.b, k.a
 	}
 	flow := t.flows[k]
+	if flow != nil && flow.anew(p) {
+		t.earlier++
+		t.flows[key{k.protocol, k.a, k.b, t.earlier}] = flow
+		flow = nil
+	}
 	if flow == nil {
 		if len(t.flows) >= t.limit {
 			t.shrink()
