@@ -40,8 +40,10 @@ func (l *look) listenersNow() {
 	for _, k := range l.listeners {
 		if seen[k] {
 			k.seen, k.missed = l.Clock, 0
-		} else {
-			k.missed++
+			continue
+		}
+		if k.missed++; k.missed == 1 {
+			k.lost = l.Clock
 		}
 	}
 	l.remember()
@@ -241,15 +243,14 @@ func (l *look) remember() {
 func (l *look) closings() {
 	for _, key := range slices.SortedFunc(maps.Keys(l.listeners), listener.compare) {
 		k := l.listeners[key]
-		away := l.Clock - k.seen
 		switch {
 		case k.missed == 0:
 			continue
 		case l.learning: // it came and went
-		case k.missed < missingLooks || away < missingFor || l.now.Uptime < settledUptime:
+		case k.missed < missingLooks || l.Clock-k.lost < missingFor || l.now.Uptime < settledUptime:
 			continue
 		case !k.quiet && l.afford():
-			l.tell(ListenerClosed, &k.conn, notListens(&k.conn, l.now.Partial)+fmt.Sprintf("; it was not there for %s, in %d looks", span(away), k.missed))
+			l.tell(ListenerClosed, &k.conn, notListens(&k.conn, l.now.Partial)+fmt.Sprintf("; it was not there for %s, in %d looks", span(l.Clock-k.seen), k.missed))
 		}
 		delete(l.listeners, key)
 		l.changed = true

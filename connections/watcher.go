@@ -12,10 +12,11 @@ const (
 	// only, and learnProgramLooks in how many looks, if those are over sooner.
 	learnPrograms     = 10 * time.Minute
 	learnProgramLooks = 20
-	// A listener is closed when it was missing in so many looks in a row, for so
-	// long: one that is started again is back by then.
+	// A listener is closed when it was missing in so many looks in a row, with so
+	// long from the first of them to the last: one that is started again is back by
+	// then. It is a little less than the usual interval, as no look is on time.
 	missingLooks = 2
-	missingFor   = 30 * time.Second
+	missingFor   = 29 * time.Second
 	// settledFor is for how long a program had a port that it was given, when
 	// another one of its is taken for the same listener.
 	settledFor = 10 * time.Minute
@@ -72,6 +73,7 @@ type known struct {
 	since  time.Duration // by the clock; 0: it was learned
 	seen   time.Duration // by the clock
 	missed int           // looks since
+	lost   time.Duration // when the first of them was, by the clock
 }
 
 // socket is one that waited at the last look.
