@@ -150,8 +150,8 @@ func (h *head) udp() bool {
 	}
 	h.ports()
 	length := int(binary.BigEndian.Uint16(h.body[4:])) - 8
-	if h.length -= 8; !h.fragment {
-		length = min(length, h.length)
+	if !h.fragment {
+		length = min(length, h.length-8)
 	}
 	if length < 0 {
 		return false

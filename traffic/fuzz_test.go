@@ -12,6 +12,7 @@ func FuzzClassify(f *testing.F) {
 		fragmented(7, moreFragments, udp(53, 40000, answer)),
 		extended(protoFragment, []byte{protoUDP, 0, 0, 1, 0, 0, 0, 9}, udp(40000, 53, query)),
 		ethernet(etherTypeARP, make([]byte, 28)),
+		sent(here, there, protoUDP, append([]byte{0x12, 0x12, 0x12, 0x35, 0, 0, 0, 0}, query...)), // a length that does not hold the header
 	} {
 		f.Add(p.Data, p.EtherType, p.Length)
 	}
