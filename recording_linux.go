@@ -30,8 +30,14 @@ func newRecording(cfg config.Config, b **bridge.Bridge, session *mqtt.Session, l
 			return namesOf(devices)
 		},
 		Seen: func(s *connections.Snapshot) { session.SetMachine(presence.Machine(s.Counts())) },
-		Tell: func(e connections.Event) { (*b).Report(machineEvent(&e)) },
-		Log:  log,
+		Tell: func(ctx context.Context, events []connections.Event) error {
+			told := make([]presence.Event, len(events))
+			for i := range events {
+				told[i] = machineEvent(&events[i])
+			}
+			return (*b).Report(ctx, told)
+		},
+		Log: log,
 	})}
 }
 

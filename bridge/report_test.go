@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"porchlight/presence"
@@ -29,8 +28,9 @@ func TestReport(t *testing.T) {
 	}
 	h := play(t, presence.Config{}, nil, func(h *house, b *Bridge) {
 		changed := b.Changed()
-		b.Report(reported)
-		synctest.Wait()
+		if err := b.Report(context.Background(), []presence.Event{reported}); err != nil || len(h.logged) != 1 {
+			t.Errorf("%d in the log, %v", len(h.logged), err)
+		}
 		select {
 		case <-changed:
 		default:
@@ -50,8 +50,12 @@ func TestReport(t *testing.T) {
 // TestReportIsBounded: a machine that goes mad costs no more than there is room.
 func TestReportIsBounded(t *testing.T) {
 	b := New(Config{})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
 	for range inboxCalls + 10 {
-		b.Report(presence.Event{Type: presence.ListenerOpened, Socket: &presence.Socket{Protocol: "tcp", Port: 1}})
+		if b.Report(ended, []presence.Event{{Type: presence.ListenerOpened, Socket: &presence.Socket{Protocol: "tcp", Port: 1}}}) == nil {
+			t.Fatal("it is in the log of one that does not run")
+		}
 	}
 	if n := len(b.inbox.calls); n != inboxCalls {
 		t.Errorf("%d wait, want %d", n, inboxCalls)

@@ -21,9 +21,9 @@ type RecorderConfig struct {
 	Log      *slog.Logger
 
 	// Seen is given each snapshot, which nobody may change any more, and Tell what
-	// is new. Nil: nobody wants to know.
+	// is new: it returns when that cannot be lost any more. Nil: nobody wants to know.
 	Seen func(*Snapshot)
-	Tell func(Event)
+	Tell func(context.Context, []Event) error
 	// Names is asked what the devices are called before each look. Nil: nothing.
 	Names func(context.Context) DeviceNames
 	// Take looks. Nil: Take, of this package.
@@ -74,7 +74,7 @@ func NewRecorder(c RecorderConfig) *Recorder {
 		c.Seen = func(*Snapshot) {}
 	}
 	if c.Tell == nil {
-		c.Tell = func(Event) {}
+		c.Tell = func(context.Context, []Event) error { return nil }
 	}
 	if c.Names == nil {
 		c.Names = func(context.Context) DeviceNames { return nil }
@@ -173,8 +173,13 @@ func (r *Recorder) news(ctx context.Context, s *Snapshot) (again bool) {
 	}
 	learnt := r.watch.Learnt
 	events, again := r.watch.Look(s)
-	for _, e := range events {
-		r.Tell(e)
+	if len(events) > 0 {
+		if err := r.Tell(ctx, events); err != nil {
+			if ctx.Err() == nil {
+				r.Log.Warn("what is new on this machine was not told", "events", len(events), "err", err)
+			}
+			return again // after a restart it is new still
+		}
 	}
 	if !learnt && r.watch.Learnt {
 		r.Log.Info("learned which ports this machine listens on; from now on new ones are told", "listeners", len(r.watch.listeners))

@@ -57,10 +57,13 @@ func (a *acting) take(names DeviceNames) (*Snapshot, error) {
 	return s, nil
 }
 
-func (a *acting) tell(e Event) {
+func (a *acting) tell(ctx context.Context, events []Event) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.events = append(a.events, fmt.Sprint(e.Type, " ", e.Connection.Local.Port()))
+	for _, e := range events {
+		a.events = append(a.events, fmt.Sprint(e.Type, " ", e.Connection.Local.Port()))
+	}
+	return ctx.Err()
 }
 
 func (a *acting) config(dir string, log *bytes.Buffer) RecorderConfig {
@@ -174,6 +177,23 @@ func TestRecorderPace(t *testing.T) {
 	if n := len(numbers(t, s)); n != 10 { // the last one was interrupted
 		t.Errorf("%d are stored", n)
 	}
+}
+
+// What could not be told, as nobody listens any more, is told after a restart.
+func TestRecorderEndsWhileTelling(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a, log := newActing(), &bytes.Buffer{}
+		c := a.config(dir, log)
+		run(t, c, func(*Recorder) { time.Sleep(10*time.Minute + time.Second) })
+		a.ports = append(a.ports, 4444)
+		c.Tell = func(context.Context, []Event) error { return errors.New("it is stopping") }
+		run(t, c, func(*Recorder) { time.Sleep(time.Second) })
+		run(t, a.config(dir, log), func(*Recorder) { time.Sleep(10*time.Minute + time.Second) })
+		if !slices.Equal(a.events, []string{"listener_opened 4444"}) {
+			t.Errorf("events: %q", a.events)
+		}
+	})
 }
 
 // A file that is removed is made anew, with what is usual in it.
