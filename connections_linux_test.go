@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -99,4 +100,8 @@ func connectionsCommands(t *testing.T) {
 	has(try(exitUsage, "filter", "--port", port, "2"), "numbers of snapshots are for --diff")
 	has(try(exitUsage, "filter"), "say what for")
 	has(try(exitUsage, "diff", "x"), "want the number of a snapshot")
+	if err := os.WriteFile(filepath.Join(dir, "connections.db"), []byte("no database"), 0o600); err != nil {
+		t.Error(err)
+	}
+	has(try(exitFailed, "list"), "the file is damaged; move it away")
 }

@@ -8,6 +8,7 @@ import (
 
 	"porchlight/config"
 	"porchlight/connections"
+	"porchlight/sqlitefile"
 )
 
 // keptBytes bounds the stored snapshots.
@@ -59,7 +60,11 @@ func (a *app) snapshots(mayMake bool) (*connections.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connections.OpenStore(a.ctx, cfg.DataDir, mayMake)
+	store, err := connections.OpenStore(a.ctx, cfg.DataDir, mayMake)
+	if sqlitefile.Damaged(err) {
+		return nil, fmt.Errorf("%w: the file is damaged; move it away, and the next snapshot begins a new one", err)
+	}
+	return store, err
 }
 
 type connectionsListCmd struct {
