@@ -392,8 +392,11 @@ func TestFilter(t *testing.T) {
 func TestExplainReuse(t *testing.T) {
 	talk := func(at float64) []sent {
 		return []sent{
-			{at, tcp, me + ":50000", you + ":443", syn}, {at, tcp, you + ":443", me + ":50000", syn | ack}, {at + 1, tcp, me + ":50000", you + ":443", ack},
-			{at + 10, tcp, me + ":50000", you + ":443", fin | ack}, {at + 10, tcp, you + ":443", me + ":50000", fin | ack},
+			{at, tcp, me + ":50000", you + ":443", syn},
+			{at, tcp, you + ":443", me + ":50000", syn | ack},
+			{at + 1, tcp, me + ":50000", you + ":443", ack},
+			{at + 10, tcp, me + ":50000", you + ":443", fin | ack},
+			{at + 10, tcp, you + ":443", me + ":50000", fin | ack},
 		}
 	}
 	e := NewExplainer(dumpOf(slices.Concat(talk(0), talk(13), talk(60))...), []netip.Addr{netip.MustParseAddr(me)}, leastReach)
