@@ -19,7 +19,7 @@ COPY . .
 ARG TARGETOS TARGETARCH TARGETVARIANT
 ARG VERSION=unknown
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${TARGETVARIANT#v} \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /out/porchlight .
+    go build -tags nethttpomithttp2 -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /out/porchlight .
 # The program runs as a user who is nobody; the file itself carries the right
 # to open packet sockets. BuildKit's COPY keeps that attribute (it changes the
 # owner first), the builder of old Docker versions does not.

@@ -162,7 +162,7 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	}
 	b.program = filepath.Join(b.dir, "porchlight")
 	b.say("building porchlight")
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", b.program, "porchlight")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "nethttpomithttp2", "-trimpath", "-ldflags", "-s -w", "-o", b.program, "porchlight")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building porchlight: %w\n%s", err, strings.TrimSpace(string(out)))
