@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"porchlight/bridge"
 	"porchlight/config"
@@ -24,12 +25,9 @@ func newRecording(cfg config.Config, b **bridge.Bridge, session *mqtt.Session, l
 	}
 	return recording{connections.NewRecorder(connections.RecorderConfig{
 		Interval: cfg.ConnectionsInterval, Dir: cfg.DataDir,
-		Keep: connections.Keep{Age: cfg.ConnectionsKeep, Size: keptBytes},
-		Names: func(ctx context.Context) connections.DeviceNames {
-			devices, _, _ := (*b).Snapshot(ctx) // without names it is of use, too
-			return namesOf(devices)
-		},
-		Seen: func(s *connections.Snapshot) { session.SetMachine(presence.Machine(s.Counts())) },
+		Keep:  connections.Keep{Age: cfg.ConnectionsKeep, Size: keptBytes},
+		Names: namesFrom(func(ctx context.Context) ([]presence.Device, error) { return devicesOf(*b)(ctx) }),
+		Seen:  func(s *connections.Snapshot) { session.SetMachine(presence.Machine(s.Counts())) },
 		Tell: func(ctx context.Context, events []connections.Event) error {
 			told := make([]presence.Event, len(events))
 			for i := range events {
@@ -39,6 +37,22 @@ func newRecording(cfg config.Config, b **bridge.Bridge, session *mqtt.Session, l
 		},
 		Log: log,
 	})}
+}
+
+// namesFrom returns the names of devices, asked for now and then only: to copy all
+// devices holds up the loop that hears them. Without names a look is of use, too.
+func namesFrom(devices func(context.Context) ([]presence.Device, error)) func(context.Context) connections.DeviceNames {
+	var names connections.DeviceNames
+	var read time.Time
+	return func(ctx context.Context) connections.DeviceNames {
+		if !read.IsZero() && time.Since(read) <= namesFor {
+			return names
+		}
+		if all, err := devices(ctx); err == nil {
+			names, read = namesOf(all), time.Now()
+		}
+		return names
+	}
 }
 
 // machineEvent is what is new in the form of the event log. Without the command
