@@ -112,7 +112,7 @@ func (p *pages) snapshotOf(ctx context.Context, text string, who *people) (*conn
 	if number <= 0 {
 		return nil, fault{http.StatusNotFound, connections.ErrEmpty}
 	}
-	s, err := p.cfg.Connections.Load(ctx, number)
+	s, err := p.looks.load(ctx, number)
 	if err != nil {
 		return nil, explainNone(err)
 	}

@@ -194,6 +194,36 @@ func TestConnectionsOff(t *testing.T) {
 	}
 }
 
+// TestStoredOnce: a page that compares two snapshots again and again reads them now
+// and then only.
+func TestStoredOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{stored: []connections.Snapshot{{Number: 1}, {Number: 2}, {Number: 3, Connections: make([]connections.Connection, keptConnections+1)}}}
+		l := &looks{source: m}
+		read := func(want int32, numbers ...int64) {
+			t.Helper()
+			before := m.read.Load()
+			for _, n := range numbers {
+				if s, err := l.load(t.Context(), n); err != nil || s.Number != n {
+					t.Errorf("%d: %+v, %v", n, s, err)
+				}
+			}
+			if got := m.read.Load() - before; got != want {
+				t.Errorf("read %d times, want %d", got, want)
+			}
+		}
+		read(2, 1, 2, 1, 2, 2, 1)
+		read(2, 3, 3) // too large to be kept
+		time.Sleep(storedKept)
+		read(2, 1, 2, 1, 2)
+		m.gone = errors.New("the file is damaged")
+		time.Sleep(storedKept)
+		if _, err := l.load(t.Context(), 1); err == nil {
+			t.Error("what cannot be read is shown")
+		}
+	})
+}
+
 // TestLooks: many who look cost one look in two seconds.
 func TestLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -31,6 +31,10 @@ const (
 	// lookShare bounds how much of the time is spent on that, where one look takes
 	// long: a tenth.
 	lookShare = 10
+	// storedKept is for how long the last stored snapshots are kept that were read,
+	// and keptConnections how many connections one has at most that is.
+	storedKept      = 10 * time.Second
+	keptConnections = 20_000
 )
 
 // looks keeps the last look at the connections: many who ask cost one.
@@ -42,6 +46,15 @@ type looks struct {
 	took time.Duration
 	last *connections.Snapshot // nobody changes it
 	err  error
+
+	reading sync.Mutex
+	stored  [2]storedLook // the last one first
+}
+
+// storedLook is a stored snapshot as it was read.
+type storedLook struct {
+	*connections.Snapshot // nobody changes it; nil: none
+	at                    time.Time
 }
 
 // now returns the connections as they are, or were a moment ago.
@@ -56,6 +69,23 @@ func (l *looks) now(who *people) (*connections.Snapshot, error) {
 	l.at = time.Now()
 	l.took = l.at.Sub(begin)
 	return l.last, l.err
+}
+
+// load returns a stored snapshot. It reads one at a time, for a large one takes
+// memory, and keeps the last two, which a page is fetched again and again with.
+func (l *looks) load(ctx context.Context, number int64) (*connections.Snapshot, error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	for _, have := range l.stored {
+		if have.Snapshot != nil && have.Number == number && time.Since(have.at) < storedKept {
+			return have.Snapshot, nil
+		}
+	}
+	s, err := l.source.Load(ctx, number)
+	if err == nil && len(s.Connections) <= keptConnections {
+		l.stored = [2]storedLook{{s, time.Now()}, l.stored[0]}
+	}
+	return s, err
 }
 
 // people are the devices of the LAN by what connections know of them.

@@ -17,6 +17,7 @@ type machine struct {
 	stored []connections.Snapshot // by number, from 1 on
 	gone   error
 	looked atomic.Int32
+	read   atomic.Int32 // stored ones
 }
 
 func (m *machine) Look(names connections.DeviceNames) (*connections.Snapshot, error) {
@@ -52,6 +53,7 @@ func (m *machine) Before(_ context.Context, t time.Time) (number int64, err erro
 }
 
 func (m *machine) Load(_ context.Context, number int64) (*connections.Snapshot, error) {
+	m.read.Add(1)
 	if number > int64(len(m.stored)) {
 		return nil, fmt.Errorf("reading snapshot %d: %w", number, connections.ErrNone)
 	}
