@@ -121,23 +121,18 @@ func orNone(s string) string {
 
 // fresh finds what b has for the first time.
 func (d *Diff) fresh(a, b *Snapshot) {
-	type listener struct {
-		protocol, program string
-		port              uint16
-	}
 	listeners, programs, hosts := map[listener]bool{}, map[string]bool{"": true}, map[netip.Addr]bool{}
-	of := func(c *Connection) listener { return listener{c.Protocol, c.Program(), c.Local.Port()} }
 	for i := range a.Connections {
 		c := &a.Connections[i]
 		if c.Listening() {
-			listeners[of(c)] = true
+			listeners[c.listener()] = true
 		}
 		programs[c.Program()], hosts[c.Remote.Addr()] = true, true
 	}
 	for i := range b.Connections {
 		c := &b.Connections[i]
-		if c.Listening() && !listeners[of(c)] {
-			listeners[of(c)] = true
+		if c.Listening() && !listeners[c.listener()] {
+			listeners[c.listener()] = true
 			d.NewListeners = append(d.NewListeners, *c)
 		}
 		if name := c.Program(); !programs[name] {
