@@ -108,7 +108,11 @@ func uptime() time.Duration {
 // process either, so nobody alone proves nothing.
 func (w *walk) missing(nobody int) (said []string) {
 	if w.denied > 0 && nobody > 0 {
-		said = append(said, fmt.Sprintf("connections that are shown without their process: %d. There is no permission to look into %d of the processes: run this as root to see them", nobody, w.denied))
+		remedy := "run this as root to see them"
+		if os.Geteuid() == 0 {
+			remedy = "root has no right to them here (CAP_SYS_PTRACE, or more than that)"
+		}
+		said = append(said, fmt.Sprintf("connections that are shown without their process: %d. There is no permission to look into %d of the processes: %s", nobody, w.denied, remedy))
 	}
 	if hidden(w.proc) {
 		said = append(said, "other users' processes are hidden from this user (hidepid of /proc, or ProtectProc of systemd): run this as root to see them; porchlight doctor says what the service needs")
