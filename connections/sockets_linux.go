@@ -100,8 +100,11 @@ func (t table) connection(s *netlink.Socket, info *netlink.TCPInfo, names ifaces
 	}
 	if info != nil && c.State != Listen {
 		c.Sent, c.Received = info.Bytes_acked, info.Bytes_received
-		if info.Bytes_sent > 0 { // since Linux 4.19
+		switch {
+		case info.Bytes_sent > 0: // since Linux 4.19
 			c.Sent = info.Bytes_sent - min(info.Bytes_retrans, info.Bytes_sent)
+		case c.Sent == 1: // the SYN
+			c.Sent = 0
 		}
 		c.Retransmitted, c.RTT = info.Bytes_retrans, uint64(info.Rtt)
 	}

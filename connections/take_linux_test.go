@@ -307,6 +307,11 @@ func TestCounters(t *testing.T) {
 		if _, err := io.ReadFull(in, make([]byte, 12345)); err != nil {
 			return err
 		}
+		idle, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = idle.Close() }()
 		s, err := Take(nil)
 		if err != nil {
 			return err
@@ -319,8 +324,13 @@ func TestCounters(t *testing.T) {
 				if c.Sent != 12345 || c.Received != 0 || c.RTT == 0 || c.RTT > 1e6 {
 					t.Errorf("the sender: %+v", c.Counters)
 				}
+			case idle.LocalAddr().String():
+				found++
+				if c.Sent != 0 || c.Received != 0 {
+					t.Errorf("who said nothing: %+v", c.Counters)
+				}
 			case in.LocalAddr().String():
-				if c.State == Established {
+				if c.Remote.String() == out.LocalAddr().String() {
 					found++
 					if c.Received != 12345 || c.Sent != 0 {
 						t.Errorf("the receiver: %+v", c.Counters)
@@ -328,8 +338,8 @@ func TestCounters(t *testing.T) {
 				}
 			}
 		}
-		if found != 2 {
-			t.Errorf("found %d of 2", found)
+		if found != 3 {
+			t.Errorf("found %d of 3", found)
 		}
 		return nil
 	})
