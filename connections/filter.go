@@ -49,13 +49,21 @@ func (c *Connection) flow() flow {
 	return f
 }
 
-// filterOf returns the filter for what of says of each connection.
+// filterOf returns the filter for what of says of each connection. It takes no
+// longer for the many that there cannot be one for.
 func filterOf(all []Connection, of func(*Connection) flow) (Filter, error) {
 	flows := map[flow]bool{}
-	for i := range all {
-		flows[of(&all[i])] = true
+	for _, whole := range []bool{true, false} { // ports first
+		for i := range all {
+			f := of(&all[i])
+			if isWhole := !f.local.IsValid() && !f.remote.IsValid(); isWhole != whole || f.remote.IsValid() && f.within(flows) {
+				continue
+			}
+			if flows[f] = true; len(flows) > maxTerms {
+				return Filter{}, ErrTooMany
+			}
+		}
 	}
-	maps.DeleteFunc(flows, func(f flow, _ bool) bool { return f.remote.IsValid() && f.within(flows) })
 	return join(slices.Collect(maps.Keys(flows)))
 }
 
