@@ -39,7 +39,7 @@ func (l *look) listenersNow() {
 	}
 	for _, k := range l.listeners {
 		if seen[k] {
-			k.seen, k.missed = l.Clock, 0
+			k.seen, k.missed, k.back = l.Clock, 0, true
 			continue
 		}
 		if k.missed++; k.missed == 1 {
@@ -247,7 +247,7 @@ func (l *look) closings() {
 		case k.missed == 0:
 			continue
 		case l.learning: // it came and went
-		case k.missed < missingLooks || l.Clock-k.lost < missingFor || l.now.Uptime < settledUptime:
+		case l.mayReturn(k):
 			continue
 		case !k.quiet && l.afford():
 			l.tell(ListenerClosed, &k.conn, notListens(&k.conn, l.now.Partial)+fmt.Sprintf("; it was not there for %s, in %d looks", span(l.Clock-k.seen), k.missed))
@@ -255,6 +255,15 @@ func (l *look) closings() {
 		delete(l.listeners, key)
 		l.changed = true
 	}
+}
+
+// mayReturn reports whether it is too early to take one that is missing for closed.
+func (l *look) mayReturn(k *known) bool {
+	starting := settledUptime
+	if !k.back {
+		starting = allUptime
+	}
+	return k.missed < missingLooks || l.Clock-k.lost < missingFor || l.now.Uptime < starting
 }
 
 func (l listener) compare(o listener) int {

@@ -4,10 +4,12 @@ import "time"
 
 const (
 	// learnLooks is in how many looks listeners are learned before any is told;
-	// settledUptime how long after a boot services still start, so that learning
-	// goes on and nothing is taken for closed.
+	// settledUptime how long after a boot services still start as a rule, so that
+	// learning goes on and nothing is taken for closed, and allUptime how long the
+	// last of them take, containers on a slow disk for instance.
 	learnLooks    = 3
 	settledUptime = 3 * time.Minute
+	allUptime     = 10 * time.Minute
 	// learnPrograms is for how long programs are learned, who talk now and then
 	// only, and learnProgramLooks in how many looks, if those are over sooner.
 	learnPrograms     = 10 * time.Minute
@@ -74,6 +76,7 @@ type known struct {
 	seen   time.Duration // by the clock
 	missed int           // looks since
 	lost   time.Duration // when the first of them was, by the clock
+	back   bool          // it was there since the start, or since the machine's
 }
 
 // socket is one that waited at the last look.
@@ -145,7 +148,7 @@ func (l *look) advance() {
 	}
 	if rebooted || !l.begun {
 		for _, k := range l.listeners {
-			k.seen, k.missed = l.Clock, 0
+			k.seen, k.missed, k.back = l.Clock, 0, false
 		}
 		clear(l.sockets)
 	}

@@ -134,7 +134,7 @@ func (m *machine) restart() *machine {
 }
 
 func (m *machine) reboot() *machine {
-	m.now.Boot, m.now.Uptime = m.now.Boot+"+", time.Minute
+	m.now.Boot, m.now.Uptime = m.now.Boot+"+", allUptime-2*time.Minute
 	for name, c := range m.ends {
 		c.Inode += 5000
 		m.ends[name] = c
@@ -338,6 +338,9 @@ func TestRestart(t *testing.T) {
 	m.restart().tcp("new", "nc", "0.0.0.0:4444").expect("listener_opened nc tcp 4444")
 	m.close("new", "web").reboot().expect().expect().expect()
 	m.expect("listener_closed nginx tcp 443", "listener_closed nc tcp 4444").expect()
+	// One that is there after a boot need not be waited for when it goes.
+	m.reboot().now.Uptime = settledUptime
+	m.expect().close("ssh").expect().expect("listener_closed sshd tcp 22")
 }
 
 // It makes no difference whether processes may be seen: what is told is a port.
