@@ -309,6 +309,37 @@ func TestRecorderWithoutRight(t *testing.T) {
 	}
 }
 
+// What passed just before its interface has gone, at the end of a round, has the
+// interface's name.
+func TestRecorderInterfaceGone(t *testing.T) {
+	w := capturetest.NewWire(t)
+	r := startRecording(t, w, Config{Round: time.Second})
+	r.ready()
+	counted := func() Count { return r.counts()[Key{capturetest.Near, UDP, In}] }
+	for range 3 {
+		fd := w.Socket(capturetest.Far, unix.ETH_P_ALL)
+		eventually(t, "packets", func() bool {
+			r.send(fd, datagram("192.0.2.9", "192.0.2.1", 40000, 100), 1)
+			return counted().Packets > 0
+		})
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1970 * time.Millisecond))) // what is tried is at that time
+		r.send(fd, datagram("192.0.2.9", "192.0.2.1", 40000, 100), 10)
+		w.Do(func() {
+			if err := netlink.LinkDel(w.Link(capturetest.Near)); err != nil {
+				t.Error(err)
+			}
+		})
+		_ = unix.Close(fd)
+		w.Do(w.Connect)
+	}
+	r.stop()
+	for k := range r.counts() {
+		if k.Interface != capturetest.Near && k.Interface != capturetest.Far {
+			t.Errorf("counted for %q", k.Interface)
+		}
+	}
+}
+
 // desk is someone who comes and goes.
 type desk struct {
 	mu      sync.Mutex

@@ -12,6 +12,9 @@ import (
 	"porchlight/capture"
 )
 
+// maxNames is how many names of interfaces are kept when some have gone.
+const maxNames = 2 * capture.MaxHeard
+
 // session records without interruption. Its goroutines are the one that called
 // record, one that reads the ring, and the survey.
 type session struct {
@@ -21,7 +24,7 @@ type session struct {
 
 	mu    sync.Mutex // the reader's, while it counts a block
 	tally *Tally
-	names map[int]string // of interfaces, those that have gone in this round too
+	names map[int]string // of interfaces, those that have gone too: of some, packets are still in the ring
 	heard []int          // the indexes of those that are there
 
 	since time.Time // when counting for this round began; zero: it has not
@@ -147,7 +150,9 @@ func (s *session) cut(now time.Time) {
 	devices := s.survey.deviceNames()
 	s.mu.Lock()
 	r := s.tally.Cut(devices, s.cfg.Top)
-	maps.DeleteFunc(s.names, func(index int, _ string) bool { return !slices.Contains(s.heard, index) })
+	if len(s.names) > maxNames {
+		maps.DeleteFunc(s.names, func(index int, _ string) bool { return !slices.Contains(s.heard, index) })
+	}
 	s.mu.Unlock()
 	r.Start, r.Length = s.open.start, s.open.length
 	r.Counted = min(now.Sub(s.since), r.Length)
