@@ -134,7 +134,8 @@ func (f *File) Within(ctx context.Context, do func(context.Context, *sql.Tx) err
 		return err
 	}
 	if err := do(ctx, tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		_ = tx.Rollback() // often SQLite has done so already
+		return err
 	}
 	return tx.Commit()
 }

@@ -85,6 +85,26 @@ func TestWithin(t *testing.T) {
 	}
 }
 
+// What failed is said, and not that the transaction was rolled back with it.
+func TestWithinCancelled(t *testing.T) {
+	f := open(t, filepath.Join(t.TempDir(), "a.db"), things)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := f.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO things VALUES (1)"); err != nil {
+			return err
+		}
+		cancel()
+		for { // the driver rolls back when it hears of it
+			if _, err := tx.ExecContext(context.WithoutCancel(ctx), "INSERT INTO things VALUES (2)"); err != nil {
+				return errors.New("disk full")
+			}
+		}
+	})
+	if err == nil || err.Error() != "disk full" || count(t, f) != 0 {
+		t.Errorf("%v, %d things", err, count(t, f))
+	}
+}
+
 // A damaged file is told from one that cannot be reached, and set aside.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
