@@ -10,12 +10,17 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // ErrNone is returned when there is no file and none may be made.
 var ErrNone = errors.New("there is no such file")
 
-const params = "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"
+const params = "_pragma=busy_timeout(500)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"
+
+// tries is how often who writes tries to be the only one, each time for as long as
+// busy_timeout says: in that SQLite does not hear that a context has ended.
+const tries = 10
 
 // connections is how many the file has at most: one that writes, some that read
 // meanwhile.
@@ -130,6 +135,9 @@ func (f *File) Within(ctx context.Context, do func(context.Context, *sql.Tx) err
 		return errMoved
 	}
 	tx, err := f.BeginTx(ctx, nil)
+	for i := 1; i < tries && Code(err) == sqlite3.SQLITE_BUSY && ctx.Err() == nil; i++ {
+		tx, err = f.BeginTx(ctx, nil)
+	}
 	if err != nil {
 		return err
 	}

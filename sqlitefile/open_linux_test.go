@@ -105,6 +105,32 @@ func TestWithinCancelled(t *testing.T) {
 	}
 }
 
+// Who writes waits for another process that does, but not when it is to end.
+func TestWithinLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	other, f := open(t, path, things), open(t, path, things)
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := func(context.Context, *sql.Tx) error { return nil }
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := f.Within(ctx, nothing); err == nil || time.Since(began) > 3*time.Second {
+		t.Errorf("after %s: %v", time.Since(began), err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.Within(t.Context(), nothing) }()
+	time.Sleep(time.Second) // longer than SQLite waits by itself
+	if err := tx.Rollback(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // A damaged file is told from one that cannot be reached, and set aside.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()

@@ -15,7 +15,7 @@ const (
 	// retrySave is how often it is tried again.
 	retrySave = 10 * time.Second
 	// lastSave is how long saving may take when recording has ended.
-	lastSave = 2 * time.Second
+	lastSave = 1500 * time.Millisecond
 )
 
 // backlog is the rounds on their way to where they are stored, in order.
