@@ -137,12 +137,18 @@ func (s *sum) portList() []Port {
 		p.Held = held
 		all = append(all, p)
 	}
-	if len(all) > mergedPorts {
-		slices.SortFunc(all, func(x, y Port) int { return cmp.Or(cmp.Compare(y.Held, x.Held), byName(x, y)) })
-		all = all[:mergedPorts]
+	return longestHeld(all, mergedPorts)
+}
+
+// longestHeld returns at most so many of the ports, those that were held longest,
+// by protocol, port and program.
+func longestHeld(ports []Port, most int) []Port {
+	if len(ports) > most {
+		slices.SortFunc(ports, func(x, y Port) int { return cmp.Or(cmp.Compare(y.Held, x.Held), byName(x, y)) })
+		ports = ports[:most]
 	}
-	slices.SortFunc(all, byName)
-	return all
+	slices.SortFunc(ports, byName)
+	return ports
 }
 
 // foldInterfaces counts the least busy interfaces as one when there are too many.

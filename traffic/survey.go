@@ -121,12 +121,7 @@ func (s *survey) take() []Port {
 		}
 	}
 	clear(s.held)
-	if len(ports) > maxPorts {
-		slices.SortFunc(ports, func(a, b Port) int { return cmp.Or(cmp.Compare(b.Held, a.Held), byName(a, b)) })
-		ports = ports[:maxPorts]
-	}
-	slices.SortFunc(ports, byName)
-	return ports
+	return longestHeld(ports, maxPorts)
 }
 
 // end forgets who listens: nobody looks any more.
