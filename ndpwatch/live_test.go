@@ -203,27 +203,34 @@ func TestLiveSnooping(t *testing.T) {
 	overhear(t, l.Observer("lan0", lab.WithMAC(lab.MAC{0x02, 0, 0, 0, 0, 9})), bystander)
 
 	stranger := l.Observer("lan0", lab.WithMAC(lab.MAC{0x02, 0, 0, 0, 0, 10}))
-	overhears := func(raw []byte) bool {
+	say := func(raw []byte) {
 		_, err := stranger.Say(raw)
 		l.Must(err)
+	}
+	// What is for all nodes gets to everyone.
+	l.until("the bystander to listen", func() bool {
+		say(lab.NeighbourAdvertisement(phone, local))
+		return len(bystander) > 0
+	})
+	// At first the switch does not know the members, and forwards to everyone.
+	// The frames keep their order: what the bystander has not heard before what
+	// was said after it, it does not hear.
+	last := local
+	l.until("the switch to know the members", func() bool {
+		last = last.Next()
+		say(lab.RouterSolicitation(phone, last))
+		say(lab.NeighbourAdvertisement(phone, last))
+		l.hears(phone, presence.NDPRouterSolicitation)
 		for {
 			select {
 			case s := <-bystander:
-				if s.MAC == phone {
-					return true
+				if s.Addr == last {
+					return s.Kind == presence.NDPAdvertisement
 				}
-			case <-time.After(100 * time.Millisecond):
-				return false
+			case <-l.ctx.Done():
+				t.Fatal("the bystander hears nothing")
 			}
 		}
-	}
-	// What is for all nodes gets to everyone.
-	l.until("the bystander to listen", func() bool { return overhears(lab.NeighbourAdvertisement(phone, local)) })
-	// At first the switch does not know the members, and forwards to everyone.
-	l.until("the switch to know the members", func() bool {
-		alone := !overhears(lab.RouterSolicitation(phone, local))
-		l.hears(phone, presence.NDPRouterSolicitation)
-		return alone
 	})
 
 	c := l.Client("phone", lab.IPv6Only)
