@@ -20,7 +20,7 @@ const askedToTake = "CONNECTIONS_TEST_TAKE"
 func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
-	for name, act := range map[string]func(string) error{askedToTake: takeAndPrint, askedToFill: fillTheDisk, askedToHold: hold, askedToChurn: churn} {
+	for name, act := range map[string]func(string) error{askedToTake: takeAndPrint, askedToFill: fillTheDisk, askedToHold: hold, askedToChurn: churn, askedToLoseThread: leaderless} {
 		with := os.Getenv(name)
 		if with == "" {
 			continue

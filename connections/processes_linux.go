@@ -68,7 +68,13 @@ func (w *walk) process(pid int, mine string) {
 		return // it has ended, or is hidden: see hidden
 	}
 	defer func() { _ = unix.Close(dir) }()
-	inodes, err := w.sockets(dir)
+	task := "" // where the process's files and arguments are
+	inodes, none, err := w.sockets(dir, task)
+	if none { // its first thread has ended and others go on, or it is a kernel's
+		if task = otherThread(dir, pid); task != "" {
+			inodes, _, err = w.sockets(dir, task)
+		}
+	}
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		w.denied++
 		return
@@ -79,7 +85,7 @@ func (w *walk) process(pid int, mine string) {
 		}
 		return
 	}
-	p, err := w.read(dir, pid)
+	p, err := w.read(dir, task, pid)
 	if err != nil {
 		return
 	}
@@ -88,22 +94,42 @@ func (w *walk) process(pid int, mine string) {
 	}
 }
 
-// sockets lists which of the wanted sockets a process holds.
-func (w *walk) sockets(dir int) (map[uint64]bool, error) {
-	fd, err := unix.Openat(dir, "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// otherThread is the directory of a thread other than the first one, within that
+// of its process; empty: there is none.
+func otherThread(dir, pid int) string {
+	fd, err := unix.Openat(dir, "task", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return ""
+	}
+	list := os.NewFile(uintptr(fd), "task")
+	defer func() { _ = list.Close() }()
+	names, _ := list.Readdirnames(2)
+	for _, name := range names {
+		if name != strconv.Itoa(pid) {
+			return "task/" + name + "/"
+		}
+	}
+	return ""
+}
+
+// sockets lists which of the wanted sockets a process holds. None says that it
+// has no open files at all.
+func (w *walk) sockets(dir int, task string) (inodes map[uint64]bool, none bool, err error) {
+	fd, err := unix.Openat(dir, task+"fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false, err
 	}
 	list := os.NewFile(uintptr(fd), "fd")
 	defer func() { _ = list.Close() }()
-	var inodes map[uint64]bool
+	none = true
 	for {
 		names, err := list.Readdirnames(1024)
+		none = none && len(names) == 0
 		for _, name := range names {
 			n, err := unix.Readlinkat(fd, name, w.link[:])
 			if err != nil {
 				if errors.Is(err, unix.EACCES) {
-					return nil, err
+					return nil, false, err
 				}
 				continue // closed meanwhile
 			}
@@ -115,7 +141,7 @@ func (w *walk) sockets(dir int) (map[uint64]bool, error) {
 			}
 		}
 		if err != nil {
-			return inodes, nil //nolint:nilerr // the end, or the process has ended
+			return inodes, none, nil //nolint:nilerr // the end, or the process has ended
 		}
 	}
 }
@@ -134,7 +160,7 @@ func socketInode(link []byte) uint64 {
 }
 
 // read reads what is known of a process.
-func (w *walk) read(dir, pid int) (*Process, error) {
+func (w *walk) read(dir int, task string, pid int) (*Process, error) {
 	stat, err := readAt(dir, "stat", 4096)
 	if err != nil {
 		return nil, err
@@ -144,7 +170,7 @@ func (w *walk) read(dir, pid int) (*Process, error) {
 		return nil, err
 	}
 	// What cannot be read of the rest stays empty.
-	command, _ := readAt(dir, "cmdline", 4*maxCommand)
+	command, _ := readAt(dir, task+"cmdline", 4*maxCommand)
 	p.Command = commandLine(command)
 	status, _ := readAt(dir, "status", 4096)
 	if uid, ok := parseUID(status); ok {

@@ -507,6 +507,65 @@ func hold(pairs string) error {
 	return err
 }
 
+// askedToLoseThread makes this program a child whose first thread ends.
+const askedToLoseThread = "CONNECTIONS_TEST_LOSE_THREAD"
+
+// leaderless makes this program one that listens, and whose first thread has ended.
+func leaderless(string) error {
+	told := make(chan error)
+	go func() {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		told <- err
+		fmt.Println("it is there")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		_ = l.Close()
+		os.Exit(0)
+	}()
+	if err := <-told; err != nil {
+		return err
+	}
+	_, _, err := syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0) // of a thread: exit(2), C library differences
+	return err
+}
+
+func TestFirstThreadEnded(t *testing.T) {
+	inNamespace(t, func() error {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), askedToLoseThread+"=1")
+		in, err1 := cmd.StdinPipe()
+		out, err2 := cmd.StdoutPipe()
+		if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+			return err
+		}
+		defer func() { _ = cmd.Wait() }()
+		defer func() { _ = in.Close() }()
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			return err
+		}
+		stat := fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid)
+		for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+			b, err := os.ReadFile(stat)
+			if err != nil || time.Now().After(deadline) {
+				return fmt.Errorf("the first thread does not end: %s %w", b, err)
+			}
+			if strings.Contains(string(b), ") Z ") {
+				break
+			}
+		}
+		s, err := Take(nil)
+		if err != nil {
+			return err
+		}
+		if len(s.Connections) != 1 || s.Connections[0].Process == nil {
+			return fmt.Errorf("%+v: want one listener, with its process", s.Connections)
+		}
+		if p := s.Connections[0].Process; p.PID != cmd.Process.Pid || p.Command != os.Args[0] || p.Ticks == 0 || p.User != "root" {
+			return fmt.Errorf("%+v: want process %d, %s of root", p, cmd.Process.Pid, os.Args[0])
+		}
+		return nil
+	})
+}
+
 // holder starts one.
 func holder(t testing.TB, pairs int) (c io.Closer, err error) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
