@@ -1,6 +1,8 @@
 package main
 
 import (
+	"database/sql"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"porchlight/sqlitefile"
 )
 
 // The commands, in a network namespace with one listener and one connection.
@@ -66,7 +70,7 @@ func connectionsCommands(t *testing.T) {
 	}
 	has(try(exitFailed, "list"), "porchlight connections snapshot stores one")
 	has(try(exitDone, "snapshot"), "snapshot 1: 0 connections and listeners")
-	has(try(exitFailed, "diff"), "there are 1 stored snapshots, and it takes two")
+	has(try(exitFailed, "diff"), "it takes two snapshots, and only 1 is stored", "diff 1 now")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Error(err)
@@ -99,9 +103,31 @@ func connectionsCommands(t *testing.T) {
 	has(try(exitFailed, "filter", "--diff", "2", "now"), "nothing is different")
 	has(try(exitUsage, "filter", "--port", port, "2"), "numbers of snapshots are for --diff")
 	has(try(exitUsage, "filter"), "say what for")
+	if out := try(exitDone, "diff", "--csv"); !strings.HasSuffix(out, strings.Repeat(",", 13)+"\n") || strings.Contains(out, ",0,") {
+		t.Errorf("what is not there is in CSV:\n%s", out)
+	}
+	for _, keep := range []string{"1000000d", "soon", "0"} {
+		has(try(exitUsage, "snapshot", "--keep", keep), `"`+keep+`": want a time such as 7d`)
+	}
 	has(try(exitUsage, "diff", "x"), "want the number of a snapshot")
+	emptied(t, filepath.Join(dir, "connections.db"))
+	if out := try(exitFailed, "show", "2"); !strings.Contains(out, "snapshot is damaged") || strings.Count(out, "\n") != 1 {
+		t.Errorf("want one line: %s", out)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "connections.db"), []byte("no database"), 0o600); err != nil {
 		t.Error(err)
 	}
 	has(try(exitFailed, "list"), "the file is damaged; move it away")
+}
+
+// emptied damages the stored snapshots.
+func emptied(t *testing.T, path string) {
+	db, err := sql.Open("sqlite", sqlitefile.DSN(path, ""))
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), "UPDATE snapshots SET data = x'00'")
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }

@@ -78,8 +78,11 @@ func (p *pair) compare(look *looker, chosen chosenConnections) (at time.Time, d 
 
 // fill fills in what was not given. Newest are the last two, the last one first.
 func (p *pair) fill(newest []connections.Entry) error {
-	if n := len(newest); n == 0 || n == 1 && !p.given() {
-		return fmt.Errorf("there are %d stored snapshots, and it takes two: porchlight connections snapshot stores one", n)
+	switch n := len(newest); {
+	case n == 0:
+		return connections.ErrEmpty
+	case n == 1 && !p.given():
+		return fmt.Errorf("it takes two snapshots, and only %[1]d is stored: porchlight connections snapshot stores another, porchlight connections diff %[1]d now says what changed since", newest[0].Number)
 	}
 	if !p.given() {
 		p.A.number = newest[1].Number

@@ -26,7 +26,7 @@ type duration struct {
 // UnmarshalText is called by kong.
 func (d *duration) UnmarshalText(b []byte) (err error) {
 	d.Duration, err = config.ParseDuration(string(b))
-	if err == nil && d.Duration <= 0 {
+	if err != nil || d.Duration <= 0 {
 		err = fmt.Errorf("%q: want a time such as 7d", b)
 	}
 	return err
@@ -48,7 +48,7 @@ func (c connectionsSnapshotCmd) Run(a *app) error {
 		return err
 	}
 	if err := store.Add(a.ctx, s, connections.Keep{Age: cmp.Or(c.Keep.Duration, cfg.ConnectionsKeep), Size: keptBytes}); err != nil {
-		return err
+		return withRemedy(err)
 	}
 	_, err = fmt.Fprintf(a.stdout, "snapshot %d: %d connections and listeners\n", s.Number, len(s.Connections))
 	return err
@@ -64,7 +64,15 @@ func (a *app) snapshots(mayMake bool) (*connections.Store, error) {
 	if sqlitefile.Damaged(err) {
 		return nil, fmt.Errorf("%w: the file is damaged; move it away, and the next snapshot begins a new one", err)
 	}
-	return store, err
+	return store, withRemedy(err)
+}
+
+// withRemedy says what to do about an error of the store.
+func withRemedy(err error) error {
+	if remedy := connections.Remedy(err); remedy != "" {
+		return fmt.Errorf("%w: %s", err, remedy)
+	}
+	return err
 }
 
 type connectionsListCmd struct {

@@ -15,7 +15,13 @@ import (
 // one cell with commas.
 type csvWriter struct {
 	w      *csv.Writer
-	fields [][]int
+	fields []csvField
+}
+
+// csvField is where a field is, and whether JSON leaves it out when it is zero.
+type csvField struct {
+	index []int
+	omit  bool
 }
 
 // newCSV writes the header.
@@ -23,9 +29,9 @@ func newCSV(w io.Writer, of reflect.Type) (*csvWriter, error) {
 	c := &csvWriter{w: csv.NewWriter(w)}
 	var header []string
 	for _, field := range reflect.VisibleFields(of) {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name != "" && name != "-" {
-			c.fields, header = append(c.fields, field.Index), append(header, name)
+			c.fields, header = append(c.fields, csvField{field.Index, strings.Contains(options, "omit")}), append(header, name)
 		}
 	}
 	return c, c.row(header)
@@ -46,11 +52,11 @@ func (c *csvWriter) write(line any) error {
 	v := reflect.ValueOf(line)
 	row := make([]string, len(c.fields))
 	for i, field := range c.fields {
-		of, err := v.FieldByIndexErr(field)
+		of, err := v.FieldByIndexErr(field.index)
 		if err != nil { // of an embedded struct that is not there
 			continue
 		}
-		cell, err := csvCell(of)
+		cell, err := csvCell(of, field.omit)
 		if err != nil {
 			return fmt.Errorf("writing CSV: %w", err)
 		}
@@ -60,8 +66,8 @@ func (c *csvWriter) write(line any) error {
 }
 
 // csvCell is a field as it stands in JSON, without quotes and brackets.
-func csvCell(v reflect.Value) (string, error) {
-	if v.IsZero() && v.Kind() != reflect.Bool && !v.CanInt() && !v.CanFloat() {
+func csvCell(v reflect.Value, omit bool) (string, error) {
+	if v.IsZero() && v.Kind() != reflect.Bool && (omit || !v.CanInt() && !v.CanFloat()) {
 		return "", nil
 	}
 	b, err := json.Marshal(v.Interface())

@@ -222,7 +222,7 @@ func appendCounts(b []byte, before, now Counters) []byte {
 func decode(stored []byte, base *packed) (*packed, error) {
 	b, err := compact.Inflate(stored)
 	if err != nil || len(b) == 0 || b[0] != form {
-		return nil, errors.Join(errDamaged, err)
+		return nil, errDamaged
 	}
 	r := readerOf(b[1:])
 	p := &packed{}

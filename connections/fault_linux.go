@@ -15,20 +15,26 @@ var errNoStore = errors.New("there are no stored snapshots to be had")
 
 // explain says what err means for someone who runs this at home.
 func explain(err error) string {
-	remedy := ""
+	if remedy := Remedy(err); remedy != "" {
+		return fmt.Sprintf("%s (%v)", remedy, err)
+	}
+	return err.Error()
+}
+
+// Remedy says what an error of a Store means, and what to do; empty: that is not
+// known.
+func Remedy(err error) string {
 	switch c := sqlitefile.Code(err); {
 	case c == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		remedy = "the disk is full: free some space"
+		return "the disk is full: free some space"
 	case c == sqlite3.SQLITE_BUSY, c == sqlite3.SQLITE_LOCKED:
-		remedy = "another program holds the file: close it"
+		return "another program holds the file: close it"
 	case c == sqlite3.SQLITE_READONLY, errors.Is(err, syscall.EROFS):
-		remedy = "it is read-only: mount it for writing"
+		return "it is read-only: mount it for writing"
 	case c == sqlite3.SQLITE_CANTOPEN, c == sqlite3.SQLITE_PERM, errors.Is(err, fs.ErrPermission):
-		remedy = "see that this user may write there and that the disk has space"
+		return "see that this user may write there and that the disk has space"
 	case sqlitefile.Damaged(err):
-		remedy = "the file is damaged"
-	default:
-		return err.Error()
+		return "the file is damaged"
 	}
-	return fmt.Sprintf("%s (%v)", remedy, err)
+	return ""
 }
