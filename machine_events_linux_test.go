@@ -47,7 +47,7 @@ func TestEventsOfThisMachine(t *testing.T) {
 		{"event_type", "program", "user", "container", "pid", "protocol", "port"},
 		{"listener_opened", "nginx", "www-data", "docker:4f5e", "812", "tcp", "8443"},
 		{"left", "", "", "", "", "", ""},
-		{"new_program_online", "'=curl", "", "", "0", "tcp", "443"},
+		{"new_program_online", "'=curl", "", "", "", "tcp", "443"},
 	}, got); diff != "" {
 		t.Errorf("CSV (-want +got):\n%s", diff)
 	}
