@@ -79,10 +79,10 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 			}
 		}
 	}
-	tell(trafficFindings(ctx, cfg)...)
+	held := lockHeld(cfg.DataDir)
+	tell(trafficFindings(ctx, cfg, held)...)
 	tell(checkHostapd(hostapd.Look(ctx, cfg.HostapdSockets))...)
 	tell(checkNames(cfg.LeaseFiles, cfg.HostsFiles)...)
-	held := lockHeld(cfg.DataDir)
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)
 	tell(checkDeviceFile(cfg.DevicesFile)...)
 	tell(checkMessages(messages(cfg), knownDevices(ctx, cfg.DataDir, cfg.DevicesFile))...)

@@ -15,8 +15,9 @@ const logindTime = 3 * time.Second
 
 // checkTraffic is about the counting of this machine's traffic, if it is on: raw
 // is the error of a packet socket, missing are the interfaces that are named and
-// not there, logind is the error of asking who is there.
-func checkTraffic(mode string, raw error, missing []string, logind func() error) (found []Finding) {
+// not there, held is whether another Porchlight runs, and logind is the error of
+// asking who is there.
+func checkTraffic(mode string, raw error, missing []string, held bool, logind func() error) (found []Finding) {
 	const check = "traffic"
 	if mode == "off" {
 		return nil
@@ -36,6 +37,9 @@ func checkTraffic(mode string, raw error, missing []string, logind func() error)
 		return append(found, warn(check, fmt.Sprintf("PORCHLIGHT_TRAFFIC is attended, and no traffic is counted: logind does not say whether someone is at this machine (%v).", err),
 			"Run this where systemd-logind or elogind runs (in a container with /run/dbus/system_bus_socket of the host), or set PORCHLIGHT_TRAFFIC=always."))
 	}
+	if held { // as another user, perhaps, whom the bus may refuse
+		return append(found, ok(check, "What passes this machine's interfaces is counted while someone is at it. logind says to this program who is; if it does not to the Porchlight that runs, that one says so, below."))
+	}
 	return append(found, ok(check, "What passes this machine's interfaces is counted while someone is at it; logind says who is."))
 }
 
@@ -49,13 +53,13 @@ func askLogind(ctx context.Context) func() error {
 	}
 }
 
-// trafficFindings looks at this machine.
-func trafficFindings(ctx context.Context, cfg config.Config) []Finding {
+// trafficFindings looks at this machine, on which another Porchlight may run.
+func trafficFindings(ctx context.Context, cfg config.Config, held bool) []Finding {
 	var missing []string
 	for _, name := range cfg.TrafficInterfaces {
 		if _, err := net.InterfaceByName(name); err != nil {
 			missing = append(missing, name)
 		}
 	}
-	return checkTraffic(cfg.Traffic, openPacketSocket(), missing, askLogind(ctx))
+	return checkTraffic(cfg.Traffic, openPacketSocket(), missing, held, askLogind(ctx))
 }
