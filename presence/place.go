@@ -16,6 +16,9 @@ const (
 	// doubtAgain is how long a device must have been silent where it is believed
 	// to be before it is asked there again because it was heard elsewhere.
 	doubtAgain = time.Minute
+	// outOfOrder is how far from each other two frames may have been sent that are
+	// heard in any order: ARP and DHCP come through two sockets.
+	outOfOrder = time.Second
 )
 
 // place is a segment that a device was heard on.
@@ -23,8 +26,11 @@ type place struct {
 	ifname string
 	heard  time.Time  // the last evidence there
 	addr   netip.Addr // that it last used there; may be invalid
+	kind   Kind       // of the sighting that addr is from
+	used   time.Time  // when that was
 	doubt  time.Time  // since when it may have moved there; zero: that was not asked yet
 	been   bool       // it was there before, or was so all the time
+	had    netip.Addr // addr when it was there before
 }
 
 // locate takes where d was heard: it is in one place at a time, where it is
@@ -60,7 +66,7 @@ func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
 	silent := s.At.Sub(here.heard)
 	switch {
 	case e.blind(d): // it may have been on both
-		there.been = true
+		there.been, there.had = true, there.addr
 	case silent < echoFor:
 		return false
 	case ev == Join, d.State != Home: // who does not answer is not there
@@ -70,7 +76,8 @@ func (e *Engine) locate(d *device, s Sighting, ev Evidence) (doubt bool) {
 	case here.heard.After(there.doubt.Add(-echoFor)), s.At.Sub(there.doubt) < answerTime:
 		return false
 	}
-	here.doubt, there.doubt, here.been = time.Time{}, time.Time{}, true
+	here.doubt, there.doubt = time.Time{}, time.Time{}
+	here.been, here.had = true, here.addr
 	d.Interface, d.moved = s.Interface, s.At
 	d.expected = netip.Addr{}
 	return false
@@ -120,8 +127,22 @@ func (d *device) foreign(a netip.Addr) bool {
 // noteAddr notes the address that d has used where s was heard.
 func (d *device) noteAddr(s Sighting) {
 	if d.places != nil && hostAddr(s.Addr) && !s.asksForAddr() && !s.Relayed && !s.Kind.reached() {
-		d.place(s.Interface).addr = s.Addr
+		p := d.place(s.Interface)
+		p.addr, p.kind, p.used = s.Addr, s.Kind, s.At
 	}
+}
+
+// overtaken returns what was heard of d before s where s has it move to, if that
+// has overtaken s: s does not say which address d uses there, it did.
+func (d *device) overtaken(s Sighting) (before Sighting, ok bool) {
+	if d.moved.IsZero() || !d.moved.Equal(s.At) || hostAddr(s.Addr) && !s.asksForAddr() {
+		return before, false
+	}
+	p := d.place(d.Interface)
+	if p.used.IsZero() || s.At.Sub(p.used).Abs() > outOfOrder {
+		return before, false
+	}
+	return Sighting{At: s.At, Interface: s.Interface, MAC: s.MAC, Addr: p.addr, Kind: p.kind}, true
 }
 
 // returned reports whether a, which d uses in place of one of another segment, is
@@ -131,7 +152,7 @@ func (d *device) returned(was, a netip.Addr) bool {
 		return false
 	}
 	p := d.place(d.Interface)
-	return p.been && (p.addr == a || !p.addr.IsValid())
+	return p.been && (p.had == a || !p.had.IsValid())
 }
 
 // asksForAddr reports whether Addr is only asked for: it may be that of the

@@ -479,3 +479,68 @@ func TestRoamingAtRandom(t *testing.T) {
 		}
 	}
 }
+
+// TestMoveInAnyOrder has what a device says as it comes to another segment heard
+// in either order, as by two sockets: it has its address there at once, which is
+// told once, with the frame that it is from.
+func TestMoveInAnyOrder(t *testing.T) {
+	const from, to, other = "10.0.0.1", "10.0.1.7", "10.0.1.8"
+	use, request := on("eth1", ARPAnnouncement, to), on("eth1", DHCPRequest, to)
+	both := func(use, request Sighting) [][]Sighting {
+		return [][]Sighting{{request, use}, {use, request}}
+	}
+	told := []string{"ARP announcement from 10.0.1.7; it was 10.0.0.1 before"}
+	for _, test := range []struct {
+		name   string
+		before []Sighting // on a visit before
+		orders [][]Sighting
+		apart  time.Duration // of when each was sent
+		want   []string
+	}{
+		{"at once", nil, both(use, request), 20 * time.Microsecond, told},
+		{"by the time stamps heard as sent", nil, both(use, request), -20 * time.Microsecond, told},
+		{"asks for none", nil, both(use, on("eth1", DHCPDiscover, "")), time.Millisecond, told},
+		{"asks for the one it had", nil, both(use, on("eth1", DHCPRequest, from)), time.Millisecond, told},
+		{"has the one again that it had there", []Sighting{request, use}, both(use, request), time.Millisecond, nil},
+		{"had another one there", []Sighting{on("eth1", DHCPRequest, other), on("eth1", ARPAnnouncement, other)}, both(use, request), time.Millisecond, told},
+		{"long before: it may have another one by now", nil, [][]Sighting{{use, request}}, 2 * time.Second, nil},
+	} {
+		for _, order := range test.orders {
+			t.Run(fmt.Sprintf("%s, %s first", test.name, order[0].Kind), func(t *testing.T) {
+				r, move := roams(t, spot{"eth0", from})
+				if len(test.before) > 0 {
+					move(spot{"eth1", test.before[1].Addr.String()})
+					for _, s := range append(test.before, on("eth0", DHCPRequest, from), on("eth0", ARPAnnouncement, from)) {
+						r.wait(time.Minute)
+						r.hear(s)
+					}
+					move(spot{"eth0", from})
+					r.wait(time.Minute)
+				}
+				r.types()
+				r.wait(time.Second)
+				for _, s := range order {
+					r.hear(s)
+					r.now = r.now.Add(test.apart)
+				}
+				var whys []string
+				for _, e := range r.events {
+					whys = append(whys, e.Why)
+					if e.Type != AddressChanged || e.Addr != use.Addr {
+						t.Errorf("told of %+v", e)
+					}
+				}
+				if diff := cmp.Diff(test.want, whys); diff != "" {
+					t.Error(diff)
+				}
+				want := to
+				if test.apart > outOfOrder {
+					want = from
+				}
+				if d := r.device(1); d.Interface != "eth1" || d.Addr.String() != want {
+					t.Errorf("it is on %s with %v", d.Interface, d.Addr)
+				}
+			})
+		}
+	}
+}

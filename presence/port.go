@@ -221,6 +221,17 @@ func (e *Engine) hearAt(d *device, s Sighting, ev Evidence) (doubt bool) {
 	d.heardHere = later(d.heardHere, s.At)
 	d.heardVia(s)
 	doubt = s.Interface != "" && e.locate(d, s, ev)
+	if before, ok := d.overtaken(s); ok {
+		e.hearAddress(d, before, p)
+	}
+	e.hearAddress(d, s, p)
+	d.noteAddr(s)
+	return doubt && p == nil
+}
+
+// hearAddress takes the address of s, if it is of where d is. p is what d goes by;
+// nil: the MAC of s.
+func (e *Engine) hearAddress(d *device, s Sighting, p *port) {
 	switch {
 	case s.Interface != d.Interface && !s.Relayed:
 	case p == nil:
@@ -231,8 +242,6 @@ func (e *Engine) hearAt(d *device, s Sighting, ev Evidence) (doubt bool) {
 	default:
 		d.use(s.Addr, s.At)
 	}
-	d.noteAddr(s)
-	return doubt && p == nil
 }
 
 func later(a, b time.Time) time.Time {
