@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"porchlight/connections"
@@ -101,6 +102,7 @@ func (e *Explainer) Report(now *connections.Snapshot) *Report {
 			r.Unexplained = append(r.Unexplained, x.Entry)
 		}
 	}
+	e.alike(r)
 	r.sort()
 	e.idle(r)
 	if n := e.lives.further; n > 0 {
@@ -162,11 +164,12 @@ func (e *Explainer) byConnection(x *Entry) bool {
 	x.by(ByConnection, life)
 	// What was closed has no program any more; its listener says which it was.
 	if l := e.listener(f, x.Local); x.Process == nil && x.Opened != "local" && l != nil {
-		x.by(ByListener, l)
-		x.Why = "closed before a snapshot could have its program; by its listener"
+		if e.byWaiting(x, ByListener, l) {
+			x.Why = "closed before a snapshot could have its program; by its listener"
+		}
 	}
 	if x.Peer == nil && e.mine(x.Remote.Addr()) && x.Opened != "remote" {
-		if l := e.lives.waiting(f, x.Remote); l != nil {
+		if l := e.lives.waiting(f, x.Remote); l != nil && len(e.lives.sharing(f, x.Remote, l)) == 1 {
 			x.Peer = l.Process
 		}
 	}
@@ -209,16 +212,45 @@ func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
 		return false // an accepted connection would be in the snapshots
 	case at[0] == nil:
 		x.turn(true)
-		x.by(how, at[1])
+		e.byWaiting(x, how, at[1])
 	case at[1] == nil:
 		x.turn(false)
-		x.by(how, at[0])
+		e.byWaiting(x, how, at[0])
 	default:
 		x.turn(false)
-		x.by(how, at[0])
-		x.Peer = at[1].Process
+		e.byWaiting(x, how, at[0])
+		if len(e.lives.sharing(f, x.Remote, at[1])) == 1 {
+			x.Peer = at[1].Process
+		}
 	}
 	return true
+}
+
+// byWaiting says that a socket without remote end explains the flow, and reports
+// whether that tells the program: which of several had it nobody knows.
+func (e *Explainer) byWaiting(x *Entry, how How, l *life) bool {
+	x.by(how, l)
+	all := e.lives.sharing(x.Flow, x.Local, l)
+	if len(all) > 1 {
+		x.Process = nil
+		x.Why = "by a socket on its port, which several programs have: " + programs(all)
+	}
+	return len(all) < 2
+}
+
+// mostNamed is how many programs are named in words.
+const mostNamed = 3
+
+// programs are what they are called and their numbers.
+func programs(all []*connections.Process) string {
+	var names []string
+	for _, p := range all[:min(len(all), mostNamed)] {
+		names = append(names, fmt.Sprintf("%s (%d)", p.Name, p.PID))
+	}
+	if len(all) > mostNamed {
+		names = append(names, "and more")
+	}
+	return strings.Join(names, ", ")
 }
 
 // group reports whether an address may be that of many.

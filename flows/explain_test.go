@@ -120,10 +120,10 @@ func TestExplain(t *testing.T) {
 		"a connection":                    {[]sent{{1, tcp, you + ":443", me + ":50000", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
 		"between two snapshots":           {[]sent{{10, tcp, me + ":50000", you + ":443", ack}, {20, tcp, you + ":443", me + ":50000", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
 		"a little before the first":       {[]sent{{-200, tcp, me + ":50000", you + ":443", ack}}, "explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection firefox - 3"},
-		"long before the first":           {[]sent{{-900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the first snapshot was taken 15 min later"},
-		"long after the last":             {[]sent{{900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the last snapshot was taken 14 min before"},
+		"long before the first":           {[]sent{{-900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the first snapshot was taken 15 min later; seen with the same remote end: firefox (107)"},
+		"long after the last":             {[]sent{{900, tcp, me + ":50000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; it lasted less than a millisecond, and the last snapshot was taken 14 min before; seen with the same remote end: firefox (107)"},
 		"UDP with a remote end":           {[]sent{{5, udp, me + ":40001", you + ":53", 0}}, "explained: udp 192.0.2.1:40001 192.0.2.9:53 connection resolved - 1"},
-		"and when it was closed":          {[]sent{{45, udp, me + ":40001", you + ":53", 0}}, "unexplained: udp 192.0.2.1:40001 192.0.2.9:53; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
+		"and when it was closed":          {[]sent{{45, udp, me + ":40001", you + ":53", 0}}, "unexplained: udp 192.0.2.1:40001 192.0.2.9:53; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart; seen with the same remote end: resolved (108)"},
 		"by a listener of IPv6 too":       {[]sent{{40, tcp, you + ":6000", me + ":22", syn}, {41, tcp, me + ":22", you + ":6000", syn | ack}, {41, tcp, you + ":6000", me + ":22", ack}}, "explained: tcp 192.0.2.1:22 192.0.2.9:6000 listener sshd - 3; by its listener; the connection itself is in no snapshot"},
 		"the same, and later a straggler": {[]sent{{10, tcp, you + ":6000", me + ":22", syn}, {11, tcp, you + ":6000", me + ":22", fin | ack}, {70, tcp, you + ":6000", me + ":22", ack}}, "explained: tcp 192.0.2.1:22 192.0.2.9:6000 listener sshd - 3; by its listener; the connection itself is in no snapshot"},
 		"a scan":                          {[]sent{{40, tcp, you + ":6000", me + ":22", syn}, {40, tcp, me + ":22", you + ":6000", syn | ack}, {41, tcp, you + ":6000", me + ":22", rst | ack}}, "unexplained: tcp 192.0.2.1:22 192.0.2.9:6000; it was begun with a listener on its port, and never completed: a scan, or a forged address"},
@@ -134,7 +134,7 @@ func TestExplain(t *testing.T) {
 		"no listener opens":               {[]sent{{40, tcp, me + ":22", you + ":6000", syn}}, "unexplained: tcp 192.0.2.1:22 192.0.2.9:6000; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
 		"by a UDP server":                 {[]sent{{40, udp, you + ":6000", me + ":53", 0}}, "explained: udp 192.0.2.1:53 192.0.2.9:6000 socket dnsmasq - 3; by the socket on its port"},
 		"by a UDP client":                 {[]sent{{40, udp, me + ":40000", you + ":7", 0}}, "explained: udp 192.0.2.1:40000 192.0.2.9:7 socket chat - 3; by the socket on its port"},
-		"closed":                          {[]sent{{20, tcp, me + ":50001", you + ":443", syn}}, "explained: tcp 192.0.2.1:50001 192.0.2.9:443 connection - - 2; closed before a snapshot could have its program"},
+		"closed":                          {[]sent{{20, tcp, me + ":50001", you + ":443", syn}}, "explained: tcp 192.0.2.1:50001 192.0.2.9:443 connection - - 2; closed before a snapshot could have its program; seen with the same remote end: firefox (107)"},
 		"nobody had it":                   {[]sent{{10, tcp, me + ":60000", you + ":443", syn}, {70, tcp, me + ":60000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:443; NO SOCKET had it in the 2 snapshots taken while it lasted: a raw socket, a forged address, or another network namespace"},
 		"refused":                         {[]sent{{10, tcp, you + ":60000", me + ":23", syn}, {10, tcp, me + ":23", you + ":60000", rst | ack}}, "unexplained: tcp 192.0.2.1:23 192.0.2.9:60000; this machine refused it: nothing listened there"},
 		"refused by another":              {[]sent{{40, tcp, me + ":60000", you + ":23", syn}, {40, tcp, you + ":23", me + ":60000", rst | ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:23; it was refused; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
@@ -409,6 +409,26 @@ func TestExplainReuse(t *testing.T) {
 		"unexplained: tcp 192.0.2.1:50000 192.0.2.9:443; NO SOCKET had it in the 1 snapshot taken while it lasted: a raw socket, a forged address, or another network namespace",
 		"explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection curl - 1",
 		"explained: tcp 192.0.2.1:50000 192.0.2.9:443 connection implant - 2",
+	}
+	if diff := cmp.Diff(want, said(e.Report(nil))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Of a port that several programs have nobody knows which one a flow is of, and one
+// that a socket has anew is not of the program before.
+func TestExplainShared(t *testing.T) {
+	d := dumpOf(sent{5, udp, you + ":6000", me + ":53", 0}, sent{5, udp, you + ":6000", me + ":54", 0}, sent{40, udp, you + ":6001", me + ":55", 0}, sent{58, udp, you + ":6002", me + ":55", 0}, sent{65, udp, you + ":6002", me + ":55", 0})
+	e := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach)
+	both := []string{"udp UNCONNECTED 0.0.0.0:53 - one", "udp UNCONNECTED 0.0.0.0:53 - other", "udp UNCONNECTED 0.0.0.0:54 - one", "udp UNCONNECTED 0.0.0.0:54 - one"}
+	e.Add(snapshot(t, 1, 0, append(both, "udp UNCONNECTED 0.0.0.0:55 - before")...))
+	e.Add(snapshot(t, 2, 30, append(both, "udp UNCONNECTED 0.0.0.0:55 - before")...))
+	e.Add(snapshot(t, 3, 60, append(both, "udp UNCONNECTED 0.0.0.0:55 - after")...))
+	want := []string{
+		"explained: udp 192.0.2.1:55 192.0.2.9:6002 socket after - 3; by the socket on its port",
+		"explained: udp 192.0.2.1:54 192.0.2.9:6000 socket one - 3; by the socket on its port",
+		"explained: udp 192.0.2.1:53 192.0.2.9:6000 socket - - 3; by a socket on its port, which several programs have: one (103), other (105)",
+		"explained: udp 192.0.2.1:55 192.0.2.9:6001 socket - - 2; by a socket on its port, which several programs have: before (106), after (105)",
 	}
 	if diff := cmp.Diff(want, said(e.Report(nil))); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,7 @@ package flows
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"porchlight/connections"
@@ -183,28 +184,50 @@ func (l *lives) connection(f *Flow, local, remote netip.AddrPort) (found *life) 
 func (l *lives) waiting(f *Flow, end netip.AddrPort) (found *life) {
 	best := 0
 	for _, x := range l.places[place{f.Protocol, end.Port()}] {
-		if !x.covers(f) {
-			continue
-		}
-		near := 0
-		switch at := x.Local.Addr().WithZone(""); {
-		case at == end.Addr():
-			near = 6
-		case at.IsUnspecified() && at.Is4() == end.Addr().Is4():
-			near = 4
-		case at.IsUnspecified() && at.Is6():
-			near = 2
-		default:
-			continue
-		}
-		if x.Process != nil {
-			near++
-		}
-		if near > best {
+		if near := x.waitsFor(f, end); near > best {
 			found, best = x, near
 		}
 	}
 	return found
+}
+
+// sharing returns all programs that have such a socket just as found has it: with
+// SO_REUSEPORT (socket(7)), or one after the other between two snapshots.
+func (l *lives) sharing(f *Flow, end netip.AddrPort, found *life) (all []*connections.Process) {
+	near := found.waitsFor(f, end)
+	for _, x := range l.places[place{f.Protocol, end.Port()}] {
+		p := x.Process
+		if p == nil || x.waitsFor(f, end) != near || slices.ContainsFunc(all, func(q *connections.Process) bool { return q.Name == p.Name }) {
+			continue
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// waitsFor says how well a socket without remote end fits this end of a flow; 0:
+// not at all.
+func (x *life) waitsFor(f *Flow, end netip.AddrPort) (near int) {
+	if !x.covers(f) {
+		return 0
+	}
+	switch at := x.Local.Addr().WithZone(""); {
+	case at == end.Addr():
+		near = 12
+	case at.IsUnspecified() && at.Is4() == end.Addr().Is4():
+		near = 8
+	case at.IsUnspecified() && at.Is6():
+		near = 4
+	default:
+		return 0
+	}
+	if !f.Last.Before(x.seen) && !f.First.After(x.last) {
+		near += 2
+	}
+	if x.Process != nil {
+		near++
+	}
+	return near
 }
 
 // bare is an end without zone, as packets have it.
