@@ -84,10 +84,10 @@ func (l *looker) take() (*connections.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unnamed != nil {
-		s.Missing = append(s.Missing, "devices are not named: "+unnamed.Error())
-	}
 	l.tell(s.Missing)
+	if unnamed != nil {
+		l.tell([]string{"devices are not named: " + unnamed.Error()})
+	}
 	return s, nil
 }
 

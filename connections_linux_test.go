@@ -110,6 +110,14 @@ func connectionsCommands(t *testing.T) {
 		has(try(exitUsage, "snapshot", "--keep", keep), `"`+keep+`": want a time such as 7d`)
 	}
 	has(try(exitUsage, "diff", "x"), "want the number of a snapshot")
+	// What is not known now is no matter of the snapshot.
+	fresh := t.TempDir()
+	if _, _, errs := command(t, fresh, "connections", "snapshot"); !strings.Contains(errs, "devices are not named") {
+		t.Errorf("without a history: %s", errs)
+	}
+	if status, _, errs := command(t, fresh, "connections", "show", "1"); status != exitDone || strings.Contains(errs, "devices are not named") {
+		t.Errorf("status %d, %s", status, errs)
+	}
 	emptied(t, filepath.Join(dir, "connections.db"))
 	if out := try(exitFailed, "show", "2"); !strings.Contains(out, "snapshot is damaged") || strings.Count(out, "\n") != 1 {
 		t.Errorf("want one line: %s", out)

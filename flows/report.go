@@ -16,8 +16,9 @@ type Report struct {
 	Portless    []Entry // what has no ports, and DHCP: no snapshot could have them
 	// Idle are connections that were there during the dump, without any packet in it.
 	Idle []connections.Connection
-	// Elsewhere are how many more there were of addresses that are not in the
-	// dump at all: it was made on another interface.
+	// Elsewhere are how many more there were that must have been on another
+	// interface than the dump: their addresses are not in it at all, or both are
+	// this machine's and nothing else in it is within this machine.
 	Elsewhere int
 	Notes     []string
 }
@@ -54,15 +55,18 @@ func pid(p *connections.Process) int {
 // idle finds the connections without traffic: those that were in a snapshot
 // before the dump's end and in one after its beginning.
 func (e *Explainer) idle(r *Report) {
-	seen := map[netip.Addr]bool{}
+	seen, within := map[netip.Addr]bool{}, false
 	for _, f := range e.dump.Flows {
 		seen[f.From.Addr()], seen[f.To.Addr()] = true, true
+		within = within || e.mine(f.From.Addr()) && e.mine(f.To.Addr())
 	}
 	for _, l := range e.lives.ordered {
 		if l.used || l.State == connections.TimeWait || l.seen.After(e.dump.To) || l.last.Before(e.dump.From) {
 			continue
 		}
-		if !seen[l.Local.Addr().WithZone("")] {
+		// What stays within this machine goes over its loopback interface.
+		local, remote := l.Local.Addr().WithZone(""), l.Remote.Addr().WithZone("")
+		if !seen[local] || !within && e.mine(local) && e.mine(remote) {
 			r.Elsewhere++
 			continue
 		}
