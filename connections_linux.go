@@ -13,7 +13,7 @@ import (
 )
 
 type connectionsCmd struct {
-	Now      connectionsNowCmd      `cmd:"" default:"withargs" help:"List the connections and listeners of this machine as they are now (the default)."`
+	Now      connectionsNowCmd      `cmd:"" default:"withargs" help:"List the connections and listeners of this machine as they are now, with --watch live (the default; connections now --help shows its options)."`
 	Snapshot connectionsSnapshotCmd `cmd:"" help:"Store how they are now."`
 	List     connectionsListCmd     `cmd:"" help:"List the stored snapshots."`
 	Show     connectionsShowCmd     `cmd:"" help:"List the connections of a stored snapshot."`

@@ -68,7 +68,7 @@ func connectionsCommands(t *testing.T) {
 			}
 		}
 	}
-	has(try(exitFailed, "list"), "porchlight connections snapshot stores one")
+	has(try(exitFailed, "list"), "in "+dir+" no snapshot is stored yet: porchlight connections snapshot stores one")
 	has(try(exitDone, "snapshot"), "snapshot 1: 0 connections and listeners")
 	has(try(exitFailed, "diff"), "it takes two snapshots, and only 1 is stored", "diff 1 now")
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 
@@ -61,10 +63,21 @@ func (a *app) snapshots(mayMake bool) (*connections.Store, error) {
 		return nil, err
 	}
 	store, err := connections.OpenStore(a.ctx, cfg.DataDir, mayMake)
+	if errors.Is(err, connections.ErrEmpty) {
+		return nil, fmt.Errorf("in %s %w%s", cfg.DataDir, err, sudoHint())
+	}
 	if sqlitefile.Damaged(err) {
 		return nil, fmt.Errorf("%w: the file is damaged; move it away, and the next snapshot begins a new one", err)
 	}
 	return store, withRemedy(err)
+}
+
+// sudoHint is for who finds nothing in a data directory of their own.
+func sudoHint() string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	return "; what a service records, sudo shows"
 }
 
 // withRemedy says what to do about an error of the store.

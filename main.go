@@ -79,12 +79,15 @@ func run(a *app, args []string) int {
 	if err != nil {
 		return fail(a, err)
 	}
+	if len(args) > 0 && args[0] == "help" { // porchlight help scan
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 { // --help
 		return exited
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(a.stderr, "porchlight: %s; see porchlight --help\n", err)
+		_, _ = fmt.Fprintf(a.stderr, "porchlight: %s; see %s --help\n", err, commandOf(err))
 		return exitUsage
 	}
 	if err := parsed.Run(a); err != nil {
@@ -94,6 +97,19 @@ func run(a *app, args []string) int {
 		return fail(a, err)
 	}
 	return exitDone
+}
+
+// commandOf is the command whose line was wrong, as far as it was clear.
+func commandOf(err error) string {
+	var wrong *kong.ParseError
+	if !errors.As(err, &wrong) || wrong.Context == nil || wrong.Context.Selected() == nil {
+		return "porchlight"
+	}
+	command := wrong.Context.Selected()
+	if parent := command.Parent; parent != nil && parent.DefaultCmd == command { // nobody may have named it
+		command = parent
+	}
+	return command.FullPath()
 }
 
 // fail tells of err, a line each, and returns the exit status.

@@ -60,7 +60,7 @@ func TestTrafficCommand(t *testing.T) {
 		}
 	}
 	none := try(exitFailed)
-	if has(none, "no traffic was recorded yet", "PORCHLIGHT_TRAFFIC=always"); strings.Count(none, "\n") != 1 {
+	if has(none, "no traffic was recorded yet in "+dir, "PORCHLIGHT_TRAFFIC=always"); strings.Count(none, "\n") != 1 {
 		t.Errorf("not one line: %s", none)
 	}
 	start := time.Now().Truncate(time.Minute).Add(-40 * time.Minute)
@@ -104,7 +104,7 @@ func TestTrafficCommand(t *testing.T) {
 	has(try(exitFailed, "--since", "2020-01-01", "--until", "2020-01-02"), "no traffic was recorded from 2020-01-01", "what there is begins at "+when(start))
 	has(try(exitFailed, "--since", "1h", "--until", "2h"), "is not before")
 	has(try(exitUsage, "--since", "soon"), "want how long ago")
-	has(try(exitUsage, "--top", "0"), "want at least 1")
+	has(try(exitUsage, "--top", "0"), "want at least 1; see porchlight traffic --help")
 }
 
 func TestSpark(t *testing.T) {

@@ -50,7 +50,7 @@ func (c trafficCmd) Run(a *app) error {
 	}
 	first, last, err := store.Span(a.ctx)
 	if errors.Is(err, traffic.ErrEmpty) {
-		return errNoTraffic
+		return a.noTraffic()
 	}
 	if err != nil {
 		return err
@@ -64,7 +64,15 @@ func (c trafficCmd) Run(a *app) error {
 	return c.print(a, store, since, until)
 }
 
-var errNoTraffic = fmt.Errorf("%w: set PORCHLIGHT_TRAFFIC=always, or attended for only while someone is at this machine, and restart Porchlight; a round is stored when it is over", traffic.ErrEmpty)
+// noTraffic says where there is none, and how it gets there.
+func (a *app) noTraffic() error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w in %s: set PORCHLIGHT_TRAFFIC=always, or attended for only while someone is at this machine, and restart Porchlight (a round is stored when it is over)%s",
+		traffic.ErrEmpty, cfg.DataDir, sudoHint())
+}
 
 // traffic opens what is recorded.
 func (a *app) traffic() (*traffic.Store, error) {
@@ -74,7 +82,7 @@ func (a *app) traffic() (*traffic.Store, error) {
 	}
 	store, err := traffic.OpenStore(a.ctx, cfg.DataDir, false)
 	if errors.Is(err, traffic.ErrEmpty) {
-		return nil, errNoTraffic
+		return nil, a.noTraffic()
 	}
 	return store, err
 }
