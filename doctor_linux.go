@@ -28,9 +28,9 @@ func (c doctorCmd) Run(a *app) error {
 			_ = printJSON(a.stdout, []doctor.Finding{f}, func(f doctor.Finding) any { return f })
 			return
 		}
-		_, _ = fmt.Fprintf(a.stdout, "%-4s  %-10s  %s\n", f.Level, f.Check, f.Text)
+		_, _ = fmt.Fprintf(a.stdout, "%-4s  %-11s  %s\n", f.Level, f.Check, f.Text)
 		if f.Remedy != "" {
-			_, _ = fmt.Fprintf(a.stdout, "%-4s  %-10s  → %s\n", "", "", f.Remedy)
+			_, _ = fmt.Fprintf(a.stdout, "%-4s  %-11s  → %s\n", "", "", f.Remedy)
 		}
 	})
 	if !good {

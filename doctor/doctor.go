@@ -85,7 +85,7 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	tell(checkNames(cfg.LeaseFiles, cfg.HostsFiles)...)
 	tell(checkDatabase(ctx, cfg.DataDir, held)...)
 	tell(checkDeviceFile(cfg.DevicesFile)...)
-	tell(checkMessages(messages(cfg), knownDevices(ctx, cfg.DataDir, cfg.DevicesFile))...)
+	tell(checkMessages(messages(cfg), knownDevices(ctx, cfg.DataDir, cfg.DevicesFile), cfg.ConnectionsInterval > 0)...)
 	if cfg.ConnectionsInterval > 0 {
 		tell(checkConnections(readSight(cfg.DataDir), where, len(cfg.IngressPorts) > 0, executable()))
 	}

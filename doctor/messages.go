@@ -15,8 +15,9 @@ import (
 )
 
 // checkMessages looks at the settings of messages, and sends none. devices are
-// those that are known by now; none: it is not known which there are.
-func checkMessages(cfg notify.Config, devices []presence.Device) []Finding {
+// those that are known by now; none: it is not known which there are. recorded is
+// whether this machine's connections are.
+func checkMessages(cfg notify.Config, devices []presence.Device, recorded bool) []Finding {
 	const check = "messages"
 	services, rules, err := notify.Plan(cfg)
 	if err != nil {
@@ -35,6 +36,10 @@ func checkMessages(cfg notify.Config, devices []presence.Device) []Finding {
 			found = append(found, warn(check, fmt.Sprintf("PORCHLIGHT_NOTIFY_ON names %q, and no device or group is called so.", r.Of),
 				"Correct it, or give a device that name or group."))
 		}
+	}
+	if !recorded && slices.ContainsFunc(rules, func(r notify.Rule) bool { return r.AboutMachine() }) {
+		found = append(found, warn(check, "PORCHLIGHT_NOTIFY_ON asks for news of this machine, and there are none: its connections are not recorded.",
+			"Set PORCHLIGHT_CONNECTIONS_INTERVAL, to 30s for instance."))
 	}
 	if len(rules) == 0 {
 		return append(found, warn(check, "PORCHLIGHT_NOTIFY_ON has no rules, so that nothing is told.", "Set it, to new for instance."))

@@ -41,7 +41,7 @@ func TestCheckMessages(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var text strings.Builder
 			worst := Level("")
-			for _, f := range checkMessages(test.cfg, known) {
+			for _, f := range checkMessages(test.cfg, known, true) {
 				text.WriteString(f.Text + f.Remedy + "\n")
 				if worst == "" || f.Level != OK {
 					worst = f.Level
@@ -59,5 +59,15 @@ func TestCheckMessages(t *testing.T) {
 				t.Errorf("it shows a secret: %s", text.String())
 			}
 		})
+	}
+}
+
+// Of a machine whose connections are not recorded there is nothing to tell.
+func TestCheckMessagesOfMachine(t *testing.T) {
+	for on, want := range map[string]Level{"new": OK, "new, machine": Warn, "new_program_online": Warn} {
+		found := checkMessages(notify.Config{URLs: "ntfy://ntfy.example/topic", On: on}, nil, false)
+		if found[0].Level != want || (want == Warn) != strings.Contains(found[0].Remedy, "PORCHLIGHT_CONNECTIONS_INTERVAL") {
+			t.Errorf("%s: %+v", on, found)
+		}
 	}
 }
