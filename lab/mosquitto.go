@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strconv"
@@ -186,12 +187,18 @@ func Port() (int, error) {
 	return freePort(context.Background(), netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 }
 
-func freePort(ctx context.Context, a netip.Addr) (int, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", netip.AddrPortFrom(a, 0).String())
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
+// The ports that freePort chooses from: below those that the kernel gives to
+// whoever asks for any, which it could do at any time (ip(7), ip_local_port_range).
+const firstPort, lastPort = 20_000, 32_767
+
+func freePort(ctx context.Context, a netip.Addr) (port int, err error) {
+	for range 100 {
+		port = firstPort + rand.IntN(lastPort-firstPort+1)
+		var config net.ListenConfig
+		var l net.Listener
+		if l, err = config.Listen(ctx, "tcp", netip.AddrPortFrom(a, uint16(port)).String()); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("finding a free port: %w", err)
 }

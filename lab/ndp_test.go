@@ -34,8 +34,8 @@ func TestPopulationIPv6(t *testing.T) {
 	awake, asleep := devices[0], devices[1]
 	says(t, ctx, obs.Host, "fe80::1:1 dev lan0 lladdr "+net.HardwareAddr(awake.MAC[:]).String()+" REACHABLE", "-6", "neigh")
 	says(t, ctx, obs.Host, "fe80::1:2 dev lan0 FAILED", "-6", "neigh")
-	if awake.Requests() != 1 || asleep.Requests() != 3 {
-		t.Errorf("heard %d and %d questions, want 1 and 3", awake.Requests(), asleep.Requests())
+	if awake.Requests() < 1 || asleep.Requests() != 3 { // it asks again after a second
+		t.Errorf("heard %d and %d questions, want 1 or more, and 3", awake.Requests(), asleep.Requests())
 	}
 	for _, r := range pop.Requests() {
 		if r.Device == awake && (r.From != obs.MAC() || r.To != lab.MAC{0x33, 0x33, 0xff, 0, 0, 1} && r.To != lab.MAC{0x33, 0x33, 0xff, 1, 0, 1}) {
