@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"porchlight/lab"
 )
 
 func TestCheckCapability(t *testing.T) {
@@ -106,11 +108,15 @@ func TestCheckListen(t *testing.T) {
 }
 
 func TestListenOn(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := lab.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := checkWeb(address, listenOn(t.Context(), address), false); got.Level != Warn || got.Remedy != "Set PORCHLIGHT_WEB_LISTEN to another port." {
 		t.Errorf("on a port that is taken: %+v", got)
 	}

@@ -24,6 +24,7 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"porchlight/lab"
 	"porchlight/presence"
 )
 
@@ -49,13 +50,11 @@ func newMosquitto(t testing.TB, config string) *mosquitto {
 
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := lab.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(port)
 }
 
 func (m *mosquitto) write(t testing.TB, name, content string, mode os.FileMode) string {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"porchlight/lab"
 	"porchlight/presence"
 )
 
@@ -33,12 +34,11 @@ func startMailServer(t *testing.T, args ...string) *mailServer {
 	if err != nil {
 		t.Skip("aiosmtpd is not installed: apt-get install python3-aiosmtpd")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := lab.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &mailServer{t: t, address: l.Addr().String(), box: filepath.Join(t.TempDir(), "box")}
-	_ = l.Close()
+	s := &mailServer{t: t, address: fmt.Sprintf("127.0.0.1:%d", port), box: filepath.Join(t.TempDir(), "box")}
 	args = append([]string{"-n", "-l", s.address, "-c", "aiosmtpd.handlers.Mailbox"}, append(args, s.box)...)
 	s.cmd = exec.Command(path, args...)
 	if err := s.cmd.Start(); err != nil {
