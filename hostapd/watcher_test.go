@@ -56,7 +56,7 @@ func watch(t *testing.T, sockets ...string) *scene {
 		Lost: func(ap string) { s.told <- "lost " + ap },
 		Log:  slog.New(slog.NewTextHandler(&s.log, nil)),
 	})
-	s.w.cfg.pace = pace{look: 20 * time.Millisecond, wait: 100 * time.Millisecond, ping: 100 * time.Millisecond, reply: time.Second, list: time.Hour}
+	s.w.cfg.pace = pace{look: 20 * time.Millisecond, wait: 100 * time.Millisecond, ping: 100 * time.Millisecond, reply: 3 * time.Second, list: time.Hour}
 	return s
 }
 
@@ -73,12 +73,12 @@ func (s *scene) run() {
 	})
 }
 
-func (s *scene) ap(name string) *hostapdtest.AP {
+func (s *scene) ap(name string, in ...presence.MAC) *hostapdtest.AP {
 	s.t.Helper()
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	a, err := hostapdtest.Listen(filepath.Join(s.dir, name))
+	a, err := hostapdtest.Listen(filepath.Join(s.dir, name), in...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -199,8 +199,7 @@ func TestRestart(t *testing.T) {
 	s.tells("lost wlan0")
 	s.saysProblem("hostapd has ended")
 
-	a = s.ap("wlan0")
-	a.Associate(station(2))
+	a = s.ap("wlan0", station(2))
 	s.tells("=wlan0 02:00:5e:10:00:02")
 	a.Disable()
 	s.tells("-wlan0 02:00:5e:10:00:02", "lost wlan0")

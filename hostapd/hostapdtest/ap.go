@@ -47,16 +47,19 @@ type station struct {
 	authorized bool
 }
 
-// Listen makes an access point whose control socket is path. It belongs to the
-// network namespace of the calling thread. Like hostapd it takes the place of a
-// socket that a killed one has left.
-func Listen(path string) (*AP, error) {
+// Listen makes an access point whose control socket is path, with the stations
+// that are in already. It belongs to the network namespace of the calling thread.
+// Like hostapd it takes the place of a socket that a killed one has left.
+func Listen(path string, in ...presence.MAC) (*AP, error) {
 	_ = os.Remove(path)
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
 		return nil, err
 	}
 	a := &AP{path: path, conn: conn, done: make(chan struct{})}
+	for _, mac := range in {
+		a.put(mac, true)
+	}
 	go a.serve()
 	return a, nil
 }
