@@ -87,9 +87,14 @@ func TestLive(t *testing.T) {
 	l := watch(t)
 	c := l.Client("phone", lab.IPv6Only)
 	mac := presence.MAC(c.MAC())
+	var left time.Time
 	for range 2 {
 		go func() { _ = c.Join(l.ctx) }()
-		if s := l.hears(mac, presence.MLDReport); s.Addr.IsValid() || s.Evidence() != presence.Join || s.Unicast || s.Interface != "lan0" {
+		s := l.hears(mac, presence.MLDReport)
+		for s.At.Before(left) { // kernels say it twice
+			s = l.hears(mac, presence.MLDReport)
+		}
+		if s.Addr.IsValid() || s.Evidence() != presence.Join || s.Unicast || s.Interface != "lan0" {
 			t.Errorf("first word: %+v", s)
 		}
 		dad := l.hears(mac, presence.NDPDad)
@@ -109,6 +114,7 @@ func TestLive(t *testing.T) {
 			}
 		}
 		l.Must(c.Leave())
+		left = time.Now()
 	}
 	if s := l.w.Stats(); s.Malformed != 0 || s.Foreign != 0 || s.Sent != 4 || s.Unsent != 0 || s.Capture.Dropped != 0 {
 		t.Errorf("%+v", s)
@@ -213,9 +219,10 @@ func TestLiveSnooping(t *testing.T) {
 		return len(bystander) > 0
 	})
 	// At first the switch does not know the members, and forwards to everyone.
-	// The frames keep their order: what the bystander has not heard before what
-	// was said after it, it does not hear.
-	last := local
+	// What the bystander has not heard before what was said after it, it does not
+	// hear; but now and then frames change their order, when two processors
+	// forward them.
+	last, kept := local, 0
 	l.until("the switch to know the members", func() bool {
 		last = last.Next()
 		say(lab.RouterSolicitation(phone, last))
@@ -224,9 +231,13 @@ func TestLiveSnooping(t *testing.T) {
 		for {
 			select {
 			case s := <-bystander:
-				if s.Addr == last {
-					return s.Kind == presence.NDPAdvertisement
+				if s.Addr != last {
+					continue
 				}
+				if kept++; s.Kind != presence.NDPAdvertisement {
+					kept = 0
+				}
+				return kept == 20
 			case <-l.ctx.Done():
 				t.Fatal("the bystander hears nothing")
 			}
@@ -236,10 +247,13 @@ func TestLiveSnooping(t *testing.T) {
 	c := l.Client("phone", lab.IPv6Only)
 	mac := presence.MAC(c.MAC())
 	go func() { _ = c.Join(l.ctx) }()
+	// Linux as a switch forwards listener reports of version 2 to everyone; the
+	// first may come before the port forwards at all.
+	told := func(s presence.Sighting) bool { return s.MAC == mac && s.Kind != presence.MLDReport }
 	for first := true; first; {
 		select {
 		case s := <-l.sightings:
-			if first = s.MAC != mac; !first && s.Kind != presence.NDPRouterSolicitation {
+			if first = !told(s); !first && s.Kind != presence.NDPRouterSolicitation {
 				t.Errorf("heard %v, which the switch should have kept back", s.Kind)
 			}
 		case <-l.ctx.Done():
@@ -247,7 +261,7 @@ func TestLiveSnooping(t *testing.T) {
 		}
 	}
 	for len(bystander) > 0 {
-		if s := <-bystander; s.MAC == mac {
+		if s := <-bystander; told(s) {
 			t.Errorf("the bystander heard %v", s.Kind)
 		}
 	}
