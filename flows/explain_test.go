@@ -12,6 +12,7 @@ import (
 
 	"porchlight/capture"
 	"porchlight/connections"
+	"porchlight/lab/labtest"
 	"porchlight/presence"
 )
 
@@ -457,18 +458,27 @@ func TestExplainByKind(t *testing.T) {
 // A router sees each flow of its network twice: that so many have the same remote
 // end, as a name server, does not make it look for long.
 func TestManyTranslated(t *testing.T) {
-	const n = 40_000
-	table := newTable(3 * n)
-	name := netip.MustParseAddrPort("192.0.2.53:53")
-	for i := range n {
-		for _, from := range []string{"10.0.0.5", me} {
-			table.add(&packet{protocol: udp, from: netip.AddrPortFrom(netip.MustParseAddr(from), uint16(1025+i)), to: name}, &capture.Frame{At: at(10)}, 100)
+	const few, times = 5_000, 8
+	explain := func(n int) time.Duration {
+		table := newTable(3 * n)
+		name := netip.MustParseAddrPort("192.0.2.53:53")
+		for i := range n {
+			for _, from := range []string{"10.0.0.5", me} {
+				table.add(&packet{protocol: udp, from: netip.AddrPortFrom(netip.MustParseAddr(from), uint16(1025+i)), to: name}, &capture.Frame{At: at(10)}, 100)
+			}
 		}
+		d := &Dump{From: at(10), To: at(10), Flows: table.sorted()}
+		before := labtest.CPU(t)
+		r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
+		took := labtest.CPU(t) - before
+		if len(r.Unexplained) != n || !strings.Contains(r.Unexplained[n-1].Why, "translates addresses") {
+			t.Errorf("%d unexplained, the last: %s", len(r.Unexplained), r.Unexplained[len(r.Unexplained)-1].Why)
+		}
+		return took
 	}
-	d := &Dump{From: at(10), To: at(10), Flows: table.sorted()}
-	began := time.Now()
-	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
-	if took := time.Since(began); took > 5*time.Second || len(r.Unexplained) != n || !strings.Contains(r.Unexplained[n-1].Why, "translates addresses") {
-		t.Errorf("%d unexplained after %s, the last: %s", len(r.Unexplained), took, r.Unexplained[len(r.Unexplained)-1].Why)
+	a, b := min(explain(few), explain(few)), explain(times*few)
+	t.Logf("%d take %s, %d take %s", few, a, times*few, b)
+	if b > 3*times*a { // in squares it would be 64 times
+		t.Errorf("%d take %s, %d take %s", few, a, times*few, b)
 	}
 }
