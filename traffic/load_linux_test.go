@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"porchlight/lab"
 	"porchlight/lab/labtest"
 )
@@ -45,10 +43,10 @@ func TestRecorderLoad(t *testing.T) {
 	frames, bytes := mixed(sender.MAC(), host.MAC())
 	streaming, cancel := context.WithTimeout(ctx, period)
 	defer cancel()
-	before := cpu(t)
+	before := labtest.CPU(t)
 	report, err := sender.Stream(streaming, rate, frames)
 	l.Must(err)
-	used := cpu(t) - before - report.CPU
+	used := labtest.CPU(t) - before - report.CPU
 	stop()
 	l.Must(<-ended)
 	round := <-rounds
@@ -70,14 +68,4 @@ func TestRecorderLoad(t *testing.T) {
 	if report.Sent < rate/2 {
 		t.Errorf("sent only %d packets", report.Sent)
 	}
-}
-
-// cpu is the processor time that this process has used.
-func cpu(t *testing.T) time.Duration {
-	t.Helper()
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

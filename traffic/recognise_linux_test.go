@@ -42,7 +42,7 @@ func TestRecognisedAsByTshark(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	l := labtest.StartWith(t, lab.Options{IPv6: true})
 	s := &stage{
