@@ -127,6 +127,23 @@ func stamp(oob []byte) time.Time {
 	return time.Unix(int64(binary.NativeEndian.Uint64(d)), int64(binary.NativeEndian.Uint64(d[8:])))
 }
 
+// took waits until the hosts have heard n requests, and returns what was asked
+// since the last time.
+func (l *realLAN) took(n int) ([]time.Time, []netip.Addr) {
+	l.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		heard := len(l.requests)
+		l.mu.Unlock()
+		if heard >= n {
+			return l.takeRequests()
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("%d frames sent, %d heard", n, heard)
+		}
+	}
+}
+
 // takeRequests returns what was asked since the last call.
 func (l *realLAN) takeRequests() ([]time.Time, []netip.Addr) {
 	l.mu.Lock()
@@ -148,7 +165,8 @@ func (l *realLAN) wantSighting() presence.Sighting {
 }
 
 // TestScanBesideArpScan sweeps a /24 with 50 hosts, and lets arp-scan do the
-// same on the same wire. Only the time may need another try on a busy machine.
+// same on the same wire. It may need another try when the machine has no time for
+// the hosts, or for one of the two.
 func TestScanBesideArpScan(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -158,36 +176,31 @@ func TestScanBesideArpScan(t *testing.T) {
 		t.Skip("needs arp-scan: apt-get install arp-scan")
 	}
 	l := newRealLAN(t, hostsFrom("192.0.2.100", 50), "192.0.2.1/24")
-	var took, limit time.Duration
-	for range 3 {
-		frames := 0
-		took, frames = l.scan()
-		byArpScan, packets := l.arpScan(program)
-		if frames > packets {
-			t.Errorf("%d frames, arp-scan sent %d", frames, packets)
-		}
-		limit = byArpScan * 7 / 10
-		t.Logf("sweep: %d frames in %v; arp-scan: %d in %v", frames, took, packets, byArpScan)
-		if took <= limit {
+	for range 10 {
+		took, found, frames := l.scan()
+		byArpScan, foundByArpScan, packets := l.arpScan(program)
+		t.Logf("sweep: %d hosts with %d frames in %v; arp-scan: %d with %d in %v", found, frames, took, foundByArpScan, packets, byArpScan)
+		all := found == len(l.live) && foundByArpScan == len(l.live)
+		if all && frames <= packets && took <= byArpScan*7/10 {
 			return
 		}
 	}
-	t.Errorf("took %v, want at most %v: 0.7 of arp-scan's time", took, limit)
+	t.Errorf("never found all %d hosts with no more frames, and in 0.7 of arp-scan's time", len(l.live))
 }
 
-// scan sweeps as a person does who waits, and checks what was found and sent.
-func (l *realLAN) scan() (took time.Duration, frames int) {
+// scan sweeps as a person does who waits, and checks what was sent.
+func (l *realLAN) scan() (took time.Duration, found, frames int) {
 	l.t.Helper()
 	res, err := l.w.Sweep(l.t.Context(), SweepOptions{Rate: 500})
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	asked, senders := l.takeRequests()
-	if len(res.Answers) != len(l.live) || len(asked) != res.Frames {
-		l.t.Errorf("found %d of %d, %d frames sent, %d seen", len(res.Answers), len(l.live), res.Frames, len(asked))
+	asked, senders := l.took(res.Frames)
+	if len(asked) != res.Frames {
+		l.t.Errorf("%d frames sent, %d seen", res.Frames, len(asked))
 	}
 	for _, a := range res.Answers {
-		if a.MAC != macOf(a.Addr) {
+		if a.MAC != macOf(a.Addr) || !l.live[a.Addr] {
 			l.t.Errorf("%v has MAC %v", a.Addr, a.MAC)
 		}
 	}
@@ -197,21 +210,22 @@ func (l *realLAN) scan() (took time.Duration, frames int) {
 		}
 	}
 	checkPace(l.t, asked, 500)
-	return res.Took, res.Frames
+	return res.Took, len(res.Answers), res.Frames
 }
 
-func (l *realLAN) arpScan(program string) (took time.Duration, packets int) {
+func (l *realLAN) arpScan(program string) (took time.Duration, found, packets int) {
 	l.t.Helper()
 	start := time.Now()
 	l.Do(func() {
 		out, err := exec.Command(program, "-I", capturetest.Near, "--localnet").CombinedOutput()
-		if err != nil || bytes.Count(out, []byte("02:5e:")) != len(l.live) {
+		if err != nil {
 			l.t.Errorf("arp-scan: %v\n%s", err, out)
 		}
+		found = bytes.Count(out, []byte("02:5e:"))
 	})
 	took = time.Since(start)
 	asked, _ := l.takeRequests()
-	return took, len(asked)
+	return took, found, len(asked)
 }
 
 // send lets the far end send a frame.
@@ -243,7 +257,7 @@ func TestWatcherHears(t *testing.T) {
 			got.Unicast != tt.want.Unicast || got.Interface != ifname {
 			t.Errorf("%s: sighting %+v, want %+v on %s", tt.name, got, tt.want, ifname)
 		}
-		if age := time.Since(got.At); age < 0 || age > time.Second {
+		if age := time.Since(got.At); age < 0 || age > time.Minute {
 			t.Errorf("%s: heard %v ago", tt.name, age)
 		}
 	}
@@ -284,6 +298,9 @@ func TestWatcherProbes(t *testing.T) {
 	}
 	buf, oob := make([]byte, 2048), make([]byte, 128)
 	n, oobn, _, _, err := unix.Recvmsg(tagged, buf, oob, 0)
+	for tries := 0; err == unix.EAGAIN && tries < 600; tries++ { // a tenth of a second each
+		n, oobn, _, _, err = unix.Recvmsg(tagged, buf, oob, 0)
+	}
 	if err != nil || n != 60 {
 		t.Fatalf("received %d bytes, %v", n, err)
 	}
@@ -302,9 +319,13 @@ func TestSweepWithoutAddress(t *testing.T) {
 	if _, err := l.w.Sweep(t.Context(), SweepOptions{}); !errors.Is(err, ErrNothingToSweep) {
 		t.Errorf("error %v, want ErrNothingToSweep", err)
 	}
-	res, err := l.w.Sweep(t.Context(), SweepOptions{Rate: 500, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/29")}})
-	if err != nil {
-		t.Fatal(err)
+	var res SweepResult
+	for tries := 0; len(res.Answers) != 2 && tries < 10; tries++ { // the hosts may have no time to answer
+		var err error
+		res, err = l.w.Sweep(t.Context(), SweepOptions{Rate: 500, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/29")}})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if len(res.Answers) != 2 || res.Addresses != 6 {
 		t.Errorf("%d of %d answered, want 2 of 6", len(res.Answers), res.Addresses)
@@ -318,7 +339,7 @@ func TestSweepWithoutAddress(t *testing.T) {
 
 	// An address that comes later is used at once.
 	l.Do(func() { l.Address(capturetest.Near, "192.0.2.1/24", true) })
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if err := l.w.Probe(presence.Probe{Interface: capturetest.Near, Addr: netip.MustParseAddr("192.0.2.4"), Broadcast: true}); err != nil {
 			t.Fatal(err)

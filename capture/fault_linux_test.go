@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/net/bpf"
 
@@ -32,12 +31,7 @@ func TestFault(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	}()
-	for deadline := time.Now().Add(5 * time.Second); l.Fault() == ""; {
-		if time.Now().After(deadline) {
-			t.Fatal("no fault told")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	until(t, "the fault to be told", func() bool { return l.Fault() != "" })
 	if got := l.Fault(); !strings.HasPrefix(got, "attaching the filter: ") {
 		t.Errorf("fault %q", got)
 	}

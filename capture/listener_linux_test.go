@@ -348,28 +348,19 @@ func TestRetryLater(t *testing.T) {
 func TestListenerFollowsAddresses(t *testing.T) {
 	b := newBench(t, arpFilter(t))
 	b.wantState(false, "near hears")
-	prefixes := func(want int) []string {
-		deadline := time.Now().Add(5 * time.Second)
-		for {
+	has := func(n int) func() bool {
+		return func() bool {
 			l, _ := b.l.Link()
-			if len(l.Prefixes) == want || time.Now().After(deadline) {
-				var got []string
-				for _, p := range l.Prefixes {
-					got = append(got, p.String())
-				}
-				return got
-			}
-			time.Sleep(time.Millisecond) // the kernel tells another thread
+			return len(l.Prefixes) == n
 		}
 	}
 	b.Do(func() { b.Address(capturetest.Near, "192.0.2.7/24", true) })
-	if d := cmp.Diff([]string{"192.0.2.7/24"}, prefixes(1)); d != "" {
-		t.Errorf("prefixes (-want +got):\n%s", d)
+	until(t, "the address", has(1))
+	if l, _ := b.l.Link(); l.Prefixes[0].String() != "192.0.2.7/24" {
+		t.Errorf("prefixes %v", l.Prefixes)
 	}
 	b.Do(func() { b.Address(capturetest.Near, "192.0.2.7/24", false) })
-	if got := prefixes(0); len(got) != 0 {
-		t.Errorf("prefixes %v after the address went", got)
-	}
+	until(t, "the end of the address", has(0))
 }
 
 // TestListenerWithoutRight drops CAP_NET_RAW on a thread that ends with the test.

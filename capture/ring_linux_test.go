@@ -211,7 +211,8 @@ func TestRingTunnel(t *testing.T) {
 	}
 }
 
-// What there is no room for is counted, and nothing else.
+// What there is no room for is counted, and nothing else. The kernel hands over
+// a block before it is full when the machine is too busy to send.
 func TestRingDrops(t *testing.T) {
 	w := capturetest.NewWire(t)
 	farFD := w.Socket(capturetest.Far, unix.ETH_P_ALL)
@@ -226,7 +227,7 @@ func TestRingDrops(t *testing.T) {
 		}
 	}
 	got, dropped := uint64(len(rest(t, r))), r.Dropped()
-	if got+dropped != sent || dropped == 0 || got < ringBlock*(ringBlocks-2)/256 {
+	if got+dropped != sent || dropped == 0 || got < ringBlock*ringBlocks/2/256 {
 		t.Errorf("took %d, dropped %d, sent %d", got, dropped, sent)
 	}
 	if n := r.Dropped(); n != 0 {
