@@ -166,6 +166,9 @@ func (c connectionsNowCmd) watch(look *looker, before *connections.Snapshot) err
 			return nil
 		case <-tick.C:
 		}
+		if unread(look.stdout) {
+			return nil
+		}
 		now, takeErr := look.take()
 		if takeErr != nil {
 			return takeErr

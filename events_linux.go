@@ -74,6 +74,9 @@ func (c eventsCmd) Run(a *app) error {
 			return nil
 		case <-time.After(followEvery):
 		}
+		if unread(a.stdout) {
+			return nil
+		}
 		last, err = c.printAfter(a, reader.Queries, filter, last, out)
 	}
 	if c.Follow && a.ctx.Err() != nil {
