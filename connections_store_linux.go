@@ -50,7 +50,7 @@ func (c connectionsSnapshotCmd) Run(a *app) error {
 		return err
 	}
 	if err := store.Add(a.ctx, s, connections.Keep{Age: cmp.Or(c.Keep.Duration, cfg.ConnectionsKeep), Size: keptBytes}); err != nil {
-		return withRemedy(err)
+		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "snapshot %d: %d connections and listeners\n", s.Number, len(s.Connections))
 	return err
@@ -66,10 +66,7 @@ func (a *app) snapshots(mayMake bool) (*connections.Store, error) {
 	if errors.Is(err, connections.ErrEmpty) {
 		return nil, fmt.Errorf("in %s %w%s", cfg.DataDir, err, sudoHint())
 	}
-	if sqlitefile.Damaged(err) {
-		return nil, fmt.Errorf("%w: the file is damaged; move it away, and the next snapshot begins a new one", err)
-	}
-	return store, withRemedy(err)
+	return store, moveAway(err)
 }
 
 // sudoHint is for who finds nothing in a data directory of their own.
@@ -80,10 +77,10 @@ func sudoHint() string {
 	return "; what a service records, sudo shows"
 }
 
-// withRemedy says what to do about an error of the store.
-func withRemedy(err error) error {
-	if remedy := connections.Remedy(err); remedy != "" {
-		return fmt.Errorf("%w: %s", err, remedy)
+// moveAway says what to do about err, if a file is damaged.
+func moveAway(err error) error {
+	if sqlitefile.Damaged(err) {
+		return fmt.Errorf("%w: the file is damaged; move it away, and a new one is begun", err)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +14,7 @@ import (
 	"porchlight/config"
 	"porchlight/connections"
 	"porchlight/presence"
+	"porchlight/sqlitefile"
 	"porchlight/traffic"
 )
 
@@ -31,7 +33,7 @@ const (
 type trafficCount struct {
 	recorder *traffic.Recorder   // nil: it is not
 	people   *attendance.Watcher // nil: whether someone is there or not
-	file     *trafficFile
+	stored   sqlitefile.Held[*traffic.Store]
 	running  context.Context //nolint:containedctx // ends what the recorder asks for
 }
 
@@ -41,10 +43,21 @@ func newTrafficCount(cfg config.Config, devices func(context.Context) ([]presenc
 	if cfg.Traffic == "off" {
 		return t
 	}
-	t.file = &trafficFile{dir: cfg.DataDir, keep: traffic.Keep{Age: cfg.TrafficKeep, Size: trafficBytes}, log: log}
+	t.stored = sqlitefile.Held[*traffic.Store]{
+		Path: filepath.Join(cfg.DataDir, traffic.File), Log: log,
+		Open: func(ctx context.Context) (*traffic.Store, error) {
+			s, err := traffic.OpenStore(ctx, cfg.DataDir, true)
+			if err == nil {
+				s.Keep = traffic.Keep{Age: cfg.TrafficKeep, Size: trafficBytes}
+			}
+			return s, err
+		},
+	}
 	c := traffic.Config{
 		Interfaces: cfg.TrafficInterfaces, Round: cfg.TrafficRound, Top: cfg.TrafficTop,
-		Save:      t.file.save,
+		Save: func(ctx context.Context, r traffic.Round) error {
+			return t.stored.Write(ctx, func(to *traffic.Store) error { return to.Add(ctx, r) })
+		},
 		Listeners: func() ([]traffic.Port, error) { return listeningPorts(recorded.recorder) },
 		Devices: func() map[netip.Addr]string {
 			names, err := called(t.running, devices)
@@ -68,7 +81,7 @@ func (t *trafficCount) run(ctx context.Context) error {
 	if t.recorder == nil {
 		return nil
 	}
-	defer t.file.close()
+	defer t.stored.Close()
 	t.running = ctx
 	var people errgroup.Group
 	if t.people != nil {

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +107,10 @@ func TestTrafficCommand(t *testing.T) {
 	has(try(exitFailed, "--since", "1h", "--until", "2h"), "is not before")
 	has(try(exitUsage, "--since", "soon"), "want how long ago")
 	has(try(exitUsage, "--top", "0"), "want at least 1; see porchlight traffic --help")
+	if err := os.WriteFile(filepath.Join(dir, traffic.File), []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	has(try(exitFailed), "the file is damaged; move it away")
 }
 
 func TestSpark(t *testing.T) {

@@ -84,7 +84,7 @@ func (a *app) traffic() (*traffic.Store, error) {
 	if errors.Is(err, traffic.ErrEmpty) {
 		return nil, a.noTraffic()
 	}
-	return store, err
+	return store, moveAway(err)
 }
 
 // print prints each round for programs.

@@ -63,7 +63,7 @@ func BenchmarkRecord(b *testing.B) {
 		}
 		defer func() { _ = h.Close() }()
 		r := NewRecorder(RecorderConfig{Dir: b.TempDir(), Log: slog.New(slog.DiscardHandler)})
-		defer r.close()
+		defer r.stored.Close()
 		for b.Loop() {
 			r.look(b.Context(), true)
 		}

@@ -2,7 +2,7 @@ package connections
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -35,10 +35,9 @@ type RecorderConfig struct {
 // and does not keep it from the others.
 type Recorder struct {
 	RecorderConfig
-	store    *Store // nil while there is none to be had
-	watch    *Watcher
-	tries    int       // in vain, to learn from the store what is usual
-	replaced time.Time // when a damaged file was set aside last
+	stored sqlitefile.Held[*Store]
+	watch  *Watcher
+	tries  int // in vain, to learn from the store what is usual
 
 	mu       sync.Mutex
 	latest   *Snapshot
@@ -60,10 +59,9 @@ const (
 	// patience is at how many looks a store is tried that cannot be read, before
 	// all is learned anew.
 	patience = 3
-	// replaceEvery is how often a damaged file is replaced at most: a disk may
-	// damage one after the other.
-	replaceEvery = time.Hour
 )
+
+var errNoStore = errors.New("there are no stored snapshots to be had")
 
 // NewRecorder returns a recorder. Run starts it.
 func NewRecorder(c RecorderConfig) *Recorder {
@@ -79,7 +77,9 @@ func NewRecorder(c RecorderConfig) *Recorder {
 	if c.Names == nil {
 		c.Names = func(context.Context) DeviceNames { return nil }
 	}
-	return &Recorder{RecorderConfig: c}
+	r := &Recorder{RecorderConfig: c}
+	r.stored = sqlitefile.Held[*Store]{Path: filepath.Join(c.Dir, file), Open: r.open, Log: c.Log}
+	return r
 }
 
 // Latest is what was seen last; nil: nothing yet. Nobody changes it any more.
@@ -118,7 +118,7 @@ func (r *Recorder) problem(with about, text string) {
 
 // Run records until ctx ends.
 func (r *Recorder) Run(ctx context.Context) error {
-	defer func() { r.close() }()
+	defer r.stored.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	next := time.Now()
@@ -185,12 +185,8 @@ func (r *Recorder) news(ctx context.Context, s *Snapshot) (again bool) {
 		r.Log.Info("learned which ports this machine listens on; from now on new ones are told", "listeners", len(r.watch.listeners))
 	}
 	r.problem(telling, strings.Join(r.watch.Problems(), "; "))
-	if b := r.watch.Baseline(); b != nil && r.store != nil {
-		if err := r.store.SetBaseline(ctx, b); err != nil {
-			r.failed(ctx, err)
-		} else {
-			r.watch.Kept()
-		}
+	if _, ok := r.stored.Opened(); ok {
+		r.keepUsual(ctx)
 	}
 	return again
 }
@@ -199,8 +195,8 @@ func (r *Recorder) news(ctx context.Context, s *Snapshot) (again bool) {
 func (r *Recorder) begin(ctx context.Context) bool {
 	var baseline []byte
 	err := errNoStore
-	if r.store != nil {
-		baseline, err = r.store.Baseline(ctx)
+	if s, ok := r.stored.Opened(); ok {
+		baseline, err = s.Baseline(ctx)
 	}
 	if r.tries++; err != nil && r.tries <= patience {
 		return false
@@ -211,55 +207,39 @@ func (r *Recorder) begin(ctx context.Context) bool {
 	return true
 }
 
+// open opens the store.
+func (r *Recorder) open(ctx context.Context) (*Store, error) {
+	s, err := OpenStore(ctx, r.Dir, true)
+	if err == nil && r.watch != nil {
+		r.watch.changed = true // another file may not have what is usual
+	}
+	return s, err
+}
+
 // keep stores a snapshot. What cannot be stored is lost; it is tried again with
 // the next one.
 func (r *Recorder) keep(ctx context.Context, s *Snapshot) {
-	if r.store != nil && r.store.db.Moved() {
-		r.close()
+	err := r.stored.Write(ctx, func(to *Store) error { return to.Add(ctx, s, r.Keep) })
+	if r.failed(ctx, err); err == nil {
+		r.problem(storing, "")
 	}
-	if r.store == nil {
-		store, err := OpenStore(ctx, r.Dir, true)
-		if err != nil {
-			r.failed(ctx, err)
-			return
-		}
-		if r.store = store; r.watch != nil {
-			r.watch.changed = true // another file may not have it
-		}
-	}
-	if err := r.store.Add(ctx, s, r.Keep); err != nil {
-		r.failed(ctx, err)
-		return
-	}
-	r.problem(storing, "")
 }
 
-// failed says that the store does not work. The file is opened again for the
-// next snapshot; one that is damaged is set aside then.
+// keepUsual stores what is usual, if that has changed.
+func (r *Recorder) keepUsual(ctx context.Context) {
+	b := r.watch.Baseline()
+	if b == nil {
+		return
+	}
+	err := r.stored.Write(ctx, func(to *Store) error { return to.SetBaseline(ctx, b) })
+	if r.failed(ctx, err); err == nil {
+		r.watch.Kept()
+	}
+}
+
+// failed says that the store does not work, if err is not nil.
 func (r *Recorder) failed(ctx context.Context, err error) {
-	if ctx.Err() != nil { // it was interrupted
-		return
+	if err != nil && ctx.Err() == nil { // it was not interrupted
+		r.problem(storing, "snapshots of this machine's connections are not stored: "+err.Error())
 	}
-	r.close()
-	text := "snapshots of this machine's connections are not stored: " + explain(err)
-	if sqlitefile.Damaged(err) && (r.replaced.IsZero() || time.Since(r.replaced) >= replaceEvery) {
-		aside, err := sqlitefile.SetAside(filepath.Join(r.Dir, file), time.Now())
-		if err != nil {
-			text += fmt.Sprintf(" (%v)", err)
-		} else {
-			r.replaced = time.Now()
-			text += "; it is set aside as " + aside + ", and a new one is begun"
-		}
-	}
-	r.problem(storing, text)
-}
-
-func (r *Recorder) close() {
-	if r.store == nil {
-		return
-	}
-	if err := r.store.Close(); err != nil {
-		r.Log.Debug("closing the stored snapshots", "err", err)
-	}
-	r.store = nil
 }

@@ -334,7 +334,7 @@ func fillTheDisk(dir string) error {
 	}
 	a, log := newActing(), &bytes.Buffer{}
 	r := NewRecorder(a.config(dir, log))
-	defer r.close()
+	defer r.stored.Close()
 	look := func(want string) error {
 		r.look(context.Background(), true)
 		if got := strings.Join(r.Problems(), "; "); want == "" && got != "" || !strings.Contains(got, want) {

@@ -54,7 +54,7 @@ type Keep struct {
 	Size int64
 }
 
-// file is the store's name in its directory.
+// file is its name in its directory.
 const file = "connections.db"
 
 // OpenStore opens dir/connections.db. When there is none it makes it, or returns
@@ -207,7 +207,10 @@ func (s *Store) Baseline(ctx context.Context) (b []byte, err error) {
 
 // SetBaseline stores what a Watcher has learned.
 func (s *Store) SetBaseline(ctx context.Context, b []byte) error {
-	_, err := s.db.ExecContext(ctx, "INSERT INTO baseline VALUES (1, ?) ON CONFLICT DO UPDATE SET data = excluded.data", b)
+	err := s.db.Within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO baseline VALUES (1, ?) ON CONFLICT DO UPDATE SET data = excluded.data", b)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("storing what is usual: %w", err)
 	}

@@ -3,8 +3,10 @@ package sqlitefile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -31,6 +33,39 @@ func Code(err error) int {
 func Damaged(err error) bool {
 	c := Code(err)
 	return c == sqlite3.SQLITE_CORRUPT || c == sqlite3.SQLITE_NOTADB
+}
+
+// Remedy says what someone who runs this at home can do about err; empty: that is
+// not known.
+func Remedy(err error) string {
+	switch c := Code(err); {
+	case c == sqlite3.SQLITE_FULL, noShm(err), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "the disk is full: free some space"
+	case c == sqlite3.SQLITE_READONLY, errors.Is(err, syscall.EROFS):
+		return "it is read-only: mount it for writing, or set PORCHLIGHT_DATA_DIR to another directory"
+	case c == sqlite3.SQLITE_PERM, errors.Is(err, fs.ErrPermission):
+		return "no permission: make this user its owner, or set PORCHLIGHT_DATA_DIR to another directory"
+	case c == sqlite3.SQLITE_CANTOPEN:
+		return "see that this user may write there and that the disk has space"
+	case c == sqlite3.SQLITE_BUSY, c == sqlite3.SQLITE_LOCKED:
+		return "another program holds the file: close it"
+	}
+	return ""
+}
+
+// noShm reports whether there was no space for the file that SQLite shares memory
+// with.
+func noShm(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE
+}
+
+// explain is err with its remedy.
+func explain(err error) error {
+	if remedy := Remedy(err); remedy != "" {
+		return fmt.Errorf("%s (%w)", remedy, err)
+	}
+	return err
 }
 
 // SetAside renames a damaged file and its write-ahead log so that they stay a

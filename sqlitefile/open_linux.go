@@ -49,7 +49,7 @@ func Open(ctx context.Context, path string, mayMake bool, steps ...string) (*Fil
 	db.SetMaxOpenConns(connections)
 	f := &File{DB: db, Path: path}
 	if f.info, err = os.Stat(path); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, explain(err)), db.Close())
 	}
 	err = f.Within(ctx, func(ctx context.Context, tx *sql.Tx) error { return migrate(ctx, tx, steps) })
 	if err != nil {
@@ -78,7 +78,7 @@ func ready(path string, mayMake bool) error {
 		return fmt.Errorf("no permission to use %s: run this as the user that Porchlight runs as, or with sudo", path)
 	}
 	if err != nil {
-		return fmt.Errorf("opening %s: %w", path, err)
+		return fmt.Errorf("opening %s: %w", path, explain(err))
 	}
 	return nil
 }
@@ -129,11 +129,15 @@ func migrate(ctx context.Context, tx *sql.Tx, steps []string) error {
 var errMoved = errors.New("it was removed, or another file was put in its place")
 
 // Within runs do in a transaction that writes: all that it does is done, or
-// nothing.
+// nothing. The error says the remedy, if there is one.
 func (f *File) Within(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
 	if f.Moved() {
 		return errMoved
 	}
+	return explain(f.within(ctx, do))
+}
+
+func (f *File) within(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
 	tx, err := f.BeginTx(ctx, nil)
 	for i := 1; i < tries && Code(err) == sqlite3.SQLITE_BUSY && ctx.Err() == nil; i++ {
 		tx, err = f.BeginTx(ctx, nil)

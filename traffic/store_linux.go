@@ -23,8 +23,8 @@ CREATE TABLE rounds (
 ) STRICT;
 CREATE INDEX rounds_by_end ON rounds (level, ends, start)`
 
-// fileName is in the data directory.
-const fileName = "traffic.db"
+// File is the store's name in its directory.
+const File = "traffic.db"
 
 // Store keeps rounds in a file of their own beside the history, so that neither
 // waits for the other. As they age they are merged, to hours and then to days.
@@ -47,7 +47,7 @@ var ErrEmpty = errors.New("no traffic was recorded yet")
 // OpenStore opens dir/traffic.db. When there is none it makes it, or returns
 // ErrEmpty unless mayMake is set. See sqlitefile.Open.
 func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
-	f, err := sqlitefile.Open(ctx, filepath.Join(dir, fileName), mayMake, schema)
+	f, err := sqlitefile.Open(ctx, filepath.Join(dir, File), mayMake, schema)
 	if errors.Is(err, sqlitefile.ErrNone) {
 		return nil, ErrEmpty
 	}
@@ -55,12 +55,6 @@ func OpenStore(ctx context.Context, dir string, mayMake bool) (*Store, error) {
 		return nil, err
 	}
 	return &Store{db: f, ages: usualAges}, nil
-}
-
-// SetAside renames a damaged file, so that OpenStore begins a new one, and returns
-// its new name.
-func SetAside(dir string, now time.Time) (aside string, err error) {
-	return sqlitefile.SetAside(filepath.Join(dir, fileName), now)
 }
 
 // Close closes the file.

@@ -307,7 +307,7 @@ func TestDamage(t *testing.T) {
 	if !sqlitefile.Damaged(err) || !strings.Contains(err.Error(), path) {
 		t.Fatal(err)
 	}
-	if aside, err := SetAside(dir, noon); err != nil || !strings.HasPrefix(aside, path+".corrupt-") {
+	if aside, err := sqlitefile.SetAside(path, noon); err != nil || !strings.HasPrefix(aside, path+".corrupt-") {
 		t.Error(aside, err)
 	}
 	addAll(t, openStore(t, dir), household(1))
