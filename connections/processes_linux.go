@@ -52,20 +52,30 @@ func findOwners(proc string, all []Connection, users map[uint32]string) (*walk, 
 	}
 	mine := netNamespace(proc + "/thread-self")
 	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil && pid > 0 {
-			w.process(pid, mine)
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid <= 0 {
+			continue
+		}
+		if err := w.process(pid, mine); scarce(err) {
+			return nil, fmt.Errorf("looking into process %d: %w", pid, err)
 		}
 	}
 	return w, nil
 }
 
+// scarce reports whether err says nothing about what was to be read, but that this
+// program or the machine can open no more files.
+func scarce(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}
+
 // process looks at one process. All is read through one open directory, which
 // stays that of this process: when it ends there is no more to read, even if
-// another gets its number.
-func (w *walk) process(pid int, mine string) {
+// another gets its number. The error is why there is nothing to be known of it.
+func (w *walk) process(pid int, mine string) error {
 	dir, err := unix.Open(w.proc+"/"+strconv.Itoa(pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return // it has ended, or is hidden: see hidden
+		return err // it has ended, or is hidden: see hidden
 	}
 	defer func() { _ = unix.Close(dir) }()
 	task := "" // where the process's files and arguments are
@@ -77,21 +87,22 @@ func (w *walk) process(pid int, mine string) {
 	}
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		w.denied++
-		return
+		return err
 	}
 	if len(inodes) == 0 {
 		if n, err := unix.Readlinkat(dir, "ns/net", w.link[:]); err == nil && mine != "" && string(w.link[:n]) != mine {
 			w.outside++
 		}
-		return
+		return err
 	}
 	p, err := w.read(dir, task, pid)
 	if err != nil {
-		return
+		return err
 	}
 	for inode := range inodes {
 		w.hold(inode, p)
 	}
+	return nil
 }
 
 // otherThread is the directory of a thread other than the first one, within that
