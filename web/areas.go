@@ -87,12 +87,7 @@ type areas struct {
 
 func newAreas(slots []slot, t *trafficPicture, u unit) *areas {
 	a := &areas{slots: slots, from: t.from, to: t.to, now: t.now, unit: u, base: areasHeight / 2}
-	var most [2]float64
-	for i := range slots {
-		for d, sum := range slots[i].sum {
-			most[d] = max(most[d], sum)
-		}
-	}
+	most := [2]float64{top(slots, traffic.In), top(slots, traffic.Out)}
 	if all := most[traffic.In] + most[traffic.Out]; all > 0 {
 		a.base = areasHeight * min(max(most[traffic.In]/all, leastSide), 1-leastSide)
 		a.scale = 0.94 * min(a.base/max(most[traffic.In], math.SmallestNonzeroFloat32), (areasHeight-a.base)/max(most[traffic.Out], math.SmallestNonzeroFloat32))
@@ -105,17 +100,17 @@ func (a *areas) x(t time.Time) float64 {
 	return round(min(max(t.Sub(a.from).Seconds()/a.to.Sub(a.from).Seconds(), 0), 1) * areasWidth)
 }
 
-// y is where a rate is.
+// y is where a rate is, at the edge of the picture when there is no room for it.
 func (a *areas) y(d traffic.Direction, rate float64) float64 {
 	if d == traffic.Out {
-		return round(a.base + rate*a.scale)
+		return round(min(a.base+rate*a.scale, areasHeight))
 	}
-	return round(a.base - rate*a.scale)
+	return round(max(a.base-rate*a.scale, 0))
 }
 
 // draw returns the picture; words say what is in it.
 func (a *areas) draw(words string) template.HTML {
-	a.add(`<svg class="areas" role="img" aria-label="%">`+"\n", words)
+	a.add(`<svg id="areas" class="areas" tabindex="0" role="img" aria-label="%">`+"\n", words)
 	a.add(`<svg width="100%" height="240" viewBox="0 0 1000 240" preserveAspectRatio="none">`+"\n", "%")
 	a.gaps()
 	for i, p := range traffic.Protocols() {
@@ -264,6 +259,7 @@ func (a *areas) axes() {
 			}
 		}
 	}
+	a.cuts()
 	line("axis", a.base)
 	a.add(`<text class="way" x="%" y="12" text-anchor="end">in</text><text class="way" x="%" y="234" text-anchor="end">out</text>`+"\n", "99.5%", "99.5%")
 }

@@ -102,7 +102,7 @@ func (p *pages) snapshotOf(ctx context.Context, text string, who *people) (*conn
 			at, err = moment(text, time.Time{})
 		}
 		if err != nil {
-			return nil, badRequest("want the number of a snapshot, now, or a time such as 1h ago or 2026-03-01")
+			return nil, badRequest("%s: want the number of a snapshot, now, or a time, such as 1h (ago) or 2026-03-01", presence.CleanText(text, maxAsked))
 		}
 		if number, err = p.cfg.Connections.Before(ctx, at); err != nil {
 			return nil, err

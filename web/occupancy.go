@@ -41,8 +41,8 @@ func (t *trafficPicture) ports(total *traffic.Round) (lanes template.HTML, more 
 		p := &all[i]
 		share := min(float64(p.Held)/float64(max(total.Counted, 1)), 1)
 		m.add(`<div class="lane"><span><b>%</b> % <bdi>%</bdi></span>`+"\n", strconv.Itoa(int(p.Port)), p.Protocol, cmp.Or(p.Program, "not known"))
-		m.add(`<svg class="bars heat" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label="% %, %: listened on for % of the time">`,
-			p.Protocol, strconv.Itoa(int(p.Port)), cmp.Or(p.Program, "program not known"), percent(share))
+		m.add(`<svg id="lane-%" class="bars heat" tabindex="0" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label="% %, %: listened on for % of the time">`,
+			strconv.Itoa(i), p.Protocol, strconv.Itoa(int(p.Port)), cmp.Or(p.Program, "program not known"), percent(share))
 		t.lane(&m, held, portOf(p))
 		m.add("</svg></div>\n")
 	}

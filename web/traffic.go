@@ -40,17 +40,23 @@ var trafficSpans = []trafficSpan{
 	{spans[2], 4 * time.Hour, 30},
 }
 
-// of returns when it begins and ends: it ends with a day, or with the slot that
-// is now.
+// of returns when it begins and ends: it ends with a day, or of one day with the
+// hour that is now, so that people know the hours and days that it is divided into.
 func (s trafficSpan) of(day string, now time.Time) (from, to time.Time) {
 	_, to = stretch(day, s.Days, now)
 	if to.Equal(now) {
 		y, m, d := now.Local().Date()
-		midnight := time.Date(y, m, d, 0, 0, 0, 0, time.Local)
-		to = midnight.Add((now.Sub(midnight)/s.step + 1) * s.step)
+		to = time.Date(y, m, d+1, 0, 0, 0, 0, time.Local)
+		if s.Days == 1 {
+			midnight := time.Date(y, m, d, 0, 0, 0, 0, time.Local)
+			to = midnight.Add(now.Sub(midnight).Truncate(time.Hour) + time.Hour)
+		}
 	}
 	return to.Local().AddDate(0, 0, -s.Days), to
 }
+
+// whenFormat is how it is written: it tells whose clock it is.
+const whenFormat = "Mon 2 Jan 15:04 MST"
 
 const (
 	// maxTalkers is how many hosts, and how many devices, the page lists.
@@ -71,6 +77,7 @@ type trafficView struct {
 	Interfaces, Unit options
 	Earlier, Later   string // queries; Later is empty when it would be the future
 	Areas            template.HTML
+	Cut              string // what of the picture is cut off; empty: nothing
 	Protocols        []protocolRow
 	Times            []timeRow
 	Devices, Hosts   template.HTML
@@ -95,6 +102,12 @@ func (p *pages) traffic(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, now := r.URL.Query(), time.Now()
+	wrong := presence.CleanText(q.Get("day"), maxAsked)
+	if _, err := time.Parse(time.DateOnly, wrong); err == nil {
+		wrong = ""
+	} else {
+		q.Del("day")
+	}
 	which := max(slices.IndexFunc(trafficSpans, func(s trafficSpan) bool { return s.Name == q.Get("span") }), 0)
 	s := trafficSpans[which]
 	from, to := s.of(q.Get("day"), now)
@@ -121,9 +134,12 @@ func (p *pages) traffic(w http.ResponseWriter, r *http.Request) {
 	if to.Before(now) {
 		v.Later = trafficQuery(q, "day", to.Local().AddDate(0, 0, s.Days-1).Format(time.DateOnly))
 	}
-	v.When = clock(from) + " to " + clock(earlier(to, now))
+	v.When = from.Local().Format(whenFormat) + " to " + earlier(to, now).Local().Format(whenFormat)
 	v.Ticks = s.ticks(from, to)
 	v.fill(q, &trafficPicture{s, from, to, now, rounds}, who)
+	if wrong != "" {
+		v.Said = append(v.Said, fmt.Sprintf("%s is no day such as 2026-03-01: this is up to now", wrong))
+	}
 	p.render(w, http.StatusOK, "traffic.html", v)
 }
 
@@ -186,7 +202,9 @@ func (v *trafficView) fill(q url.Values, t *trafficPicture, who *people) {
 	v.Title = fmt.Sprintf("%s in, %s out", bytesWords(float64(in.Bytes)), bytesWords(float64(out.Bytes)))
 	v.Said = t.said(&total)
 	slots := slotsOf(t.rounds, on, u)
-	v.Areas = newAreas(slots, t, u).draw(fmt.Sprintf("Traffic by protocol from %s: %s in %s packets, %s in %s packets. The tables below have the numbers.", v.When,
+	picture := newAreas(slots, t, u)
+	v.Cut = picture.cutWords()
+	v.Areas = picture.draw(fmt.Sprintf("Traffic by protocol from %s: %s in %s packets, %s in %s packets. The tables below have the numbers.", v.When,
 		bytesWords(float64(in.Bytes))+" came", short(float64(in.Packets)), bytesWords(float64(out.Bytes))+" went", short(float64(out.Packets))))
 	v.Protocols = protocolRows(&total, on, in.Bytes+out.Bytes)
 	v.Times = t.times(on)
@@ -258,7 +276,7 @@ func (t *trafficPicture) times(on string) (rows []timeRow) {
 			out.Add(amount(&part[i], traffic.Out, on))
 			counted, length = counted+part[i].Counted, length+part[i].Length
 		}
-		row := timeRow{From: part[0].Start.Local().Format("Mon 2 Jan 15:04"), Note: "not recorded"}
+		row := timeRow{From: t.span.begin(part[0].Start), Note: "not recorded"}
 		if counted > 0 {
 			row.In, row.Out = bytesWords(float64(in.Bytes)), bytesWords(float64(out.Bytes))
 			row.Packets, row.Note = short(float64(in.Packets+out.Packets)), ""
@@ -269,6 +287,16 @@ func (t *trafficPicture) times(on string) (rows []timeRow) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// begin writes when a part of the time begins: where that is a day by its name
+// alone.
+func (s trafficSpan) begin(t time.Time) string {
+	t = t.Local()
+	if s.Days > 1 && t.Hour()+t.Minute() == 0 {
+		return t.Format("Mon 2 Jan")
+	}
+	return t.Format("Mon 2 Jan 15:04")
 }
 
 // talkerRows are the busiest, with a bar of how busy each is beside the first.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,6 +106,18 @@ func TestTrafficPage(t *testing.T) {
 	}
 }
 
+// TestTrafficUntil: a day that is none is told of, and forgotten.
+func TestTrafficUntil(t *testing.T) {
+	page := handler(t, Config{Source: family(time.Now()), Traffic: metered(time.Now(), "x"), History: past(t)})
+	w := ask(page, "/traffic?day=tomorrow&span=week")
+	if !strings.Contains(words(w), "tomorrow is no day such as 2026-03-01: this is up to now") || strings.Contains(w.Body.String(), "day=tomorrow") || strings.Contains(w.Body.String(), `value="tomorrow"`) {
+		t.Errorf("%s", words(w))
+	}
+	if got := words(ask(page, "/traffic?day=2026-03-01")); strings.Contains(got, "is no day") {
+		t.Error(got)
+	}
+}
+
 // TestTrafficOff: the page and the API say in a line how it is turned on.
 func TestTrafficOff(t *testing.T) {
 	const want = "PORCHLIGHT_TRAFFIC=always"
@@ -187,6 +200,37 @@ func TestAreas(t *testing.T) {
 	}
 }
 
+// TestPeaks: beside a few that are far above all others the rest is still to be
+// seen, and the picture says how high they are.
+func TestPeaks(t *testing.T) {
+	from := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	key := traffic.Key{Interface: "eth0", Protocol: traffic.TLS, Direction: traffic.In}
+	draw := func(peaks ...int) (svg, words string) {
+		rounds := make([]traffic.Round, 96)
+		for i := range rounds {
+			bytes := uint64(900 * 100)
+			if slices.Contains(peaks, i) {
+				bytes *= uint64(100 + i)
+			}
+			rounds[i] = traffic.Round{Start: from.Add(time.Duration(i) * 15 * time.Minute), Length: 15 * time.Minute, Counted: 15 * time.Minute, Counts: map[traffic.Key]traffic.Count{key: {Packets: 1, Bytes: bytes}}}
+		}
+		picture := &trafficPicture{from: from, to: from.AddDate(0, 0, 1), now: from.AddDate(0, 0, 1), rounds: rounds}
+		a := newAreas(slotsOf(rounds, "", units[""]), picture, units[""])
+		words = a.cutWords()
+		return string(a.draw("x")), words
+	}
+	if svg, words := draw(); strings.Contains(svg, "peak") || words != "" {
+		t.Errorf("without a peak: %s", words)
+	}
+	if svg, words := draw(10, 11, 60); !strings.Contains(words, "(in)") || !strings.Contains(svg, `<text class="peak" x="12.0%" y="26" text-anchor="start">↑ 11.1 kB/s</text>`) ||
+		!strings.Contains(svg, `text-anchor="middle">↑ 16.0 kB/s</text>`) || strings.Count(svg, "peak") != 2 || !strings.Contains(svg, ">1.0 kB/s<") || strings.Contains(svg, " -") {
+		t.Errorf("with peaks: %s in %s", words, svg)
+	}
+	if svg, _ := draw(1, 2, 3, 4, 5, 6); strings.Contains(svg, "peak") {
+		t.Error("what is often so is no peak")
+	}
+}
+
 // TestBuckets: what is over is read once, and the rest each time.
 func TestBuckets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -259,6 +303,9 @@ func TestTrafficSpans(t *testing.T) {
 	} {
 		for _, s := range trafficSpans {
 			from, to := s.of("", now)
+			if local := to.Local(); !from.Before(now) || !now.Before(to) || local.Minute() != 0 || s.Days > 1 && local.Hour() != 0 || s.Days == 1 && to.Sub(now) > time.Hour {
+				t.Errorf("%s of now is %s to %s", s.Name, from, to)
+			}
 			for range 5 {
 				before := from.Add(-1).Format(time.DateOnly)
 				next, end := s.of(before, now)

@@ -180,6 +180,33 @@ func TestConnections(t *testing.T) {
 	b.shows("restic")
 }
 
+// TestConnectionsLive: what opens meanwhile takes nothing out of one's hands.
+func TestConnectionsLive(t *testing.T) {
+	h := newHouse(t, "", nil)
+	b := h.open("connections", chromedp.EmulateViewport(800, 300))
+	b.shows("5 connections and 5 listeners")
+	eval[bool](b, `window.same = true; scrollTo(0, 200); document.querySelectorAll('#rows a[href="?program=smbd"]')[1].focus({preventScroll: true}); true`)
+	at := eval[float64](b, `scrollY`)
+	h.machine.run(socket("tcp", "0.0.0.0:8080", "", "python3", 4711))
+	b.shows("5 connections and 6 listeners")
+	if !eval[bool](b, fmt.Sprintf(`window.same && document.activeElement.getAttribute("href") === "?program=smbd" && scrollY === %v`, at)) {
+		t.Errorf("the focus is at %s, %v of %v down", eval[string](b, `document.activeElement.outerHTML`), eval[float64](b, `scrollY`), at)
+	}
+	eval[bool](b, `getSelection().selectAllChildren(document.querySelector("#rows bdi")); window.row = document.querySelector("#rows tr"); true`)
+	h.machine.run(socket("tcp", "0.0.0.0:8081", "", "python3", 4712))
+	b.shows("5 connections and 7 listeners")
+	if !eval[bool](b, `getSelection().toString() === "nginx" && window.row.isConnected`) {
+		t.Error("what was marked is so no more")
+	}
+	b.run(chromedp.SendKeys(css(`input[name=q]`), "python"))
+	b.shows("0 connections and 2 listeners, of 12 in all")
+	h.machine.run(socket("tcp", "0.0.0.0:8082", "", "python3", 4713))
+	b.shows("0 connections and 3 listeners, of 13 in all")
+	if !eval[bool](b, `window.same && document.activeElement.name === "q" && document.activeElement.value === "python" && location.search === "?q=python"`) {
+		t.Errorf("what was typed is gone: %s", b.text())
+	}
+}
+
 // TestCopyingAFilter clicks on the button, and pastes what it copied.
 func TestCopyingAFilter(t *testing.T) {
 	h := newHouse(t, "", nil)

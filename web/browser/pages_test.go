@@ -177,7 +177,7 @@ func TestTimelineOfAMonth(t *testing.T) {
 	b.picture("day")
 }
 
-var everywhere = []string{"", "timeline?span=week", "events", "health", "devices/" + string(mac(1).ID()), "connections", "connections/changes", "traffic?span=week"}
+var everywhere = []string{"", "timeline?span=week", "events", "health", "devices/" + string(mac(1).ID()), "connections", "connections/changes", "traffic?span=month"}
 
 func TestPhoneWidth(t *testing.T) {
 	records, past := month(12)

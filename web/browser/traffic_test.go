@@ -2,24 +2,40 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"porchlight/traffic"
 )
 
 // meter has the traffic that the test says.
-type meter struct{ rounds []traffic.Round }
+type meter struct {
+	mu     sync.Mutex
+	rounds []traffic.Round
+	err    error
+}
 
 // Buckets implements web.Traffic.
 func (m *meter) Buckets(_ context.Context, since, until time.Time, step time.Duration) ([]traffic.Round, error) {
-	return traffic.Bucket(m.rounds, since, until, step), nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return traffic.Bucket(m.rounds, since, until, step), m.err
+}
+
+// set has something else from now on.
+func (m *meter) set(rounds []traffic.Round, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rounds, m.err = rounds, err
 }
 
 // household is a month of a home: busy evenings, a nightly backup, a night in
@@ -106,7 +122,13 @@ func TestTraffic(t *testing.T) {
 	eval[bool](b, `document.querySelectorAll(".areas rect.slot")[3].dispatchEvent(new MouseEvent("click", {bubbles: true}))`)
 	b.until(`/In .*: .*tls [0-9]+ %.* Out /.test(document.getElementById("said").textContent)`)
 	eval[bool](b, `document.querySelector("#ports rect.h5").dispatchEvent(new MouseEvent("click", {bubbles: true}))`)
-	b.shows("listened on for 100 % of the time")
+	b.until(`document.querySelector("#ports ~ .said, section:has(#ports) .said").textContent.includes("listened on for 100 % of the time")`)
+	eval[bool](b, `document.getElementById("areas").focus(); true`)
+	b.run(chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowLeft))
+	first := eval[string](b, `document.querySelector("#areas .at title").textContent`)
+	if said := eval[string](b, `document.getElementById("said").textContent`); said != first || !strings.Contains(first, "00:00 to ") {
+		t.Errorf("the arrow keys lead to %q, and %q is said", first, said)
+	}
 	b.run(chromedp.SetValue(css(`select[name=interface]`), "docker0"))
 	eval[bool](b, `document.querySelector("select[name=interface]").dispatchEvent(new Event("input", {bubbles: true}))`)
 	b.until(`document.querySelectorAll("#protocols tbody tr").length === 1`)
@@ -124,11 +146,17 @@ func TestTraffic(t *testing.T) {
 	b.shows("What is known")
 }
 
-// TestTrafficLive has what passes meanwhile on the page without a reload.
+// TestTrafficLive has what passes meanwhile on the page without a reload, and says
+// when it cannot be read any more.
 func TestTrafficLive(t *testing.T) {
 	h := newHouse(t, "", nil)
-	h.meter.rounds = nil
+	h.meter.set(nil, traffic.ErrEmpty)
 	b := h.open("traffic")
+	b.shows("So far nothing was.")
+	b.picture("off")
+	b.barriers()
+	h.meter.set(nil, nil)
+	h.hear(1, "nas")
 	b.shows("0 B in, 0 B out")
 	b.shows("othing was recorded in this time")
 	b.picture("nothing")
@@ -136,4 +164,19 @@ func TestTrafficLive(t *testing.T) {
 	if text := b.text(); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
 		t.Errorf("the page says %s", text)
 	}
+	eval[bool](b, `document.querySelector("#times summary").click(); window.same = true`)
+	rounds := household(time.Now()).rounds
+	h.meter.set(rounds, nil)
+	h.hear(2, "annas-phone")
+	b.until(`!document.querySelector("h1").textContent.startsWith("0 B in")`)
+	eval[bool](b, `document.getElementById("areas").focus(); window.old = document.getElementById("areas"); true`)
+	b.run(chromedp.KeyEvent(kb.ArrowLeft))
+	rounds[len(rounds)-1].Counts[traffic.Key{Interface: "eth0"}] = traffic.Count{Packets: 1e6, Bytes: 1e9}
+	h.hear(3, "printer")
+	b.until(`window.old !== document.getElementById("areas")`)
+	b.until(`window.same && document.activeElement.id === "areas" && !!document.querySelector("#areas .at") && document.getElementById("times").open`)
+	b.expect = []string{"503"}
+	h.meter.set(nil, errors.New("the file is damaged"))
+	h.hear(4, "guest")
+	b.until(`document.body.classList.contains("stale")`)
 }

@@ -20,8 +20,9 @@
 		for (const open of old.querySelectorAll("details[open][id]")) {
 			fresh.querySelector("#" + CSS.escape(open.id))?.setAttribute("open", "");
 		}
+		const nth = key ? [...old.querySelectorAll(key)].indexOf(focus) : -1; // links may lead to the same
 		old.replaceWith(fresh);
-		if (key) fresh.querySelector(key)?.focus();
+		if (key) [...fresh.querySelectorAll(key)].slice(0, nth + 1).at(-1)?.focus({ preventScroll: true });
 	};
 
 	const refresh = async () => {
@@ -30,11 +31,14 @@
 		try {
 			const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-store", credentials: "same-origin" });
 			if (response.redirected) { location.reload(); return; } // the session has ended
+			if (!response.ok) throw new Error(response.status);
 			const page = new DOMParser().parseFromString(await response.text(), "text/html");
 			for (const old of document.querySelectorAll("[data-live][id]")) {
 				const fresh = page.getElementById(old.id);
 				if (fresh) replace(old, document.adoptNode(fresh));
+				else if (old.dataset.live === "alone") { location.reload(); return; } // there is more on the page now
 			}
+			mark();
 			document.title = page.title;
 			document.body.classList.remove("stale");
 		} catch {
@@ -81,15 +85,39 @@
 		form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); look(); });
 	}
 
-	// A bar of the timeline says what it is, also to who cannot point at it.
-	const said = document.getElementById("said");
-	if (said) {
-		said.textContent = said.dataset.hint;
-		document.addEventListener("click", (event) => {
-			const title = event.target.closest?.(".bars rect, .areas rect")?.querySelector("title");
-			if (title) said.textContent = title.textContent;
-		});
-	}
+	// A part of a picture says what it is, also to who cannot point at it: by a touch,
+	// and of pictures that one comes to with the keyboard by the arrow keys.
+	let chosen; // x is where in its picture
+	const partsOf = (picture) => [...picture.querySelectorAll("rect")].sort((a, b) => a.x.baseVal.value - b.x.baseVal.value);
+	const at = (parts) => parts.findLastIndex((part) => part.x.baseVal.value <= chosen.x);
+	const mark = () => { // again, when the picture is a new one
+		const picture = chosen?.id && document.getElementById(chosen.id);
+		if (!picture || picture.querySelector(".at")) return;
+		const parts = partsOf(picture);
+		parts[at(parts)]?.classList.add("at");
+	};
+	const tell = (picture, part) => {
+		const title = part?.querySelector("title");
+		if (!title) return;
+		document.querySelector(".at")?.classList.remove("at");
+		chosen = { id: picture.id, x: part.x.baseVal.value };
+		mark();
+		picture.closest("section, main").querySelector(".said").textContent = title.textContent;
+	};
+	for (const said of document.querySelectorAll(".said")) said.textContent = said.dataset.hint;
+	document.addEventListener("click", (event) => {
+		const picture = event.target.closest?.(".areas, .bars");
+		if (picture) tell(picture, event.target.closest("rect"));
+	});
+	document.addEventListener("keydown", (event) => {
+		const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+		const picture = event.target.closest?.(".areas, .bars");
+		if (!step || !picture) return;
+		event.preventDefault();
+		const parts = partsOf(picture);
+		const here = chosen?.id === picture.id ? at(parts) : step > 0 ? -1 : parts.length;
+		tell(picture, parts[Math.min(Math.max(here + step, 0), parts.length - 1)]);
+	});
 
 	// What cannot be undone is asked about.
 	document.addEventListener("click", (event) => {
