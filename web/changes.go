@@ -30,7 +30,7 @@ type changesView struct {
 	Spans     []link // such as the last hour
 	Said      []string
 	Listeners template.HTML
-	Programs  []string
+	Programs  template.HTML
 	Hosts     template.HTML
 	More      string // what is new and not listed
 	Asked     askedConnections
@@ -103,7 +103,7 @@ func (p *pages) fillChanges(ctx context.Context, q url.Values, v *changesView) e
 		return err
 	}
 	if len(v.Entries) == 0 && q.Get("before") == "" {
-		v.Off = "No snapshot is stored yet, and it takes one to compare with. " + v.Recording + " porchlight connections snapshot stores one now."
+		v.Off = "No snapshot is stored yet, and it takes one to compare with. " + v.Recording + " To store one now: porchlight connections snapshot."
 		return nil
 	}
 	who, err := p.people(ctx)
@@ -168,8 +168,8 @@ func nameOf(s *connections.Snapshot) side {
 
 // fresh lists what is there for the first time.
 func (v *changesView) fresh(q url.Values, d *connections.Diff, who *people) {
-	var listeners, hosts rows
-	listeners.query, hosts.query = q, q
+	var listeners, programs, hosts rows
+	listeners.query, programs.query, hosts.query = q, q, q
 	for i := range d.NewListeners[:min(len(d.NewListeners), maxFresh)] {
 		c := &d.NewListeners[i]
 		listeners.add("<li>")
@@ -177,6 +177,9 @@ func (v *changesView) fresh(q url.Values, d *connections.Diff, who *people) {
 		listeners.add(" % ", c.Protocol)
 		listeners.end(c.Local, "")
 		listeners.add("</li>")
+	}
+	for _, name := range d.NewPrograms[:min(len(d.NewPrograms), maxFresh)] {
+		programs.add(`<li><a href="%"><bdi>%</bdi></a></li>`, programs.to("program", name), name)
 	}
 	for _, h := range d.NewHosts[:min(len(d.NewHosts), maxFresh)] {
 		hosts.add(`<li><a href="%">%</a>`, hosts.to("remote", h.WithZone("").String()), h.String())
@@ -186,8 +189,7 @@ func (v *changesView) fresh(q url.Values, d *connections.Diff, who *people) {
 		}
 		hosts.add("</li>")
 	}
-	v.Listeners, v.Hosts = listeners.html(), hosts.html()
-	v.Programs = d.NewPrograms[:min(len(d.NewPrograms), maxFresh)]
+	v.Listeners, v.Programs, v.Hosts = listeners.html(), programs.html(), hosts.html()
 	if more := max(len(d.NewListeners)-maxFresh, 0) + max(len(d.NewPrograms)-maxFresh, 0) + max(len(d.NewHosts)-maxFresh, 0); more > 0 {
 		v.More = fmt.Sprintf("and %d more, which the table has", more)
 	}
@@ -206,7 +208,8 @@ func (b *both) last() *connections.Connection {
 	return b.before
 }
 
-// pairsOf puts what changed side by side, sorted by program.
+// pairsOf puts what changed side by side, sorted by program; those at the end whose
+// program is not known, as there may be very many that are just closed.
 func pairsOf(d *connections.Diff) (all []both) {
 	for i := range d.Opened {
 		all = append(all, both{after: &d.Opened[i]})
@@ -222,6 +225,12 @@ func pairsOf(d *connections.Diff) (all []both) {
 		a, b := x.last(), y.last()
 		if a.Listening() != b.Listening() {
 			if a.Listening() {
+				return -1
+			}
+			return 1
+		}
+		if known := a.Program() != ""; known != (b.Program() != "") {
+			if known {
 				return -1
 			}
 			return 1

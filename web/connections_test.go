@@ -7,6 +7,7 @@ import (
 	"html"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -164,6 +165,16 @@ func TestChangesPage(t *testing.T) {
 		if w := ask(page, "/connections/changes"+query); w.Code != status {
 			t.Errorf("%s: status %d, want %d", query, w.Code, status)
 		}
+	}
+	if !strings.Contains(w.Body.String(), `<li><a href="?program=python3"><bdi>python3</bdi></a></li>`) {
+		t.Error("a new program leads nowhere")
+	}
+	unknown := socket("tcp", "192.168.1.2:1000", "203.0.113.7:80", "", 1)
+	unknown.Process = nil
+	m.now.Connections = append(slices.Clone(m.now.Connections), unknown)
+	last := tableRows(ask(handler(t, Config{Source: family(now), Connections: m, History: past(t)}), "/connections/changes").Body.String())
+	if n := len(last); n == 0 || !strings.HasPrefix(last[n-1], "opened – not known") {
+		t.Errorf("of whom nothing is known is not the last of\n%s", strings.Join(last, "\n"))
 	}
 	m.stored = nil
 	if w := ask(page, "/connections/changes?n=1"); w.Code != http.StatusOK || !strings.Contains(words(w), "No snapshot is stored yet") {

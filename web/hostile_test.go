@@ -86,7 +86,7 @@ func haunt(t *testing.T, text string) http.Handler {
 		}
 	}
 	scan := presence.Event{Type: presence.NetworkScan, Time: now.Add(-2 * time.Hour), ID: d.ID, Name: text, Why: text, Devices: []presence.Found{{Name: text}, {ID: d.ID, Name: text}}}
-	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", Connections: hauntedMachine(text), Traffic: hauntedMeter(now, text), TrafficMode: "always", History: pastWith(t, func(s *history.Store) {
+	return handler(t, Config{Source: h, Commands: h, Version: "1.2.3", Connections: hauntedMachine(text), Traffic: hauntedMeter(text), TrafficMode: "always", History: pastWith(t, func(s *history.Store) {
 		s.SaveLease(d.ID, presence.Sighting{At: now, Addr: d.Addr, Kind: presence.DHCPRequest, DHCP: &presence.DHCP{HostName: text}})
 	}, append(events, scan)...), Doctor: func(_ context.Context, report func(Finding)) {
 		report(Finding{"ok", text, text, text})
@@ -109,9 +109,13 @@ func hauntedMachine(text string) *machine {
 	return m
 }
 
+// haunting is one time for all pages that are compared: what passed then is in as
+// many parts of the pictures on each of them.
+var haunting = time.Now().Truncate(time.Hour)
+
 // hauntedMeter has seen what is called so.
-func hauntedMeter(now time.Time, text string) *meter {
-	return &meter{rounds: []traffic.Round{passed(now.Add(-20*time.Hour), text), passed(now.Add(-2*time.Hour), text)}}
+func hauntedMeter(text string) *meter {
+	return &meter{rounds: []traffic.Round{passed(haunting.Add(-20*time.Hour), text), passed(haunting.Add(-2*time.Hour), text)}}
 }
 
 // filtered is the first of the pages that show what they were asked for.
