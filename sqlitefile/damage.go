@@ -49,6 +49,8 @@ func Remedy(err error) string {
 		return "see that this user may write there and that the disk has space"
 	case c == sqlite3.SQLITE_BUSY, c == sqlite3.SQLITE_LOCKED:
 		return "another program holds the file: close it"
+	case c == sqlite3.SQLITE_IOERR, errors.Is(err, syscall.EIO):
+		return "see that the disk works"
 	}
 	return ""
 }

@@ -114,9 +114,20 @@ const overlapping = " FROM rounds WHERE level IN (0, 1, 2) AND ends > ? AND star
 // Each calls visit for each round of which at least a part is between since and
 // until, the oldest first, as they are stored: as recorded, then by the hour, then
 // by the day. Those of a time that came twice, as after the clock was set back, are
-// all there.
-func (s *Store) Each(ctx context.Context, since, until time.Time, visit func(*Round) error) (err error) {
-	defer s.reading(&err)
+// all there. An error of visit ends it, and is returned as it is.
+func (s *Store) Each(ctx context.Context, since, until time.Time, visit func(*Round) error) error {
+	var visited error
+	err := s.each(ctx, since, until, func(r *Round) error {
+		visited = visit(r)
+		return visited
+	})
+	if visited == nil {
+		s.reading(&err)
+	}
+	return err
+}
+
+func (s *Store) each(ctx context.Context, since, until time.Time, visit func(*Round) error) error {
 	rows, err := s.db.QueryContext(ctx, "SELECT start, ends, data"+overlapping+" ORDER BY start, id", since.UnixMilli(), until.UnixMilli())
 	if err != nil {
 		return err

@@ -125,6 +125,10 @@ func TestStore(t *testing.T) {
 	if err := s.Add(t.Context(), Round{Start: noon}); err == nil {
 		t.Error("a round of no time was stored")
 	}
+	enough := errors.New("enough")
+	if err := s.Each(t.Context(), noon, noon.Add(time.Hour), func(*Round) error { return enough }); err != enough { //nolint:errorlint // as it is
+		t.Errorf("who is shown the rounds failed: %v", err)
+	}
 }
 
 // Rounds become hours and then days as they age, and nothing is lost by it.
