@@ -21,8 +21,7 @@ import (
 // The JSON API, described by openapi.json. A list is an array; an error is an
 // object with one line. Times are RFC 3339 in UTC.
 //
-// A question about the past is bounded by from and to: RFC 3339 times, days such
-// as 2026-03-01, or how long ago, such as 12h or 7d.
+// A question about the past is bounded by from and to (config.ParseMoment).
 
 const (
 	apiEvents   = 100 // by default
@@ -90,7 +89,7 @@ type param struct{ name, means string }
 
 var (
 	within400 = []param{
-		{"from", "the begin: a time (RFC 3339), a day such as 2026-03-01, or how long ago, such as 7d; by default a day before the end"},
+		{"from", "the begin: a time (RFC 3339, or in the local time zone 2026-03-01 18:30, 2026-03-01, 18:30, today, yesterday), or how long ago, such as 7d; by default a day before the end"},
 		{"to", "the end, in the same way; by default now; at most 400 days after the begin"},
 	}
 	upTo = param{"limit", "how many at most, up to 1000"}
@@ -124,7 +123,7 @@ func (p *pages) endpoints() []endpoint {
 			{"after", "only events with a higher seq"},
 			upTo,
 		}, within400...), nil, []presence.Event{}, p.apiEvents},
-		{"GET /api/v1/home", "Who was home at a time.", []param{{"at", "the time; by default now"}}, nil, []history.Session{}, p.apiHome},
+		{"GET /api/v1/home", "Who was home at a time.", []param{{"at", "the time, as from of the other questions; by default now"}}, nil, []history.Session{}, p.apiHome},
 		{"GET /api/v1/absences", "The longest absences.", append([]param{upTo}, within400...), nil, []history.Absence{}, p.apiAbsences},
 		{"GET /api/v1/first-seen", "The devices that were seen for the first time.", within400, nil, []history.Found{}, p.apiFirstSeen},
 		{"GET /api/v1/gaps", "When nothing could be known.", within400, nil, []history.Gap{}, p.apiGaps},

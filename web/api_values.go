@@ -145,19 +145,10 @@ func newSilences(s presence.Silences) Silences {
 	return v
 }
 
-// moment reads a time of the query: RFC 3339, a day, or how long ago.
+// moment reads a time of the query.
 func moment(text string, otherwise time.Time) (time.Time, error) {
 	if text == "" {
 		return otherwise, nil
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	if t, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
-		return t, nil
-	}
-	if d, err := config.ParseDuration(text); err == nil && d >= 0 {
-		return time.Now().Add(-d), nil
-	}
-	return otherwise, errMoment
+	return config.ParseMoment(text, time.Now())
 }

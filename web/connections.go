@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"porchlight/config"
 	"porchlight/connections"
 	"porchlight/presence"
 )
@@ -90,17 +91,14 @@ func (p *pages) people(ctx context.Context) (*people, error) {
 }
 
 // snapshotOf returns the connections that text names: now, a number, or a time
-// such as 1h ago.
+// (config.ParseMoment).
 func (p *pages) snapshotOf(ctx context.Context, text string, who *people) (*connections.Snapshot, error) {
 	if text == "" || text == "now" {
 		return p.looks.now(who)
 	}
 	number, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		at, err := time.ParseInLocation(fieldTime, text, time.Local)
-		if err != nil {
-			at, err = moment(text, time.Time{})
-		}
+		at, err := config.ParseMoment(text, time.Now())
 		if err != nil {
 			return nil, badRequest("%s: want the number of a snapshot, now, or a time, such as 1h (ago) or 2026-03-01", presence.CleanText(text, maxAsked))
 		}

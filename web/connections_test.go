@@ -92,7 +92,7 @@ func TestConnectionsPage(t *testing.T) {
 	if strings.Contains(stored.Body.String(), "data-beat") || !strings.Contains(words(stored), "snapshot 3.") {
 		t.Errorf("a stored one: %s", words(stored))
 	}
-	for query, status := range map[string]int{"?snapshot=99": 404, "?snapshot=yesterday": 400, "?snapshot=1h": 200, "?snapshot=2026-03-01": 200, "?page=99": 200, "?page=-1": 200, "?by=x": 200} {
+	for query, status := range map[string]int{"?snapshot=99": 404, "?snapshot=soon": 400, "?snapshot=yesterday": 200, "?snapshot=1h": 200, "?snapshot=2026-03-01": 200, "?page=99": 200, "?page=-1": 200, "?by=x": 200} {
 		if w := ask(page, "/connections"+query); w.Code != status {
 			t.Errorf("%s: status %d, want %d", query, w.Code, status)
 		}

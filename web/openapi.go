@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/netip"
 	"path"
@@ -13,8 +12,6 @@ import (
 
 	"porchlight/presence"
 )
-
-var errMoment = errors.New("want a time such as 2026-03-01T18:30:00Z, a day such as 2026-03-01, or how long ago, such as 7d")
 
 type object = map[string]any
 
