@@ -84,12 +84,7 @@ func (p *pages) pair(ctx context.Context, q url.Values, s *selection, who *peopl
 
 // changes shows two snapshots side by side.
 func (p *pages) changes(w http.ResponseWriter, r *http.Request) {
-	v := changesView{layout: p.layout(r, "What changed", "connections")}
-	if p.cfg.Connections == nil {
-		v.Off = errNotShown.Error()
-		p.render(w, http.StatusOK, "changes.html", v)
-		return
-	}
+	v := changesView{layout: p.layout(r, "What changed", "connections"), Recording: p.recording()}
 	if err := p.fillChanges(r.Context(), r.URL.Query(), &v); err != nil {
 		p.fault(w, r, statusOf(err), "The connections cannot be compared", err)
 		return
@@ -98,7 +93,10 @@ func (p *pages) changes(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) fillChanges(ctx context.Context, q url.Values, v *changesView) error {
-	v.Recording = p.recording()
+	if p.cfg.Connections == nil {
+		v.Off = errNoConnections.Error()
+		return nil
+	}
 	if err := p.listEntries(ctx, q, v); err != nil {
 		return err
 	}

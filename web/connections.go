@@ -78,9 +78,6 @@ func (p *pager) part(q url.Values, n int, what string) (first, end int) {
 	return first, end
 }
 
-// errNotShown says why there are no connections to show, with the remedy.
-var errNotShown = errors.New("this Porchlight does not look at the connections of its machine: porchlight connections does, in a terminal")
-
 // people returns the devices that connections can be with.
 func (p *pages) people(ctx context.Context) (*people, error) {
 	devices, _, err := p.cfg.Source.Snapshot(ctx)
@@ -135,25 +132,18 @@ func statusOf(err error) int {
 
 // connections shows what this machine is connected to, now or at a time.
 func (p *pages) connections(w http.ResponseWriter, r *http.Request) {
-	v := connectionsView{layout: p.layout(r, "Connections", "connections")}
-	if p.cfg.Connections == nil {
-		v.Off = errNotShown.Error()
-		p.render(w, http.StatusOK, "connections.html", v)
-		return
-	}
-	who, err := p.people(r.Context())
-	if err != nil {
-		p.fault(w, r, http.StatusServiceUnavailable, "Porchlight does not answer", err)
-		return
-	}
+	v := connectionsView{layout: p.layout(r, "Connections", "connections"), Recording: p.recording()}
 	q := r.URL.Query()
-	s, err := p.snapshotOf(r.Context(), q.Get("snapshot"), who)
-	if err != nil {
+	s, who, err := p.named(r.Context(), q.Get("snapshot"))
+	switch {
+	case errors.Is(err, errNoConnections):
+		v.Off = err.Error()
+	case err != nil:
 		p.fault(w, r, statusOf(err), "The connections cannot be shown", err)
 		return
+	default:
+		v.fill(q, s, who)
 	}
-	v.fill(q, s, who)
-	v.Recording = p.recording()
 	p.render(w, http.StatusOK, "connections.html", v)
 }
 

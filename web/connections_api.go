@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -52,7 +53,8 @@ type Changes struct {
 	Changes []connections.ChangeLine `json:"changes"`
 }
 
-var errNoConnections = fault{http.StatusNotFound, errNotShown}
+// errNoConnections says why there are none to show, with the remedy.
+var errNoConnections = fault{http.StatusNotFound, errors.New("this Porchlight does not look at the connections of its machine: porchlight connections does, in a terminal")}
 
 // named returns the connections that text names, and the devices.
 func (p *pages) named(ctx context.Context, text string) (*connections.Snapshot, *people, error) {

@@ -186,12 +186,12 @@ func TestChangesPage(t *testing.T) {
 func TestConnectionsOff(t *testing.T) {
 	page := handler(t, Config{Source: family(time.Now()), History: past(t)})
 	for _, path := range []string{"/connections", "/connections/changes"} {
-		if w := ask(page, path); w.Code != http.StatusOK || !strings.Contains(words(w), errNotShown.Error()) {
+		if w := ask(page, path); w.Code != http.StatusOK || !strings.Contains(words(w), errNoConnections.Error()) {
 			t.Errorf("%s: status %d: %s", path, w.Code, words(w))
 		}
 	}
 	for _, path := range []string{"/api/v1/connections", "/api/v1/connections/snapshots", "/api/v1/connections/diff", "/api/v1/connections/filter?program=x"} {
-		if w := ask(page, path); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), errNotShown.Error()) {
+		if w := ask(page, path); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), errNoConnections.Error()) {
 			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
 		}
 	}
