@@ -92,6 +92,8 @@ func connectionsCommands(t *testing.T) {
 		t.Errorf("nothing changed: %s", out)
 	}
 	has(try(exitDone, "diff", "2", "now"), "nothing has changed between snapshot 2 and now")
+	has(try(exitDone, "diff", "0s", "now"), "0s: that is snapshot 2, of ", "between snapshot 2 and now")
+	has(try(exitDone, "diff", "yesterday", "0s"), "yesterday: that is snapshot 1, of ", "new listener")
 	has(try(exitDone, "show", "2"), "127.0.0.1:"+port)
 	has(try(exitFailed, "show", "7"), "there is no such snapshot")
 	has(try(exitDone, "list", "--json"), `{"number":1,`, `{"number":2,`, `"connections":1,"listeners":1`)
@@ -109,7 +111,9 @@ func connectionsCommands(t *testing.T) {
 	for _, keep := range []string{"1000000d", "soon", "0"} {
 		has(try(exitUsage, "snapshot", "--keep", keep), `"`+keep+`": want a time such as 7d`)
 	}
-	has(try(exitUsage, "diff", "x"), "want the number of a snapshot")
+	for _, wrong := range []string{"x", "0", ""} {
+		has(try(exitUsage, "diff", wrong), "want the number of a snapshot")
+	}
 	// What is not known now is no matter of the snapshot.
 	fresh := t.TempDir()
 	if _, _, errs := command(t, fresh, "connections", "snapshot"); !strings.Contains(errs, "devices are not named") {

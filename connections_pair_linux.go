@@ -10,14 +10,15 @@ import (
 
 // pair are two snapshots on the command line.
 type pair struct {
-	A which `arg:"" optional:"" help:"The number of the first; without it the last but one."`
-	B which `arg:"" optional:"" help:"The number of the second, or now; without it the last."`
+	A which `arg:"" optional:"" help:"The first: its number, or a time such as 2h (ago), yesterday or 18:30; without it the last but one."`
+	B which `arg:"" optional:"" help:"The second: its number, a time, or now; without it the last."`
 }
 
 // which is a snapshot on the command line.
 type which struct {
 	number int64 // 0: not given
 	now    bool
+	at     moment // the last one before
 }
 
 // UnmarshalText is called by kong.
@@ -25,14 +26,19 @@ func (w *which) UnmarshalText(b []byte) (err error) {
 	if w.now = string(b) == "now"; w.now {
 		return nil
 	}
-	if w.number, err = strconv.ParseInt(string(b), 10, 64); err != nil || w.number <= 0 {
-		return fmt.Errorf("%q: want the number of a snapshot (porchlight connections list), or now", b)
+	if w.number, err = strconv.ParseInt(string(b), 10, 64); err == nil && w.number > 0 {
+		return nil
+	}
+	if err == nil || len(b) == 0 || w.at.UnmarshalText(b) != nil {
+		return fmt.Errorf("%q: want the number of a snapshot (porchlight connections list), now, or a time such as 2h (ago), yesterday or \"2026-03-01 18:30\"", b)
 	}
 	return nil
 }
 
+func (w *which) given() bool { return w.now || w.number != 0 || w.at.text != "" }
+
 // given reports whether anything was said.
-func (p *pair) given() bool { return p.A.now || p.A.number != 0 }
+func (p *pair) given() bool { return p.A.given() }
 
 // text is the pair for people, such as "3 and 17" or "17 and now".
 func (p *pair) text() string { return p.A.text() + " and " + p.B.text() }
@@ -60,12 +66,8 @@ func (p *pair) compare(look *looker, chosen chosenConnections) (at time.Time, d 
 		return at, d, err
 	}
 	var both [2]*connections.Snapshot
-	for i, w := range []which{p.A, p.B} {
-		if w.now {
-			both[i], err = look.take()
-		} else {
-			both[i], err = store.Load(look.ctx, w.number)
-		}
+	for i, w := range []*which{&p.A, &p.B} {
+		both[i], err = w.load(look, store)
 		if err != nil {
 			return at, d, err
 		}
@@ -74,6 +76,25 @@ func (p *pair) compare(look *looker, chosen chosenConnections) (at time.Time, d 
 	d = connections.Compare(both[0], both[1])
 	look.tell(d.Notes)
 	return both[1].Time, d, nil
+}
+
+// load loads it, and says which it is when only a time was given.
+func (w *which) load(look *looker, store *connections.Store) (*connections.Snapshot, error) {
+	if w.now {
+		return look.take()
+	}
+	t, err := w.at.at(time.Now())
+	if err == nil && w.number == 0 {
+		w.number, err = store.Before(look.ctx, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Load(look.ctx, w.number)
+	if err == nil && w.at.text != "" {
+		_, _ = fmt.Fprintf(look.stderr, "porchlight: %s: that is snapshot %d, of %s\n", w.at.text, w.number, when(s.Time))
+	}
+	return s, err
 }
 
 // fill fills in what was not given. Newest are the last two, the last one first.
@@ -87,7 +108,7 @@ func (p *pair) fill(newest []connections.Entry) error {
 	if !p.given() {
 		p.A.number = newest[1].Number
 	}
-	if !p.B.now && p.B.number == 0 {
+	if !p.B.given() {
 		p.B.number = newest[0].Number
 	}
 	return nil
