@@ -31,6 +31,9 @@ type runCmd struct{}
 
 // Run is the main job.
 func (runCmd) Run(a *app) error {
+	// Nobody reads the log any more: that ends nothing. Otherwise the first line
+	// after that would (os/signal, "SIGPIPE").
+	signal.Ignore(syscall.SIGPIPE)
 	for {
 		cfg, err := a.config()
 		if err == nil {
