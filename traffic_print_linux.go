@@ -27,26 +27,22 @@ type trafficView struct {
 	top          int
 	total        traffic.Round
 	steps        []traffic.Round // one for each character of a picture
-	last         traffic.Round   // the last that is stored, without what it has
+	begun, ended time.Time       // of the last round that is stored
 	spark        spark
 }
 
 // show prints tables for people.
 func (c trafficCmd) show(a *app, store *traffic.Store, since, until time.Time) error {
 	width := min(max(columns(a.stdout, a.environ)-besideSpark, leastSpark), mostSpark)
-	total := traffic.NewBuckets(since, until, until.Sub(since))
-	steps := traffic.NewBuckets(since, until, (until.Sub(since)+time.Duration(width)-1)/time.Duration(width))
-	v := trafficView{since: since, until: until, top: c.Top, spark: sparkFor(a.environ)}
-	err := store.Each(a.ctx, since, until, func(r *traffic.Round) error {
-		total.Add(r)
-		steps.Add(r)
-		v.last = traffic.Round{Start: r.Start, Length: r.Length}
-		return nil
-	})
+	step := (until.Sub(since) + time.Duration(width) - 1) / time.Duration(width)
+	steps, err := store.Buckets(a.ctx, since, until, step)
 	if err != nil {
 		return err
 	}
-	v.total, v.steps = total.Rounds()[0], steps.Rounds()
+	v := trafficView{since: since, until: until, top: c.Top, spark: sparkFor(a.environ), steps: steps, total: traffic.Merge(steps)}
+	if v.begun, v.ended, err = store.Last(a.ctx, until); err != nil {
+		return err
+	}
 	return v.print(a.stdout)
 }
 
@@ -204,8 +200,8 @@ func (v *trafficView) share(held time.Duration) string {
 // notes say what is not in the tables.
 func (v *trafficView) notes() (all []string) {
 	end := v.until
-	if next := v.last.Start.Add(v.last.Length); next.Before(end) && end.Sub(next) <= 2*v.last.Length {
-		end = next // the round that is not over
+	if v.ended.Before(end) && end.Sub(v.ended) <= 2*v.ended.Sub(v.begun) {
+		end = v.ended // the round that is not over
 	}
 	whole := end.Sub(v.since)
 	if missing := whole - v.total.Counted; missing > whole/100 {

@@ -10,8 +10,8 @@ import (
 // ages are how old rounds are when they are merged.
 type ages struct{ hours, days time.Duration }
 
-// usualAges: what is drawn of a day or a week is as it was recorded, a month or a
-// quarter by the hour.
+// usualAges: what is drawn of a day is as it was recorded, of a week too if asked in
+// detail; a month or a quarter by the hour.
 var usualAges = ages{hours: 8 * day, days: 93 * day}
 
 const (
@@ -33,10 +33,20 @@ func (s *Store) age(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := coarsen(ctx, tx, 1, time.Hour, now.Add(-s.ages.hours)); err != nil {
+	if err := coarsen(ctx, tx, hour, time.Hour, now.Add(-s.ages.hours)); err != nil {
 		return err
 	}
-	if err := coarsen(ctx, tx, 2, day, now.Add(-s.ages.days)); err != nil {
+	if err := sumUp(ctx, tx, now); err != nil {
+		return err
+	}
+	alone := s.ages.hours
+	if s.Keep.Age > 0 {
+		alone = min(alone, s.Keep.Age)
+	}
+	if err := letGo(ctx, tx, now.Add(-alone)); err != nil {
+		return err
+	}
+	if err := coarsen(ctx, tx, wholeDay, day, now.Add(-s.ages.days)); err != nil {
 		return err
 	}
 	if s.Keep.Age > 0 {
@@ -53,7 +63,7 @@ func (s *Store) age(ctx context.Context, tx *sql.Tx) error {
 func now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 	var n int
 	var ends sql.NullInt64
-	err := tx.QueryRowContext(ctx, "SELECT count(*), min(ends) FROM (SELECT ends FROM rounds WHERE +level = 0 ORDER BY id DESC LIMIT ?)", believed).Scan(&n, &ends)
+	err := tx.QueryRowContext(ctx, "SELECT count(*), min(ends) FROM (SELECT ends FROM rounds WHERE +level IN (0, 4) ORDER BY id DESC LIMIT ?)", believed).Scan(&n, &ends)
 	if err != nil || n < believed {
 		return time.Time{}, err
 	}
@@ -63,37 +73,39 @@ func now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 // coarsen merges the oldest span that has rounds of the level below and was over
 // before that time, with what there is of that span on the level already.
 func coarsen(ctx context.Context, tx *sql.Tx, level int64, span time.Duration, before time.Time) error {
-	var start int64
-	err := tx.QueryRowContext(ctx, "SELECT start FROM rounds WHERE level = ? AND ends <= ? ORDER BY ends LIMIT 1", level-1, before.UnixMilli()).Scan(&start)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	ms := span.Milliseconds()
-	from := start - (start%ms+ms)%ms
-	if from+ms > before.UnixMilli() {
-		return nil
-	}
-	rows, err := within(ctx, tx, level, from, from+ms)
-	if err != nil {
+	rows, err := due(ctx, tx, level-1, level, span, before)
+	if err != nil || len(rows) == 0 {
 		return err
 	}
 	return replace(ctx, tx, level, rows)
 }
 
-// within reads the rows that begin in a span, on the level and the one below.
-func within(ctx context.Context, tx *sql.Tx, level, from, until int64) (all []row, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT id, start, ends, data FROM rounds WHERE level IN (?1, ?1 - 1) AND ends > ?2 AND start >= ?2 AND start < ?3
-		ORDER BY level DESC, id LIMIT ?4`, level, from, until, mergedAtOnce)
+// due reads the rows of the oldest span that has some of the level from and was over
+// before that time: those, and before them what there is of that span on the level
+// to.
+func due(ctx context.Context, tx *sql.Tx, from, to int64, span time.Duration, before time.Time) (all []row, err error) {
+	var start int64
+	err = tx.QueryRowContext(ctx, "SELECT start FROM rounds WHERE level = ? AND ends <= ? ORDER BY ends LIMIT 1", from, before.UnixMilli()).Scan(&start)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	start = floor(start, span)
+	until := start + span.Milliseconds()
+	if until > before.UnixMilli() {
+		return nil, nil
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT id, level, start, ends, data FROM rounds WHERE level IN (?, ?) AND ends > ?3 AND start >= ?3 AND start < ?
+		ORDER BY level = ?1, id LIMIT ?`, from, to, start, until, mergedAtOnce)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var w row
-		if err := rows.Scan(&w.id, &w.start, &w.ends, &w.data); err != nil {
+		if err := rows.Scan(&w.id, &w.level, &w.start, &w.ends, &w.data); err != nil {
 			return nil, err
 		}
 		all = append(all, w)
@@ -103,16 +115,9 @@ func within(ctx context.Context, tx *sql.Tx, level, from, until int64) (all []ro
 
 // replace puts one row in the place of the first of them.
 func replace(ctx context.Context, tx *sql.Tx, level int64, rows []row) error {
-	var s sum
 	id := rows[0].id
 	for i := range rows {
-		s.add(rows[i].round(), whole)
 		id = min(id, rows[i].id)
-	}
-	merged := s.round()
-	data, err := merged.encode()
-	if err != nil {
-		return err
 	}
 	for i := range rows {
 		if rows[i].id == id {
@@ -122,8 +127,22 @@ func replace(ctx context.Context, tx *sql.Tx, level int64, rows []row) error {
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE rounds SET level = ?, start = ?, ends = ?, data = ? WHERE id = ?",
-		level, merged.Start.UnixMilli(), merged.Start.Add(merged.Length).UnixMilli(), data, id)
+	return put(ctx, tx, id, level, rows)
+}
+
+// put stores the sum of the rows, in the place of the row id if there is one.
+func put(ctx context.Context, tx *sql.Tx, id any, level int64, rows []row) error {
+	var s sum
+	for i := range rows {
+		s.add(rows[i].round(), whole)
+	}
+	merged := s.round()
+	data, err := merged.encode()
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO rounds (id, level, start, ends, data) VALUES (?, ?, ?, ?, ?)",
+		id, level, merged.Start.UnixMilli(), merged.Start.Add(merged.Length).UnixMilli(), data)
 	return err
 }
 
@@ -139,6 +158,6 @@ func (s *Store) bound(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM rounds WHERE id IN (SELECT id FROM rounds ORDER BY ends, id LIMIT
-		min(?, max((SELECT count(*) FROM rounds) - ?, 0)))`, deletedForSize, believed)
+		min(?, max((SELECT count(*) FROM rounds) - ?, 0)))`, deletedForSize, 2*believed)
 	return err
 }

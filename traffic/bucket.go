@@ -36,6 +36,12 @@ func (b *Buckets) Add(r *Round) {
 	}
 }
 
+// divides says whether what is between two times is in several buckets, or in part
+// outside.
+func (b *Buckets) divides(start, end time.Time) bool {
+	return start.Before(b.since) || end.After(b.until) || start.Sub(b.since)/b.step != (end.Sub(b.since)-1)/b.step
+}
+
 // Rounds returns one for each bucket, the oldest first. In one without traffic
 // nothing was counted if Counted is 0.
 func (b *Buckets) Rounds() []Round {

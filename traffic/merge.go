@@ -49,6 +49,9 @@ var whole = share{0, 1, 1}
 // part returns the share of n as if n had passed evenly. The parts of shares that
 // follow each other add up to n.
 func (s share) part(n uint64) uint64 {
+	if s.from == 0 && s.to >= s.of {
+		return n
+	}
 	return s.until(n, s.to) - s.until(n, s.from)
 }
 

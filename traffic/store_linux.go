@@ -5,14 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"time"
 
 	"porchlight/sqlitefile"
 )
 
-// schema: a row is what was recorded (level 0), an hour (1) or a day (2). Times
-// are in milliseconds.
+// schema: a row is of one of the levels. Times are in milliseconds.
 const schema = `
 CREATE TABLE rounds (
 	id    INTEGER PRIMARY KEY,
@@ -22,6 +22,15 @@ CREATE TABLE rounds (
 	data  BLOB NOT NULL
 ) STRICT;
 CREATE INDEX rounds_by_end ON rounds (level, ends, start)`
+
+// The levels of rows.
+const (
+	recorded   = 0 // as it was recorded
+	hour       = 1
+	wholeDay   = 2
+	besideHour = 3 // an hour, beside the rows that it is made of
+	inHour     = 4 // as it was recorded, and in such an hour too
+)
 
 // File is the store's name in its directory.
 const File = "traffic.db"
@@ -87,14 +96,14 @@ func insert(ctx context.Context, tx *sql.Tx, r *Round) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO rounds (level, start, ends, data) VALUES (0, ?, ?, ?)", start, ends, data)
+	_, err = tx.ExecContext(ctx, "INSERT INTO rounds (level, start, ends, data) VALUES (?, ?, ?, ?)", recorded, start, ends, data)
 	return err
 }
 
 // row is a round as it is stored.
 type row struct {
-	id, start, ends int64
-	data            []byte
+	id, level, start, ends int64
+	data                   []byte
 }
 
 // round reads the row. One that is damaged is of its time, and nothing in it was
@@ -107,42 +116,53 @@ func (w *row) round() *Round {
 	return r
 }
 
-// overlapping chooses the rows of a span of time. Naming the levels lets SQLite
-// use the index.
-const overlapping = " FROM rounds WHERE level IN (0, 1, 2) AND ends > ? AND start < ?"
+// The rows of a span of time, each packet in one of them: in as much detail as
+// there is, or in as few rows. Naming the levels lets SQLite use the index.
+const (
+	inDetail = " FROM rounds WHERE level IN (0, 1, 2, 4) AND ends > ? AND start < ?"
+	inFew    = " FROM rounds WHERE level IN (0, 1, 2, 3) AND ends > ? AND start < ?"
+	// ofAnHour are the rows beside which the hour is that begins then.
+	ofAnHour = " FROM rounds WHERE level = 4 AND ends > ?1 AND start >= ?1 AND start < ?1 + 3600000"
+)
 
-// Each calls visit for each round of which at least a part is between since and
-// until, the oldest first, as they are stored: as recorded, then by the hour, then
-// by the day. Those of a time that came twice, as after the clock was set back, are
-// all there. An error of visit ends it, and is returned as it is.
-func (s *Store) Each(ctx context.Context, since, until time.Time, visit func(*Round) error) error {
+// rows calls visit for each row that the SQL chooses, the oldest first. An error of
+// visit ends it, and is returned as it is.
+func (s *Store) rows(ctx context.Context, visit func(*row) error, chosen string, args ...any) error {
 	var visited error
-	err := s.each(ctx, since, until, func(r *Round) error {
-		visited = visit(r)
+	err := s.read(ctx, func(w *row) error {
+		visited = visit(w)
 		return visited
-	})
+	}, chosen, args...)
 	if visited == nil {
 		s.reading(&err)
 	}
 	return err
 }
 
-func (s *Store) each(ctx context.Context, since, until time.Time, visit func(*Round) error) error {
-	rows, err := s.db.QueryContext(ctx, "SELECT start, ends, data"+overlapping+" ORDER BY start, id", since.UnixMilli(), until.UnixMilli())
+func (s *Store) read(ctx context.Context, visit func(*row) error, chosen string, args ...any) error {
+	rows, err := s.db.QueryContext(ctx, "SELECT id, level, start, ends, data"+chosen+" ORDER BY start, id", args...)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var w row
-		if err := rows.Scan(&w.start, &w.ends, &w.data); err != nil {
+		if err := rows.Scan(&w.id, &w.level, &w.start, &w.ends, &w.data); err != nil {
 			return err
 		}
-		if err := visit(w.round()); err != nil {
+		if err := visit(&w); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
+}
+
+// Each calls visit for each round of which at least a part is between since and
+// until, the oldest first, as they are stored: as recorded, then by the hour, then
+// by the day. Those of a time that came twice, as after the clock was set back, are
+// all there. An error of visit ends it, and is returned as it is.
+func (s *Store) Each(ctx context.Context, since, until time.Time, visit func(*Round) error) error {
+	return s.rows(ctx, func(w *row) error { return visit(w.round()) }, inDetail, since.UnixMilli(), until.UnixMilli())
 }
 
 // reading says what failed.
@@ -153,14 +173,51 @@ func (s *Store) reading(err *error) {
 }
 
 // Buckets returns what passed between since and until by equal spans of time; see
-// NewBuckets.
+// NewBuckets. An hour that is in one of them is read as such: of its hosts, devices
+// and ports that is what Merge leaves.
 func (s *Store) Buckets(ctx context.Context, since, until time.Time, step time.Duration) ([]Round, error) {
 	b := NewBuckets(since, until, step)
-	err := s.Each(ctx, since, until, func(r *Round) error {
-		b.Add(r)
+	add := func(w *row) error {
+		b.Add(w.round())
 		return nil
-	})
+	}
+	span := []any{since.UnixMilli(), until.UnixMilli()}
+	if b.step < time.Hour {
+		err := s.rows(ctx, add, inDetail, span...)
+		return b.Rounds(), err
+	}
+	var divided []int64 // hours that are in several buckets, or in part outside
+	err := s.rows(ctx, func(w *row) error {
+		if w.level == besideHour && b.divides(time.UnixMilli(w.start), time.UnixMilli(w.ends)) {
+			divided = append(divided, floor(w.start, time.Hour))
+			return nil
+		}
+		return add(w)
+	}, inFew, span...)
+	for _, start := range divided {
+		if err == nil {
+			err = s.rows(ctx, add, ofAnHour, start)
+		}
+	}
 	return b.Rounds(), err
+}
+
+// floor is the begin of the span of that length that a time is in, in milliseconds.
+func floor(t int64, span time.Duration) int64 {
+	ms := span.Milliseconds()
+	return t - (t%ms+ms)%ms
+}
+
+// Last returns when the last round that began before until began, and when it
+// ended.
+func (s *Store) Last(ctx context.Context, until time.Time) (start, end time.Time, err error) {
+	var from, to int64
+	err = s.db.QueryRowContext(ctx, "SELECT start, ends"+inDetail+" ORDER BY start DESC, id DESC LIMIT 1", math.MinInt64, until.UnixMilli()).Scan(&from, &to)
+	if errors.Is(err, sql.ErrNoRows) {
+		return start, end, ErrEmpty
+	}
+	s.reading(&err)
+	return time.UnixMilli(from), time.UnixMilli(to), err
 }
 
 // Span returns when the first stored round began and when the last one ended. The

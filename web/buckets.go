@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// trafficTime is how long reading traffic may take: a month is 12,000 rounds,
-	// half a second on a PC.
+	// trafficTime is how long reading traffic may take: a week in detail is 10,000
+	// rounds, half a second on a PC.
 	trafficTime = 15 * time.Second
 	// settledFor is how long a time must be over for what passed in it to be kept:
 	// a round is stored when it ends.
