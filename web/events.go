@@ -126,7 +126,7 @@ func (m *markup) event(root string, e *presence.Event) {
 	m.addr(e.Addr)
 	m.add(`<br><span class="why">%</span>`+"\n", e.Why)
 	if len(e.Devices) > 0 {
-		m.add("<details><summary>% devices</summary><ul>", strconv.Itoa(len(e.Devices)))
+		m.add("<details><summary>%</summary><ul>", several(len(e.Devices), "device"))
 		for _, f := range e.Devices {
 			m.add("<li>")
 			m.device(root, f.ID, f.Name)

@@ -98,5 +98,5 @@ func (a *areas) cutWords() string {
 	if len(ways) == 0 {
 		return ""
 	}
-	return "The highest peaks (" + strings.Join(ways, " and ") + ") are cut off at the edge of the picture, so that the rest can be seen: how high they are is beside the arrows."
+	return "The highest peaks (" + strings.Join(ways, " and ") + ") are cut off, so that the rest can be seen: the arrows say how high they are."
 }

@@ -116,7 +116,8 @@ func (p *pages) traffic(w http.ResponseWriter, r *http.Request) {
 		p.fault(w, r, http.StatusServiceUnavailable, "Porchlight does not answer", err)
 		return
 	}
-	rounds, err := p.buckets.between(r.Context(), from, to, s.step, now)
+	step := s.reads(from, to)
+	rounds, err := p.buckets.between(r.Context(), from, to, step, now)
 	if errors.Is(err, traffic.ErrEmpty) {
 		v.Off = v.Recording + " So far nothing was."
 		p.render(w, http.StatusOK, "traffic.html", v)
@@ -125,6 +126,9 @@ func (p *pages) traffic(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		p.fault(w, r, http.StatusServiceUnavailable, "The traffic cannot be read", err)
 		return
+	}
+	if step != s.step {
+		rounds = s.byClock(rounds)
 	}
 	v.Span, v.Day = s.Name, q.Get("day")
 	for i, other := range trafficSpans {

@@ -317,3 +317,44 @@ func TestTrafficSpans(t *testing.T) {
 		}
 	}
 }
+
+// TestClocksChange: in a month in which they do each row is a day all the same, of
+// 23 hours or 25, and nothing is lost.
+func TestClocksChange(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := time.Local
+	time.Local = berlin
+	defer func() { time.Local = local }()
+	for _, now := range []time.Time{time.Date(2026, 4, 10, 12, 5, 0, 0, berlin), time.Date(2026, 11, 10, 12, 5, 0, 0, berlin)} {
+		m := &meter{}
+		for at := now.AddDate(0, 0, -40); at.Before(now); at = at.Add(10 * time.Minute) {
+			m.rounds = append(m.rounds, passed(at, "x"))
+		}
+		s := trafficSpans[2]
+		from, to := s.of("", now)
+		parts, err := m.Buckets(t.Context(), from, to, s.reads(from, to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		picture := &trafficPicture{s, from, to, now, s.byClock(parts)}
+		rows := picture.times("")
+		if len(picture.rounds) != 180 || len(rows) != 30 {
+			t.Errorf("%d slots, %d rows", len(picture.rounds), len(rows))
+		}
+		for i, row := range rows {
+			if want := from.AddDate(0, 0, i).Format("Mon 2 Jan"); row.From != want || row.Note != "" {
+				t.Errorf("row %d is of %q, want %q; %s", i, row.From, want, row.Note)
+			}
+		}
+		got, want := traffic.Merge(picture.rounds), traffic.Merge(parts)
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("in all\n%.300v\nwant\n%.300v", got, want)
+		}
+		if from, to := s.of("2026-02-20", now); s.reads(from, to) != s.step {
+			t.Error("in February they do not change")
+		}
+	}
+}
