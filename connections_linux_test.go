@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"porchlight/connections"
 	"porchlight/sqlitefile"
 )
 
@@ -141,5 +143,21 @@ func emptied(t *testing.T, path string) {
 	}
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// All fields that programs get are in the README.
+func TestFieldsAreDocumented(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []any{connections.Line{}, connections.ChangeLine{}, flowLine{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if name != "" && !strings.Contains(string(readme), "`"+name+"`") {
+				t.Errorf("%T: the README does not say that there is %s", of, name)
+			}
+		}
 	}
 }

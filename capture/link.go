@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/gopacket/gopacket/layers"
+
+	"porchlight/presence"
 )
 
 // Link types of captures, beside those that package layers names
@@ -36,9 +38,9 @@ func (r Record) Frame() (Frame, error) {
 	case layers.LinkTypeEthernet:
 		return Parse(r.At, r.Interface, r.Raw)
 	case layers.LinkTypeLinuxSLL:
-		return f.cooked(r.Raw, 14, 16)
+		return f.cooked(r.Raw, 14, 16, 1)
 	case layers.LinkTypeLinuxSLL2:
-		return f.cooked(r.Raw, 0, 20)
+		return f.cooked(r.Raw, 0, 20, 10)
 	case layers.LinkTypeNull, layers.LinkTypeLoop:
 		return f.loopback(r.Raw)
 	case layers.LinkTypeRaw, layers.LinkTypeIPv4, layers.LinkTypeIPv6, linkRawBSD, linkRawOpenBSD:
@@ -47,12 +49,22 @@ func (r Record) Frame() (Frame, error) {
 	return Frame{}, errLink
 }
 
+// Broadcast is the address of all stations (IEEE 802, 8.2.2), and toAll what
+// cooked frames have for it.
+var Broadcast = presence.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+const toAll = 1
+
 // cooked reads a frame that has its protocol and its payload at these places
 // (www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html and …_SLL2.html). What is
-// no EtherType there is smaller than any.
-func (f Frame) cooked(raw []byte, protocol, payload int) (Frame, error) {
+// no EtherType there is smaller than any. Of where it was sent to it says only
+// whether that was to all.
+func (f Frame) cooked(raw []byte, protocol, payload, kind int) (Frame, error) {
 	if len(raw) < payload {
 		return Frame{}, errShort
+	}
+	if raw[kind] == toAll {
+		f.Dst = Broadcast
 	}
 	f.EtherType = binary.BigEndian.Uint16(raw[protocol:])
 	if err := f.untag(vlanPath{}, 0, raw[payload:]); err != nil {

@@ -64,6 +64,28 @@ func TestRecordFrame(t *testing.T) {
 	}
 }
 
+// Whether a frame was sent to all is known of cooked ones, too.
+func TestRecordToAll(t *testing.T) {
+	const rest = "\x01\x02\x03\x04\x05\x06\x00\x00"
+	for _, test := range []struct {
+		link layers.LinkType
+		raw  string
+		want bool
+	}{
+		{layers.LinkTypeEthernet, "\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04\x05\x06\x08\x00\x45", true},
+		{layers.LinkTypeEthernet, "\xff\xff\xff\xff\xff\xfe\x01\x02\x03\x04\x05\x06\x08\x00\x45", false},
+		{layers.LinkTypeLinuxSLL, "\x00\x01\x00\x01\x00\x06" + rest + "\x08\x00\x45", true},
+		{layers.LinkTypeLinuxSLL, "\x00\x00\x00\x01\x00\x06" + rest + "\x08\x00\x45", false},
+		{layers.LinkTypeLinuxSLL2, "\x08\x00\x00\x00\x00\x00\x00\x02\x00\x01\x01\x06" + rest + "\x45", true},
+		{layers.LinkTypeLinuxSLL2, "\x08\x00\x00\x00\x00\x00\x00\x02\x00\x01\x02\x06" + rest + "\x45", false},
+	} {
+		f, err := Record{Link: test.link, Raw: []byte(test.raw)}.Frame()
+		if got := f.Dst == Broadcast; err != nil || got != test.want {
+			t.Errorf("%s %q: to all %v, %v; want %v", test.link, test.raw, got, err, test.want)
+		}
+	}
+}
+
 // A file of any links: its records say theirs, and how long they were.
 func TestOpenAny(t *testing.T) {
 	openAny := func(content []byte) (*File, error) {

@@ -194,7 +194,7 @@ func (e *Explainer) bySocket(x *Entry, from, to bool) bool {
 	if (from || all || f.From.Addr().IsUnspecified()) && (f.protocol == udp || f.opener != byFrom) {
 		at[0] = e.lives.waiting(f, f.From)
 	}
-	if (to || all || !from && group(f.To.Addr())) && (f.protocol == udp || f.opener != byTo) {
+	if (to || all || !from && f.toGroup()) && (f.protocol == udp || f.opener != byTo) {
 		at[1] = e.lives.waiting(f, f.To)
 	}
 	how := BySocket
@@ -253,9 +253,11 @@ func programs(all []*connections.Process) string {
 	return strings.Join(names, ", ")
 }
 
-// group reports whether an address may be that of many.
-func group(a netip.Addr) bool {
-	return a.IsMulticast() || a.Is4() && a.As4()[3] == 255
+// toGroup reports whether the flow may be to many. Where the network's size does
+// not say so and the dump has no link, broadcast addresses end with 255 as a rule.
+func (f *Flow) toGroup() bool {
+	a := f.To.Addr()
+	return f.toAll || a.IsMulticast() || a.Is4() && a.As4()[3] == 255
 }
 
 // moment is how long a snapshot takes at most: a flow that begins or ends

@@ -420,6 +420,33 @@ func TestExplainReuse(t *testing.T) {
 	}
 }
 
+// A broadcast address need not end with 255: what was sent to all is known by the
+// link.
+func TestExplainBroadcast(t *testing.T) {
+	for _, test := range []struct {
+		to       presence.MAC
+		protocol protocol
+		want     string
+	}{
+		{capture.Broadcast, udp, "explained: udp 192.0.2.127:53 192.0.2.9:4 socket dnsmasq - 3; by the socket on its port"},
+		{presence.MAC{2}, udp, "others: udp 192.0.2.9:4 192.0.2.127:53; this machine has neither address: forwarded, or passing by"},
+		{capture.Broadcast, tcp, "others: tcp 192.0.2.9:4 192.0.2.127:53; this machine has neither address: forwarded, or passing by"},
+	} {
+		p := packet{protocol: test.protocol, from: netip.MustParseAddrPort(you + ":4"), to: netip.MustParseAddrPort("192.0.2.127:53")}
+		tab := newTable(maxFlows)
+		tab.add(&p, &capture.Frame{At: at(10), Dst: test.to}, 100)
+		e := NewExplainer(&Dump{From: at(10), To: at(10), Flows: tab.sorted()}, nil, leastReach)
+		for _, s := range ordinary(t) {
+			e.Add(s)
+		}
+		r := e.Report(nil)
+		r.Idle = nil
+		if diff := cmp.Diff([]string{test.want}, said(r)); diff != "" {
+			t.Errorf("to %s: %s", test.to, diff)
+		}
+	}
+}
+
 // Of a port that several programs have nobody knows which one a flow is of, and one
 // that a socket has anew is not of the program before.
 func TestExplainShared(t *testing.T) {

@@ -28,6 +28,7 @@ type Flow struct {
 	replies  uint8        // the bits of TCP that each packet of To has
 	dhcp     bool         // it has DHCP's form
 	mac      presence.MAC // that From's first packet has; zero: none
+	toAll    bool         // of UDP: the first packet was sent to all stations of the link
 }
 
 // opener is who opened a TCP connection.

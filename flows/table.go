@@ -61,7 +61,7 @@ func (t *table) add(p *packet, f *capture.Frame, length int) {
 		}
 		flow = &Flow{
 			Protocol: p.protocol.String(), From: p.from, To: p.to, First: f.At, Last: f.At, Interface: f.Interface,
-			protocol: p.protocol, dhcp: p.protocol == udp && dhcpForm(p), mac: f.Src,
+			protocol: p.protocol, dhcp: p.protocol == udp && dhcpForm(p), mac: f.Src, toAll: p.protocol == udp && f.Dst == capture.Broadcast,
 		}
 		t.flows[k] = flow
 	}

@@ -52,7 +52,7 @@ func (e *Explainer) othersWhy(f *Flow) string {
 	switch {
 	case e.sender[f.mac]:
 		return "sent by the interface that sends for this machine, with an address that this machine does not have: forwarded, or forged"
-	case group(f.To.Addr()):
+	case f.toGroup():
 		return "others' message to all; nothing of this machine listened there"
 	}
 	return "this machine has neither address: forwarded, or passing by"
