@@ -69,7 +69,7 @@ func fillTheDisk(dir string) {
 	}
 
 	fmt.Println("the disk is full at the start")
-	check(d.s.Close())
+	check(closing(d.s))
 	d.fill()
 	d.open()
 	d.append(50)
@@ -80,7 +80,7 @@ func fillTheDisk(dir string) {
 	d.reopen()
 
 	fmt.Println("the disk is read-only at the start")
-	check(d.s.Close())
+	check(closing(d.s))
 	check(syscall.Mount("", d.dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	r, err := OpenReader(d.dir)
 	check(err)
@@ -96,7 +96,7 @@ func fillTheDisk(dir string) {
 	check(syscall.Mount("", d.dir, "", syscall.MS_REMOUNT, ""))
 	d.recovers()
 	d.reopen()
-	check(d.s.Close())
+	check(closing(d.s))
 }
 
 // open opens the store; the household of the last run must be known.
@@ -113,7 +113,7 @@ func (d *diskTest) append(n int) {
 	for range n {
 		start := time.Now()
 		given := d.s.Append(arrivals(3))
-		if took := time.Since(start); took > 3*patience {
+		if took := time.Since(start); took > 30*patience { // a busy machine has other work, too
 			fail("Append took", took)
 		}
 		if len(d.given) > 0 && given[0].Seq <= d.given[len(d.given)-1].Seq {
@@ -124,7 +124,7 @@ func (d *diskTest) append(n int) {
 }
 
 func (d *diskTest) appendUntilFault() {
-	for start := time.Now(); time.Since(start) < 10*time.Second; {
+	for start := time.Now(); time.Since(start) < time.Minute; {
 		d.append(1)
 		if d.s.Fault() != nil {
 			d.append(100)
@@ -163,7 +163,7 @@ func (d *diskTest) compare() {
 }
 
 func (d *diskTest) recovers() {
-	for deadline := time.Now().Add(20 * time.Second); d.s.Fault() != nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); d.s.Fault() != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			fail("the fault stays:", d.s.Fault())
 		}
@@ -173,7 +173,7 @@ func (d *diskTest) recovers() {
 }
 
 func (d *diskTest) reopen() {
-	check(d.s.Close())
+	check(closing(d.s))
 	d.open()
 	d.expect("opened again", "")
 }

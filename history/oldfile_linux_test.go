@@ -72,7 +72,7 @@ func (d *diskTest) keepsOld(fault string, mend func()) {
 	mend()
 	d.recovers()
 	d.sameHousehold("when the disk takes writes", want)
-	check(d.s.Close())
+	check(closing(d.s))
 
 	db, err := sql.Open("sqlite", sqlitefile.DSN(filepath.Join(d.dir, "porchlight.db"), readParams))
 	check(err)
@@ -89,7 +89,7 @@ func (d *diskTest) keepsOld(fault string, mend func()) {
 	if fault := d.s.Fault(); fault != nil {
 		fail(fault)
 	}
-	check(d.s.Close())
+	check(closing(d.s))
 }
 
 func (d *diskTest) sameHousehold(when string, want presence.Record) {

@@ -43,9 +43,7 @@ func TestSettle(t *testing.T) {
 	if got := s.Behind(); len(got) != 1 || got["mail"] != 1 {
 		t.Errorf("behind: %v", got)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closed(t, s)
 	if err := s.Settle(t.Context()); err == nil {
 		t.Error("a closed store settles")
 	}

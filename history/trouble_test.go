@@ -26,14 +26,14 @@ func logged(t *testing.T, dir string) (*Store, *bytes.Buffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() { _ = closing(s) })
 	return s, &b
 }
 
 // until polls: what it waits for is up to the disk.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
@@ -225,25 +225,31 @@ func TestSlowDisk(t *testing.T) {
 		}
 	}
 	exec("BEGIN IMMEDIATE") // no commit gets through now
-	start := time.Now()
-	given := s.Append(arrivals(1))
-	if took := time.Since(start); took > patience/2 {
-		t.Errorf("waited %v although there is a journal", took)
+	var given []presence.Event
+	took := func(n int) time.Duration {
+		start := time.Now()
+		for range n {
+			given = append(given, s.Append(arrivals(1))...)
+		}
+		return time.Since(start)
+	}
+	// The disk of a busy machine may really be slow for a moment.
+	least := took(1)
+	for range 9 {
+		least = min(least, took(1))
+	}
+	if least > patience/2 {
+		t.Errorf("waited %v although there is a journal", least)
 	}
 	s.mu.Lock()
 	s.journal.close()
 	s.mu.Unlock()
-	start = time.Now()
-	given = append(given, s.Append(arrivals(1))...)
-	if took := time.Since(start); took < patience || took > 3*patience {
-		t.Errorf("waited %v for a slow disk", took)
+	const forever = 40 * patience // no commit gets through for as long as it is waited for
+	if waited := took(1); waited < patience || waited > forever {
+		t.Errorf("waited %v for a slow disk", waited)
 	}
-	start = time.Now()
-	for range 100 {
-		given = append(given, s.Append(arrivals(1))...)
-	}
-	if took := time.Since(start); took > patience {
-		t.Errorf("waited %v although the disk is known to be slow", took)
+	if waited := took(100); waited > forever { // each would wait 100 ms
+		t.Errorf("waited %v although the disk is known to be slow", waited)
 	}
 	if got := all(t, s, 1); !slices.Equal(seqs(got), seqs(given)) {
 		t.Errorf("consumers see %v, want %v", seqs(got), seqs(given))
@@ -285,12 +291,16 @@ func TestNoDirectory(t *testing.T) {
 	s.SaveDevices([]presence.Record{phone("02005e100001", "Ann")})
 	s.SetMeta("baseline", "done")
 	var given []presence.Event
-	start := time.Now()
+	waited := 0
 	for range 120 {
+		start := time.Now()
 		given = append(given, s.Append(arrivals(100))...)
+		if time.Since(start) >= patience {
+			waited++
+		}
 	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("12,000 events in memory took %v", took)
+	if waited > 60 { // a busy machine may have other work for a while
+		t.Errorf("waited %d times although there is no disk", waited)
 	}
 	if s.Lost() != 2000 {
 		t.Errorf("lost %d, want 2000", s.Lost())
