@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"porchlight/lab/labtest"
 	"porchlight/presence"
 	"porchlight/traffic"
 )
@@ -46,7 +47,8 @@ func crowded(t *testing.T) (*household, Config) {
 }
 
 // TestPagesAreFast asks for each page in turn with a page of the same size that
-// is there already. The bound of a quiet machine is 20 times (go run ./bench
+// is there already, and looks at the processor's time, as others may use the
+// machine too. The bound of a quiet machine is 20 times (go run ./bench
 // page); here it only has to notice what is a different order.
 func TestPagesAreFast(t *testing.T) {
 	most, rounds := 60.0, 15
@@ -64,7 +66,7 @@ func TestPagesAreFast(t *testing.T) {
 		pages.ServeHTTP(w, r)
 	}))
 	took := func(url string) (body []byte, d time.Duration) {
-		begin := time.Now()
+		begin := labtest.CPU(t)
 		resp, err := http.Get("http://" + addr + url)
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +76,7 @@ func TestPagesAreFast(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: status %d, %v", url, resp.StatusCode, err)
 		}
-		return body, time.Since(begin)
+		return body, labtest.CPU(t) - begin
 	}
 	defer http.DefaultClient.CloseIdleConnections()
 	for _, query := range []string{"/", "/timeline", "/timeline?span=week", "/timeline?span=month", "/devices/02005e100007", "/events", "/health", "/api/v1/devices", "/api/v1/events"} {
@@ -96,8 +98,8 @@ func TestPagesAreFast(t *testing.T) {
 	}
 }
 
-// TestManyConnectionsAreFast: pages of 10,000 connections take some 10 ms. The
-// bound only has to notice what is a different order.
+// TestManyConnectionsAreFast: pages of 10,000 connections take some 10 ms of a
+// processor. The bound only has to notice what is a different order.
 func TestManyConnectionsAreFast(t *testing.T) {
 	most, rounds := 150*time.Millisecond, 5
 	if raceEnabled {
@@ -107,11 +109,11 @@ func TestManyConnectionsAreFast(t *testing.T) {
 	for _, query := range []string{"/connections?", "/connections?by=program", "/connections?by=remote", "/connections?q=program-07", "/connections/changes?a=1", "/api/v1/connections?"} {
 		var made []time.Duration
 		for i := range rounds { // each is another page, so that none was made before
-			begin := time.Now()
+			begin := labtest.CPU(t)
 			if w := ask(page, fmt.Sprintf("%s&n=%d", query, i)); w.Code != http.StatusOK {
 				t.Fatalf("%s: status %d", query, w.Code)
 			}
-			made = append(made, time.Since(begin))
+			made = append(made, labtest.CPU(t)-begin)
 		}
 		best := slices.Min(made)
 		t.Logf("%-26s %6.2f ms", query, float64(best)/1e6)
@@ -121,7 +123,7 @@ func TestManyConnectionsAreFast(t *testing.T) {
 	}
 }
 
-// TestTrafficIsFast: a month of it takes some 10 ms once it was read.
+// TestTrafficIsFast: a month of it takes some 10 ms of a processor once it was read.
 func TestTrafficIsFast(t *testing.T) {
 	most := 200 * time.Millisecond
 	if raceEnabled {
@@ -142,9 +144,9 @@ func TestTrafficIsFast(t *testing.T) {
 		var made []time.Duration
 		size := 0
 		for i := range 4 { // each is another page, so that none was made before
-			begin := time.Now()
+			begin := labtest.CPU(t)
 			w := ask(page, fmt.Sprintf("/traffic?span=%s&n=%d", span, i))
-			made = append(made, time.Since(begin))
+			made = append(made, labtest.CPU(t)-begin)
 			if size = w.Body.Len(); w.Code != http.StatusOK || size > 500_000 {
 				t.Fatalf("%s: status %d, %d bytes", span, w.Code, size)
 			}
@@ -176,8 +178,9 @@ func listenOn(t *testing.T, cfg Config, h http.Handler) (addr string) {
 	return l.Addr().String()
 }
 
-// TestManyStreams has 500 pages live at once: each is told within a second, and
-// all of them take less than 100 MB (go run ./bench page measures the process).
+// TestManyStreams has 500 pages live at once: each is told within a second, if
+// nobody else has the machine, and all of them take less than 100 MB (go run
+// ./bench page measures the process).
 func TestManyStreams(t *testing.T) {
 	const streams, most = 500, 100 << 20
 	h := family(time.Now())
@@ -230,15 +233,19 @@ func TestManyStreams(t *testing.T) {
 	if took > most {
 		t.Errorf("%d streams take %d bytes", streams, took)
 	}
-	for range 3 {
+	best := time.Hour
+	for range 5 {
 		begin := time.Now()
 		h.change()
 		for _, in := range readers {
 			until(in, "data: changed\n")
 		}
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("all were told after %v", d)
+		if best = min(best, time.Since(begin)); best <= time.Second {
+			break
 		}
 		time.Sleep(liveLeast) // what comes sooner waits for it
+	}
+	if best > time.Second {
+		t.Errorf("all were told after %v", best)
 	}
 }
