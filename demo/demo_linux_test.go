@@ -80,6 +80,16 @@ func checkGone(t *testing.T, o Options) {
 			t.Errorf("%s still runs", e)
 		}
 	}
+	// The runtime ends a locked thread soon after its goroutine.
+	for deadline := time.Now().Add(time.Minute); networks() != 1; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("threads are in %d network namespaces", networks())
+		}
+	}
+}
+
+// networks counts the network namespaces that threads of this process are in.
+func networks() int {
 	spaces := map[string]bool{}
 	threads, _ := filepath.Glob("/proc/self/task/*/ns/net")
 	for _, n := range threads {
@@ -87,9 +97,7 @@ func checkGone(t *testing.T, o Options) {
 			spaces[target] = true
 		}
 	}
-	if len(spaces) != 1 {
-		t.Errorf("threads are in %d network namespaces", len(spaces))
-	}
+	return len(spaces)
 }
 
 // TestRun plays a short story for real, with one of each: an arrival, a guest,
@@ -184,7 +192,7 @@ func TestStop(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(stopped); took > 3*time.Second {
+	if took := time.Since(stopped); took > 10*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
 	checkGone(t, o)

@@ -137,10 +137,14 @@ func TestChanges(t *testing.T) {
 			func(t *testing.T, dir string) {
 				f, err := os.Create(dir + "/devices.yaml")
 				must(t, err)
+				emptied := time.Now()
 				time.Sleep(quiet / 3) // what some editors take
 				_, err = f.WriteString(file("new"))
 				must(t, err)
 				must(t, f.Close())
+				if took := time.Since(emptied); took > quiet*2/3 {
+					t.Skipf("the machine is too busy: the file was empty for %s", took)
+				}
 			},
 		},
 		{
@@ -198,6 +202,11 @@ func TestFaultsChangeNothing(t *testing.T) {
 	write(t, path, file("Anna"))
 	w, _ := watch(t, path, "")
 	<-w.kept
+	write := func(t *testing.T, path, content string) { // so that it is never seen empty
+		t.Helper()
+		write(t, path+"~", content)
+		must(t, os.Rename(path+"~", path))
+	}
 	write(t, path, file("Anna")+"    away_after: soon\n")
 	w.says("line 4: away_after: want a duration")
 	if p := w.Problem(); !strings.Contains(p, path) || !strings.Contains(p, "line 4") {
