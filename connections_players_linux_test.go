@@ -220,7 +220,7 @@ func dump(t *testing.T, ifname string) (*dumper, error) {
 // end waits until the text is in the dump in both directions, and ends it.
 func (d *dumper) end(text string) error {
 	var b []byte
-	for deadline := time.Now().Add(10 * time.Second); bytes.Count(b, []byte(text)) < 2; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); bytes.Count(b, []byte(text)) < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s does not get all packets", d.path)
 		}

@@ -111,23 +111,23 @@ func startProgram(t *testing.T, env []string, args ...string) *program {
 	return p
 }
 
-// interrupt ends p as Ctrl-C does.
+// interrupt ends p as Ctrl-C does, at once if the machine has the time.
 func (p *program) interrupt(t *testing.T) {
 	t.Helper()
 	began := time.Now()
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Wait(); err != nil || time.Since(began) > time.Second {
+	if err := p.cmd.Wait(); err != nil || time.Since(began) > 5*time.Second {
 		t.Errorf("%s after Ctrl-C: %v", time.Since(began), err)
 	}
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not within 20 s:", what)
+			t.Fatal("not within a minute:", what)
 		}
 	}
 }

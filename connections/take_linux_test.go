@@ -135,7 +135,7 @@ func connected(t *testing.T, c *closers, l net.Listener) (*exec.Cmd, error) {
 
 // settled waits until no connection is about to change by itself.
 func settled() error {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		moving := false
 		for _, table := range tables {
 			all, err := table.once(ifaces{})
@@ -543,7 +543,7 @@ func TestFirstThreadEnded(t *testing.T) {
 			return err
 		}
 		stat := fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid)
-		for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			b, err := os.ReadFile(stat)
 			if err != nil || time.Now().After(deadline) {
 				return fmt.Errorf("the first thread does not end: %s %w", b, err)
