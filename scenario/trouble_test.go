@@ -34,7 +34,7 @@ func TestInterfaceGoesAway(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			h.lab.Must(c.away(h.obs))
-			if e, ok := h.sub.next(realTimeout); !ok || e.Type != presence.SensingLost || e.Interface != "lan0" || e.Why == "" {
+			if e, ok := h.sub.next(patience); !ok || e.Type != presence.SensingLost || e.Interface != "lan0" || e.Why == "" {
 				t.Fatalf("told of %+v", e)
 			}
 			h.sub.await("the summary to say so", func() bool { return strings.Contains(h.sub.latest[topics.Summary()], `"ok":false`) })
@@ -43,10 +43,10 @@ func TestInterfaceGoesAway(t *testing.T) {
 			}
 			devices[0].Sleep()
 			h.lab.Must(c.back(h.obs, ctx))
-			if e, ok := h.sub.next(2 * realTimeout); !ok || e.Type != presence.SensingBack {
+			if e, ok := h.sub.next(patience); !ok || e.Type != presence.SensingBack {
 				t.Fatalf("told of %+v", e)
 			}
-			if e, ok := h.sub.next(2 * realTimeout); !ok || e.Type != presence.Left || e.ID != idOf(devices[0]) {
+			if e, ok := h.sub.next(patience); !ok || e.Type != presence.Left || e.ID != idOf(devices[0]) {
 				t.Fatalf("told of %+v", e)
 			}
 			phone := h.lab.Client("phone")
