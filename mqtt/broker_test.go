@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 	"net"
 	"runtime"
 	"strings"
@@ -168,7 +167,7 @@ func TestBrokerSlowReader(t *testing.T) {
 	var most uint64
 	payload := make([]byte, 64<<10)
 	gone := func() bool { _, ok := b.server.Clients.Get("slow"); return !ok }
-	for end := time.Now().Add(4 * stuckTimeout); !gone(); {
+	for end := time.Now().Add(patience); !gone(); {
 		if time.Now().After(end) {
 			t.Fatal("the slow reader is still connected")
 		}
@@ -187,31 +186,27 @@ func TestBrokerSlowReader(t *testing.T) {
 // too, and neither keeps the broker from stopping.
 func TestBrokerConnections(t *testing.T) {
 	b := serve(t, BrokerConfig{Listen: "127.0.0.1:0"})
+	const tooMany = 20
 	var wg sync.WaitGroup
-	turned := make(chan struct{}, 200)
-	for range brokerConnections + 20 {
+	t.Cleanup(wg.Wait)
+	turned := make(chan struct{}, brokerConnections+tooMany)
+	for range brokerConnections + tooMany {
 		c, err := net.Dial("tcp", b.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
 		wg.Go(func() {
-			c.SetReadDeadline(time.Now().Add(3 * time.Second))
-			if _, err := c.Read(make([]byte, 1)); err != nil && !isTimeout(err) {
+			if _, err := c.Read(make([]byte, 1)); err != nil {
 				turned <- struct{}{}
 			}
 		})
 	}
-	wg.Wait()
-	if len(turned) != 20 {
-		t.Errorf("%d turned away, want 20", len(turned))
-	}
+	eventually(t, "some are turned away", func() bool { return len(turned) >= tooMany })
 	// The program's own connection always has a place.
 	r := start(t, Config{Dial: b.Dial}, newMemoryLog())
 	eventually(t, "connected", connected(r))
-}
-
-func isTimeout(err error) bool {
-	var e net.Error
-	return errors.As(err, &e) && e.Timeout()
+	if n := len(turned); n != tooMany {
+		t.Errorf("%d turned away, want %d", n, tooMany)
+	}
 }
