@@ -20,7 +20,13 @@ func played(t *testing.T, devices int, env map[string]string) (*house, []*lab.De
 		h.env[k] = v
 	}
 	pop := h.lab.Population(devices, lab.Behaviour{})
-	return h, pop.Devices(), h.begin()
+	p := h.begin()
+	var ids []presence.ID
+	for _, d := range pop.Devices() {
+		ids = append(ids, idOf(d))
+	}
+	h.finds(ids...)
+	return h, pop.Devices(), p
 }
 
 func idOf(d *lab.Device) presence.ID { return presence.MAC(d.MAC).ID() }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,6 +38,7 @@ type house struct {
 
 	broker *lab.Broker // nil: none
 	sub    *subscriber
+	listed []presence.ID // in the first run's list
 }
 
 const (
@@ -195,11 +197,35 @@ func (h *house) begin() *process {
 	h.t.Helper()
 	h.sub.connect()
 	p := h.start()
-	if e, ok := h.sub.next(patience); !ok || e.Type != presence.Baseline {
-		h.t.Fatalf("the first event is %+v, want the baseline", e)
-	}
+	h.list()
 	h.sub.awaitTopic(topics.Status(), "online")
 	return p
+}
+
+// list waits for the first run's list.
+func (h *house) list() {
+	h.t.Helper()
+	e, ok := h.sub.next(patience)
+	if !ok || e.Type != presence.Baseline {
+		h.t.Fatalf("the next event is %+v, want the baseline", e)
+	}
+	for _, f := range e.Devices {
+		h.listed = append(h.listed, f.ID)
+	}
+}
+
+// finds waits until all of these are known. Who had no time to answer, on a busy
+// machine, is not in the first run's list, but comes after it.
+func (h *house) finds(devices ...presence.ID) {
+	h.t.Helper()
+	missing := slices.DeleteFunc(devices, func(id presence.ID) bool { return slices.Contains(h.listed, id) })
+	for len(missing) > 0 {
+		e, ok := h.sub.next(patience)
+		if !ok || e.Type != presence.NewDevice && e.Type != presence.Arrived {
+			h.t.Fatalf("told of %+v, want %v", e, missing)
+		}
+		missing = slices.DeleteFunc(missing, func(id presence.ID) bool { return id == e.ID && e.Type == presence.Arrived })
+	}
 }
 
 func (h *house) join(c *lab.Client) {
