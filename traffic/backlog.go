@@ -73,11 +73,21 @@ func (b *backlog) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			b.drain(saving)
+			b.end()
 			return
 		case <-b.news:
 		case <-again.C:
 		}
 		b.drain(saving)
+	}
+}
+
+// end says what is lost.
+func (b *backlog) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.waiting); n > 0 {
+		b.log.Error("rounds of traffic are lost: they could not be saved before the end", "rounds", n, "err", b.fault)
 	}
 }
 

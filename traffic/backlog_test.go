@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -121,10 +122,12 @@ func TestBacklogGivesUpWhileSaving(t *testing.T) {
 	})
 }
 
-// What cannot be saved at the end keeps nobody waiting for long.
+// What cannot be saved at the end keeps nobody waiting for long, and is said to be
+// lost.
 func TestBacklogEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBacklog(func(ctx context.Context, _ Round) error { <-ctx.Done(); return ctx.Err() }, slog.New(slog.DiscardHandler))
+		var log strings.Builder
+		b := newBacklog(func(ctx context.Context, _ Round) error { <-ctx.Done(); return ctx.Err() }, slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); b.run(ctx) }()
@@ -135,6 +138,9 @@ func TestBacklogEnds(t *testing.T) {
 		<-done
 		if took := time.Since(began); took != lastSave {
 			t.Errorf("took %s, want %s", took, lastSave)
+		}
+		if !strings.Contains(log.String(), `msg="rounds of traffic are lost: they could not be saved before the end" rounds=1`) {
+			t.Errorf("the log: %s", log.String())
 		}
 	})
 }
