@@ -71,17 +71,7 @@ func TestRightsOfTheService(t *testing.T) {
 	} {
 		t.Run(strings.Join(test.names, " "), func(t *testing.T) {
 			inNamespace(t, func() error {
-				var c closers
-				t.Cleanup(func() { c.close() })
-				l, err := net.Listen("tcp", "127.0.0.1:0")
-				if err := c.add(l, err); err != nil {
-					return err
-				}
-				cmd, err := connected(t, &c, l)
-				if cmd != nil { // which this thread may not end any more
-					t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
-				}
-				if err != nil {
+				if _, err := served(t); err != nil {
 					return err
 				}
 				root, err := Take(nil) // who may be in a container

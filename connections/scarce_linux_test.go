@@ -12,8 +12,7 @@ import (
 // error, and not a socket of nobody's.
 func TestNoMoreFiles(t *testing.T) {
 	inNamespace(t, func() error {
-		var c closers
-		defer func() { c.close() }()
+		c := newClosers(t)
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err := c.add(l, err); err != nil {
 			return err

@@ -53,6 +53,12 @@ func inNamespace(t testing.TB, f func() error) {
 // closers are closed in the end.
 type closers []io.Closer
 
+func newClosers(t testing.TB) *closers {
+	c := &closers{}
+	t.Cleanup(c.close)
+	return c
+}
+
 func (c *closers) add(x io.Closer, err error) error {
 	if err == nil {
 		*c = append(*c, x)
@@ -60,14 +66,15 @@ func (c *closers) add(x io.Closer, err error) error {
 	return err
 }
 
-func (c closers) close() {
-	for _, x := range c {
+func (c *closers) close() {
+	for _, x := range *c {
 		_ = x.Close()
 	}
 }
 
 // variety opens sockets of all kinds, and starts a program that has one.
-func variety(t *testing.T, c *closers) (*exec.Cmd, error) {
+func variety(t *testing.T) error {
+	c := newClosers(t)
 	var all []error
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", ":0", "0.0.0.0:0"} {
 		l, err := net.Listen("tcp", addr)
@@ -76,7 +83,7 @@ func variety(t *testing.T, c *closers) (*exec.Cmd, error) {
 		all = append(all, c.add(p, err))
 	}
 	if err := errors.Join(all...); err != nil {
-		return nil, err
+		return err
 	}
 	for _, to := range []closers{(*c)[:2], (*c)[2:4]} {
 		l := to[0].(net.Listener)
@@ -91,14 +98,14 @@ func variety(t *testing.T, c *closers) (*exec.Cmd, error) {
 		all = append(all, c.add(half, err))
 		other, err := l.Accept()
 		if all = append(all, c.add(other, err)); errors.Join(all...) != nil {
-			return nil, errors.Join(all...)
+			return errors.Join(all...)
 		}
 		all = append(all, half.(*net.TCPConn).CloseWrite())
 		gone, err := net.Dial("tcp", l.Addr().String())
 		all = append(all, err)
 		peer, err2 := l.Accept()
 		if all = append(all, err2); errors.Join(all...) != nil {
-			return nil, errors.Join(all...)
+			return errors.Join(all...)
 		}
 		_, _ = gone.Write(make([]byte, 1000))
 		_, _ = io.ReadFull(peer, make([]byte, 1000))
@@ -106,12 +113,21 @@ func variety(t *testing.T, c *closers) (*exec.Cmd, error) {
 		_, _ = peer.Read(make([]byte, 1))
 		all = append(all, peer.Close())
 	}
-	cmd, err := connected(t, c, (*c)[0].(net.Listener))
-	return cmd, errors.Join(append(all, err, settled())...)
+	return errors.Join(append(all, connected(t, c, (*c)[0].(net.Listener)), settled())...)
+}
+
+// served starts another program that has a connection to l, the only listener.
+func served(t *testing.T) (l net.Listener, err error) {
+	c := newClosers(t)
+	l, err = net.Listen("tcp", "127.0.0.1:0")
+	if err := c.add(l, err); err != nil {
+		return nil, err
+	}
+	return l, connected(t, c, l)
 }
 
 // connected starts another program that has a connection to l.
-func connected(t *testing.T, c *closers, l net.Listener) (*exec.Cmd, error) {
+func connected(t *testing.T, c *closers, l net.Listener) error {
 	port := l.Addr().(*net.TCPAddr).Port
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", fmt.Sprintf("exec 5<>/dev/tcp/127.0.0.1/%d; echo; exec 1>&-; exec sleep 1000", port))
 	out, err := cmd.StdoutPipe()
@@ -119,8 +135,9 @@ func connected(t *testing.T, c *closers, l net.Listener) (*exec.Cmd, error) {
 		err = cmd.Start()
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
 	_, err = out.Read(make([]byte, 1)) // it is connected
 	for err == nil {
 		var name []byte
@@ -130,7 +147,7 @@ func connected(t *testing.T, c *closers, l net.Listener) (*exec.Cmd, error) {
 		runtime.Gosched()
 	}
 	in, err2 := l.Accept()
-	return cmd, errors.Join(err, c.add(in, err2))
+	return errors.Join(err, c.add(in, err2))
 }
 
 // settled waits until no connection is about to change by itself.
@@ -219,13 +236,7 @@ func line(c *Connection) ssLine {
 // Every socket is there with its state and process, as ss says.
 func TestTakeAgainstSS(t *testing.T) {
 	inNamespace(t, func() error {
-		var c closers
-		defer func() { c.close() }()
-		cmd, err := variety(t, &c)
-		if cmd != nil {
-			defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
-		}
-		if err != nil {
+		if err := variety(t); err != nil {
 			return err
 		}
 		pids, want, err := asked(t)
@@ -260,7 +271,7 @@ func TestTakeAgainstSS(t *testing.T) {
 			if p.User != "root" || c.User != "root" {
 				t.Errorf("%v: users %q and %q", line(c), p.User, c.User)
 			}
-			if p.PID == cmd.Process.Pid {
+			if p.PID != os.Getpid() { // so it is the only other program
 				child++
 				if age := before.Sub(p.Started); p.Name != "sleep" || p.Command != "sleep 1000" || age < -time.Second || age > time.Minute {
 					t.Errorf("the program: %+v", p)
@@ -348,16 +359,7 @@ func TestCounters(t *testing.T) {
 // Who may not look into others' processes gets all the rest, and is told.
 func TestNoPermission(t *testing.T) {
 	inNamespace(t, func() error {
-		var c closers
-		defer func() { c.close() }()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err := c.add(l, err); err != nil {
-			return err
-		}
-		cmd, err := connected(t, &c, l)
-		if cmd != nil { // which this thread may not end any more
-			t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
-		}
+		l, err := served(t)
 		if err != nil {
 			return err
 		}
@@ -388,13 +390,7 @@ func TestNoPermission(t *testing.T) {
 // Without sock_diag(7) the tables of /proc/net tell the same, but for counters.
 func TestPlainTables(t *testing.T) {
 	inNamespace(t, func() error {
-		var c closers
-		defer func() { c.close() }()
-		cmd, err := variety(t, &c)
-		if cmd != nil {
-			defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
-		}
-		if err != nil {
+		if err := variety(t); err != nil {
 			return err
 		}
 		lines := map[ssLine]int{}
@@ -588,8 +584,7 @@ func takeMany(t testing.TB, n int) (took time.Duration, rss int64) {
 	t.Helper()
 	const each = 10_000
 	inNamespace(t, func() error {
-		var c closers
-		defer func() { c.close() }()
+		c := newClosers(t)
 		for range n / each {
 			h, err := holder(t, each/2)
 			if err := c.add(h, err); err != nil {
