@@ -11,6 +11,8 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
+
+	"porchlight/synced"
 )
 
 // screen is a desktop without a monitor: an X server, a bus and a real
@@ -53,7 +55,7 @@ func (s *screen) start(t *testing.T, name string, args ...string) {
 		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + home,
 		"XDG_DATA_HOME=" + home, "XDG_RUNTIME_DIR=" + home,
 	}, s.env...)
-	out := new(transcript)
+	out := new(synced.Buffer)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

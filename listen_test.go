@@ -8,13 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"porchlight/mqtt"
+	"porchlight/synced"
 )
 
 // TestMain makes this test's binary the program when it is asked to be.
@@ -71,25 +71,7 @@ func (h *house) say(t *testing.T, topic string, retained bool, payload string) {
 // program is a porchlight that runs in a process of its own.
 type program struct {
 	cmd            *exec.Cmd
-	stdout, stderr transcript
-}
-
-// transcript collects what a process prints.
-type transcript struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *transcript) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	stdout, stderr synced.Buffer
 }
 
 // startProgram runs porchlight with args and nothing in its environment but env.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,6 +37,25 @@ func drain(f *File) (records []captured, err error) {
 			return records, err
 		}
 		records = append(records, captured{r.At.Format(time.RFC3339Nano), r.Interface, string(r.Raw)})
+	}
+}
+
+// records yields all records of a file, which is whole.
+func records(t *testing.T, f *File) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		t.Helper()
+		for {
+			r, err := f.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(r) {
+				return
+			}
+		}
 	}
 }
 
@@ -208,14 +228,7 @@ func TestOpenFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for {
-				r, err := f.Next()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+			for r := range records(t, f) {
 				frame, err := r.Frame()
 				if err != nil || frame.EtherType != EtherTypeIPv4 || frame.Interface != "if0" {
 					t.Fatalf("frame %+v, error %v", frame, err)

@@ -113,14 +113,7 @@ func TestOpenAny(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for {
-		r, err := f.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for r := range records(t, f) {
 		if r.At.Unix() != seconds {
 			t.Errorf("%s at %s", r.Raw, r.At)
 		}

@@ -1,6 +1,7 @@
 package devicefile
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
@@ -38,7 +39,7 @@ func TestBadFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "devices.yaml")
-			var log lines
+			var log bytes.Buffer
 			kept := good
 			run := func() (w *Watcher, names []string) {
 				w = New(Config{Path: path, Last: kept, Keep: func(content string) { kept = content }, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -55,7 +56,7 @@ func TestBadFiles(t *testing.T) {
 					!strings.Contains(said[bad], path+": ") || !strings.Contains(strings.ReplaceAll(said[bad], `\"`, `"`), c.says) {
 					t.Errorf("%s: %d faults told:\n%.2000s", when, n, log.String())
 				}
-				log = lines{}
+				log.Reset()
 			}
 			write(t, path, good)
 			w, _ := run()

@@ -1,17 +1,16 @@
 package devicefile
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"porchlight/presence"
+	"porchlight/synced"
 )
 
 // patience is for a loaded machine; what is waited for takes a fraction of it.
@@ -23,30 +22,12 @@ type watched struct {
 	t        *testing.T
 	kept     chan string // at most one: the last
 	declared chan []presence.Declaration
-	log      *lines
-}
-
-// lines collects what is logged.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log      *synced.Buffer
 }
 
 func watch(t *testing.T, path, last string) (w *watched, atStart []presence.Declaration) {
 	t.Helper()
-	w = &watched{t: t, kept: make(chan string, 1), declared: make(chan []presence.Declaration, 16), log: new(lines)}
+	w = &watched{t: t, kept: make(chan string, 1), declared: make(chan []presence.Declaration, 16), log: new(synced.Buffer)}
 	w.Watcher = New(Config{Path: path, Last: last, Log: slog.New(slog.NewTextHandler(w.log, nil)), Keep: func(content string) {
 		select {
 		case <-w.kept:

@@ -1,13 +1,11 @@
 package hostapd
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 
 	"porchlight/hostapd/hostapdtest"
 	"porchlight/presence"
+	"porchlight/synced"
 )
 
 // patience is how long a test waits for what must come.
@@ -29,7 +28,7 @@ type scene struct {
 	dir  string
 	w    *Watcher
 	told chan string
-	log  buffer
+	log  synced.Buffer
 }
 
 func watch(t *testing.T, sockets ...string) *scene {
@@ -302,21 +301,4 @@ func TestOff(t *testing.T) {
 	if err := w.Run(ctx); err != nil || len(w.Problems()) > 0 {
 		t.Errorf("%v, %q", err, w.Problems())
 	}
-}
-
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

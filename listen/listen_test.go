@@ -12,6 +12,7 @@ import (
 
 	"porchlight/mqtt"
 	"porchlight/presence"
+	"porchlight/synced"
 )
 
 // line is how events are printed in these tests.
@@ -28,9 +29,9 @@ func settle() {
 	synctest.Wait()
 }
 
-func expect(t *testing.T, what string, got *output, want ...string) {
+func expect(t *testing.T, what string, got *synced.Buffer, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(strings.Join(append(want, ""), "\n"), got.take()); diff != "" {
+	if diff := cmp.Diff(strings.Join(append(want, ""), "\n"), got.Take()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
@@ -41,7 +42,7 @@ func TestRun(t *testing.T) {
 		b.say(t, "porchlight/home/summary", true, `{"home":3,"known":41}`)
 		r := start(t, b, Config{Line: line})
 		settle()
-		if log := r.log.take(); !strings.Contains(log, `msg="at home now" node=home home=3 known=41`) {
+		if log := r.log.Take(); !strings.Contains(log, `msg="at home now" node=home home=3 known=41`) {
 			t.Error(log)
 		}
 		b.say(t, "porchlight/home/event", false, payload(7, presence.NewDevice, "Pixel-7"))
@@ -53,14 +54,14 @@ func TestRun(t *testing.T) {
 		// Delivered again, and new ones; after a connection that was lost.
 		b.cut()
 		settle()
-		r.log.take()
+		r.log.Take()
 		b.say(t, "porchlight/home/event", false, payload(7, presence.NewDevice, "Pixel-7"))
 		b.say(t, "porchlight/home/event", false, payload(8, presence.Left, "Pixel-7"))
 		b.say(t, "porchlight/garage/event", false, payload(12, presence.Arrived, "Saw"))
 		b.say(t, "porchlight/garage/event", false, payload(15, presence.Left, "Saw"))
 		settle()
 		expect(t, "events", r.out, "home          8 left Pixel-7", "garage        12 arrived Saw", "garage        15 left Saw")
-		if log := r.log.take(); !strings.Contains(log, "node=garage events=4") || strings.Count(log, "missed") != 1 {
+		if log := r.log.Take(); !strings.Contains(log, "node=garage events=4") || strings.Count(log, "missed") != 1 {
 			t.Error(log)
 		}
 		r.stop()
@@ -83,11 +84,11 @@ func TestFilters(t *testing.T) {
 		b.say(t, "porchlight/garage/event", false, payload(3, presence.Left, "b"))
 		settle()
 		expect(t, "of two types at one node", r.out, "2 left a")
-		expect(t, "their notifications", &screen.output, "Away: a | w")
-		if n := strings.Count(rest.out.take(), "\n"); n != 3 {
+		expect(t, "their notifications", &screen.Buffer, "Away: a | w")
+		if n := strings.Count(rest.out.Take(), "\n"); n != 3 {
 			t.Error(n, "lines without filters")
 		}
-		expect(t, "notifications without filters", &all.output, "New device: a | 10.0.0.7, private MAC, aa:bb:cc:00:00:01")
+		expect(t, "notifications without filters", &all.Buffer, "New device: a | 10.0.0.7, private MAC, aa:bb:cc:00:00:01")
 	})
 }
 
@@ -122,7 +123,7 @@ func TestHostilePayloads(t *testing.T) {
 		b.say(t, "porchlight/home/event", false, hostile(3, presence.NewDevice))
 		b.say(t, "porchlight/home/event", false, payload(4, presence.Left, "fine"))
 		settle()
-		out, shown, log := table.out.take()+jsonl.out.take(), screen.take(), table.log.take()
+		out, shown, log := table.out.Take()+jsonl.out.Take(), screen.Take(), table.log.Take()
 		for _, r := range out + shown + log {
 			if r != '\n' && !unicode.IsPrint(r) {
 				t.Fatalf("%q came through:\n%q\n%q\n%q", r, out, shown, log)
@@ -162,7 +163,7 @@ func TestStuckOutput(t *testing.T) {
 			b.say(t, "porchlight/home/event", false, strings.Replace(payload(i+1, presence.Left, "a"), `"why":"w"`, `"why":"`+big+`"`, 1))
 		}
 		time.Sleep(time.Minute)
-		if log := r.log.take(); strings.Contains(log, "no connection") {
+		if log := r.log.Take(); strings.Contains(log, "no connection") {
 			t.Error(log)
 		}
 		r.stop()

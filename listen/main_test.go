@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"porchlight/mqtt"
+	"porchlight/synced"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -79,30 +79,9 @@ func (b *broker) say(t *testing.T, topic string, retain bool, payload string) {
 	}
 }
 
-// output collects what is written, by anyone.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-// take returns what was written since the last call.
-func (o *output) take() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := o.b.String()
-	o.b.Reset()
-	return s
-}
-
 // desktop collects notifications.
 type desktop struct {
-	output
+	synced.Buffer
 	fault error
 }
 
@@ -113,13 +92,13 @@ func (d *desktop) show(title, body string) error {
 
 // running is a Run under test.
 type running struct {
-	out, log *output
+	out, log *synced.Buffer
 	stop     func() // cancels and waits
 }
 
 func start(t *testing.T, b *broker, cfg Config) *running {
 	t.Helper()
-	r := &running{out: new(output), log: new(output)}
+	r := &running{out: new(synced.Buffer), log: new(synced.Buffer)}
 	cfg.Broker = mqtt.Config{Dial: b.dial}
 	cfg.Prefix = "porchlight"
 	if cfg.Out == nil {

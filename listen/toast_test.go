@@ -14,11 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"porchlight/presence"
+	"porchlight/synced"
 )
 
 // startToaster runs one until the test ends.
-func startToaster(t *testing.T, show func(title, body string) error) (*toaster, *output) {
-	log := new(output)
+func startToaster(t *testing.T, show func(title, body string) error) (*toaster, *synced.Buffer) {
+	log := new(synced.Buffer)
 	toasts := newToaster(Config{show: show, Log: slog.New(slog.NewTextHandler(log, nil))})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -39,14 +40,14 @@ func TestFloodOfToasts(t *testing.T) {
 			toasts.offer("home", false, newcomerNamed(fmt.Sprint("n", i)))
 			synctest.Wait()
 		}
-		expect(t, "at once", &screen.output, "New device: n0 | V", "New device: n1 | V", "New device: n2 | V")
+		expect(t, "at once", &screen.Buffer, "New device: n0 | V", "New device: n1 | V", "New device: n2 | V")
 		time.Sleep(toastPause + time.Second)
-		expect(t, "after a pause", &screen.output, "and 7 more new devices | n3, n4, n5, n6, n7")
+		expect(t, "after a pause", &screen.Buffer, "and 7 more new devices | n3, n4, n5, n6, n7")
 
 		time.Sleep(time.Hour)
 		toasts.offer("home", false, newcomerNamed("later"))
 		synctest.Wait()
-		expect(t, "an hour later", &screen.output, "New device: later | V")
+		expect(t, "an hour later", &screen.Buffer, "New device: later | V")
 
 		// An hour of made-up MACs.
 		time.Sleep(time.Hour)
@@ -55,7 +56,7 @@ func TestFloodOfToasts(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Hour)
-		lines := strings.Split(strings.TrimSpace(screen.take()), "\n")
+		lines := strings.Split(strings.TrimSpace(screen.Take()), "\n")
 		var sum int
 		for _, line := range lines[3:] {
 			var n int
@@ -74,7 +75,7 @@ func TestFloodOfToasts(t *testing.T) {
 func TestSilentDesktop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan error)
-		calls := new(output)
+		calls := new(synced.Buffer)
 		toasts, log := startToaster(t, func(title, _ string) error {
 			_, _ = calls.Write([]byte(title + "\n"))
 			return <-answer
@@ -84,13 +85,13 @@ func TestSilentDesktop(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		expect(t, "while it hangs", calls, "New device: 0")
-		if n := strings.Count(log.take(), errDesktopSilent.Error()); n != 1 {
+		if n := strings.Count(log.Take(), errDesktopSilent.Error()); n != 1 {
 			t.Error(n, "warnings")
 		}
 		close(answer) // with nil
 		time.Sleep(time.Minute)
 		one, rest := 0, 0
-		for line := range strings.Lines(calls.take()) {
+		for line := range strings.Lines(calls.Take()) {
 			var n int
 			if _, err := fmt.Sscanf(line, "and %d more new devices", &n); err != nil {
 				one++
@@ -111,10 +112,10 @@ func TestNoDesktop(t *testing.T) {
 			toasts.offer("home", false, newcomerNamed("n"))
 			time.Sleep(time.Minute)
 		}
-		if n := strings.Count(log.take(), "no service"); n != 1 {
+		if n := strings.Count(log.Take(), "no service"); n != 1 {
 			t.Error(n, "warnings")
 		}
-		if n := strings.Count(screen.take(), "\n"); n != 5 {
+		if n := strings.Count(screen.Take(), "\n"); n != 5 {
 			t.Error(n, "tries: it may have come later")
 		}
 	})

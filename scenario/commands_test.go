@@ -18,6 +18,7 @@ import (
 
 	"porchlight/lab"
 	"porchlight/presence"
+	"porchlight/synced"
 )
 
 func TestVersion(t *testing.T) {
@@ -297,7 +298,7 @@ func record(t *testing.T, h *house, file string) *lab.Cmd {
 	if _, err := exec.LookPath("tcpdump"); err != nil {
 		t.Skip("tcpdump is not installed: apt-get install tcpdump")
 	}
-	var said buffer
+	var said synced.Buffer
 	cmd := h.obs.Command(context.Background(), "tcpdump", "-i", "lan0", "-n", "-U", "--immediate-mode", "-Z", "root", "-w", file)
 	cmd.Stderr = &said
 	h.lab.Must(cmd.Start())

@@ -15,6 +15,7 @@ import (
 	"porchlight/hostapd/hostapdtest"
 	"porchlight/lab"
 	"porchlight/presence"
+	"porchlight/synced"
 )
 
 // goneAfter is how long the Wi-Fi devices of a house have to come back.
@@ -153,7 +154,7 @@ func TestRealHostapd(t *testing.T) {
 	other := h.lab.Client("phone").Host // a place of its own
 	run := func(host *lab.Host, name string, args ...string) *lab.Cmd {
 		cmd := host.Command(context.Background(), name, args...)
-		said := &buffer{}
+		said := &synced.Buffer{}
 		cmd.Stdout, cmd.Stderr = said, said
 		h.lab.Must(cmd.Start())
 		t.Cleanup(func() {

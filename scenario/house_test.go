@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +18,7 @@ import (
 	"porchlight/lab"
 	"porchlight/lab/labtest"
 	"porchlight/presence"
+	"porchlight/synced"
 )
 
 // lan is the prefix of every house.
@@ -92,8 +91,8 @@ func (h *house) withBroker(config string) {
 type process struct {
 	t      testing.TB
 	cmd    *lab.Cmd
-	stdout buffer
-	stderr buffer
+	stdout synced.Buffer
+	stderr synced.Buffer
 }
 
 // command makes a porchlight with the house's settings.
@@ -275,22 +274,4 @@ func (p *process) says(text string) {
 		}
 		return errors.New("it says:\n" + p.stderr.String())
 	})
-}
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
