@@ -111,7 +111,8 @@ func checkConnections(s sight, p place, app bool, exe string) Finding {
 		who = fmt.Sprintf("the Porchlight that runs (process %d)", s.pid)
 	}
 	lacks := who + " may not look into their processes"
-	if s.inside {
+	engine := p.runtime != "" // not a system of its own in a container, such as LXC's
+	if s.inside && engine {
 		lacks = "the container of " + who + " does not have the host's processes"
 	}
 	text := "This machine's connections are recorded, without the programs of other users: " + lacks + "."
@@ -122,8 +123,10 @@ func checkConnections(s sight, p place, app bool, exe string) Finding {
 		return ok(check, "This machine's connections are recorded, without programs: an app of Home Assistant sees none but itself.")
 	case p.runtime == "Kubernetes":
 		return warn(check, text, "Set hostPID: true in the pod, and add the capabilities SYS_PTRACE and DAC_READ_SEARCH, which the program's file has to carry, too.")
-	case p.runtime != "" || s.inside:
+	case engine:
 		return warn(check, text, "docker compose -f compose.yaml -f packaging/compose.connections.yaml up -d --build (its comments say what that allows)")
+	case s.all:
+		return ok(check, "The connections of this container are recorded, with the programs of all users in it; what is outside of it is not seen.")
 	case s.service:
 		const dropIn = "/etc/systemd/system/porchlight.service.d/connections.conf"
 		return warn(check, text, "sudo install -D -m 644 /usr/share/doc/porchlight/examples/connections.conf "+dropIn+

@@ -24,7 +24,8 @@ func TestCheckConnections(t *testing.T) {
 		{"a user", sight{}, place{}, false, Warn, "this program may not look into their processes", "sudo setcap cap_net_raw,cap_sys_ptrace,cap_dac_read_search=ep /opt/porchlight"},
 		{"Docker", sight{inside: true}, place{runtime: "Docker"}, false, Warn, "the container of this program does not have the host's processes", "docker compose -f compose.yaml -f packaging/compose.connections.yaml up -d --build"},
 		{"Docker with the host's processes alone", sight{}, place{runtime: "Docker"}, false, Warn, "may not look into", "compose.connections.yaml"},
-		{"a container of another kind", sight{all: true, inside: true}, place{}, false, Warn, "does not have the host's processes", "compose"},
+		{"a container with a system of its own", sight{all: true, inside: true}, place{}, false, OK, "with the programs of all users in it; what is outside of it is not seen", ""},
+		{"a service of such a system", sight{pid: 812, inside: true, service: true}, place{}, false, Warn, "(process 812) may not look into", "examples/connections.conf"},
 		{"Kubernetes", sight{inside: true}, place{runtime: "Kubernetes"}, false, Warn, "the host's processes", "hostPID: true"},
 		{"the app", sight{inside: true}, place{runtime: "Docker"}, true, OK, "an app of Home Assistant sees none but itself", ""},
 	} {

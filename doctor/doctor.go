@@ -57,6 +57,7 @@ func Run(ctx context.Context, cfg config.Config, report func(Finding)) bool {
 	}
 
 	tell(checkSettings(os.Environ())...)
+	tell(sameFindings(cfg.DataDir)...)
 	where := readPlace()
 	mayHear := tell(checkCapability(openPacketSocket(), executable(), where.runtime != ""))
 	net, err := readNetwork()
