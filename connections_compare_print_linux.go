@@ -231,38 +231,3 @@ func clock(t time.Time) string {
 	}
 	return t.Local().Format("2006-01-02 15:04:05.000")
 }
-
-// merge makes one line of those that differ only by the port that a client was
-// given, and by numbers in what is said of them.
-func merge(all []flowLine) (few []flowLine) {
-	type like struct {
-		flowLine
-		why string
-	}
-	at := map[like]int{}
-	for _, l := range all {
-		key := like{flowLine{Protocol: l.Protocol, Local: l.Local, LocalPort: l.LocalPort, Remote: l.Remote, RemotePort: l.RemotePort, Program: l.Program, PID: l.PID, RemotePID: l.RemotePID, How: l.How}, strings.Map(letters, l.Why)}
-		if l.Opened == "remote" || l.Opened == "" && l.LocalPort < l.RemotePort {
-			key.RemotePort = 0
-		} else {
-			key.LocalPort = 0
-		}
-		i, is := at[key]
-		if !is || l.flows == 0 {
-			at[key] = len(few)
-			few = append(few, l)
-			continue
-		}
-		m := &few[i]
-		m.LocalPort, m.RemotePort = key.LocalPort, key.RemotePort
-		m.flows += l.flows
-		m.Sent, m.Received = m.Sent+l.Sent, m.Received+l.Received
-		if l.First.Before(m.First) {
-			m.First = l.First
-		}
-		if l.Last.After(m.Last) {
-			m.Last = l.Last
-		}
-	}
-	return few
-}
