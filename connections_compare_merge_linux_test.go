@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +29,11 @@ func TestMerge(t *testing.T) {
 		"one port, often": {[]flowLine{tries(1, "remote", "listener", "1 s")[0], {Protocol: "tcp", Local: me, LocalPort: 1000, Remote: you, RemotePort: 7, Opened: "remote", How: "listener", Why: "2 s", Sent: 5, flows: 1}}, []string{"192.0.2.1:1000 192.0.2.9:0 2 7"}},
 	} {
 		var got []string
-		for _, l := range merge(test.all) {
+		lines, rows := merge(slices.Values(test.all), 0)
+		if first, again := merge(slices.Values(test.all), 1); len(first) != 1 || again != rows || rows != len(lines) || first[0] != lines[0] {
+			t.Errorf("%s: %d rows, the first one %+v; want %d, %+v", name, again, first, rows, lines[0])
+		}
+		for _, l := range lines {
 			got = append(got, fmt.Sprintf("%s %s %d %d", netip.AddrPortFrom(l.Local, l.LocalPort), netip.AddrPortFrom(l.Remote, l.RemotePort), l.flows, l.Sent))
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -51,7 +52,8 @@ type flowLine struct {
 	Tcpdump         string     `json:"tcpdump,omitempty"` // the filter for an unexplained flow
 	Wireshark       string     `json:"wireshark,omitempty"`
 
-	flows int // of how many it is the sum; in tables only
+	flows int          // of how many it is the sum; in tables only
+	entry *flows.Entry // nil: of an idle connection
 }
 
 func newFlowLine(group string, x *flows.Entry, d *flows.Dump) flowLine {
@@ -59,7 +61,7 @@ func newFlowLine(group string, x *flows.Entry, d *flows.Dump) flowLine {
 		Group: group, Protocol: x.Protocol, Local: x.Local.Addr(), LocalPort: x.Local.Port(), Remote: x.Remote.Addr(), RemotePort: x.Remote.Port(),
 		Name: d.Names[x.Remote.Addr()], Device: x.Device, Interface: x.Interface, Opened: x.Opened, First: x.First, Last: x.Last,
 		SentPackets: x.SentBy.Packets, Sent: x.SentBy.Bytes, ReceivedPackets: x.SentTo.Packets, Received: x.SentTo.Bytes,
-		How: string(x.How), State: string(x.State), Snapshot: x.Snapshot, Meanwhile: x.Meanwhile, Why: x.Why, flows: 1,
+		How: string(x.How), State: string(x.State), Snapshot: x.Snapshot, Meanwhile: x.Meanwhile, Why: x.Why, flows: 1, entry: x,
 	}
 	if p := x.Process; p != nil {
 		l.Program, l.PID, l.Command, l.User, l.Container = p.Name, p.PID, p.Command, p.User, p.Container
@@ -68,6 +70,16 @@ func newFlowLine(group string, x *flows.Entry, d *flows.Dump) flowLine {
 		l.RemoteProgram, l.RemotePID = p.Name, p.PID
 	}
 	return l
+}
+
+// filter fills in what chooses the packets of an unexplained flow.
+func (l *flowLine) filter() {
+	if l.Group != "unexplained" {
+		return
+	}
+	if f, err := flows.Filter([]flows.Entry{*l.entry}); err == nil {
+		l.Tcpdump, l.Wireshark = f.Tcpdump, f.Wireshark
+	}
 }
 
 func newIdleLine(c *connections.Connection, d *flows.Dump) flowLine {
@@ -81,32 +93,35 @@ func newIdleLine(c *connections.Connection, d *flows.Dump) flowLine {
 // flowGroup is a group in the output.
 type flowGroup struct {
 	name, title string
-	lines       []flowLine
+	count       int
+	lines       iter.Seq[flowLine] // made when they are asked for: there may be many
 }
 
 // groups are all that there are, in the order in which they are shown.
 func (c connectionsCompareCmd) groups(d *flows.Dump, r *flows.Report, names connections.DeviceNames) []flowGroup {
-	of := func(name string, entries []flows.Entry) (all []flowLine) {
-		for i := range entries {
-			l := newFlowLine(name, &entries[i], d)
-			l.Device = cmp.Or(l.Device, names[l.Remote])
-			if f, err := flows.Filter(entries[i : i+1]); name == "unexplained" && err == nil {
-				l.Tcpdump, l.Wireshark = f.Tcpdump, f.Wireshark
+	of := func(name, title string, entries []flows.Entry) flowGroup {
+		return flowGroup{name, title, len(entries), func(yield func(flowLine) bool) {
+			for i := range entries {
+				l := newFlowLine(name, &entries[i], d)
+				l.Device = cmp.Or(l.Device, names[l.Remote])
+				if !yield(l) {
+					return
+				}
 			}
-			all = append(all, l)
-		}
-		return all
-	}
-	var idle []flowLine
-	for i := range r.Idle {
-		idle = append(idle, newIdleLine(&r.Idle[i], d))
+		}}
 	}
 	all := []flowGroup{
-		{"unexplained", "flows that no snapshot explains", of("unexplained", r.Unexplained)},
-		{"others", "flows between others: neither end is this machine, no snapshot explains them either", of("others", r.Others)},
-		{"idle", "connections without traffic", idle},
-		{"explained", "flows with their programs", of("explained", r.Explained)},
-		{"portless", "what snapshots do not have: no TCP and no UDP socket", of("portless", r.Portless)},
+		of("unexplained", "flows that no snapshot explains", r.Unexplained),
+		of("others", "flows between others: neither end is this machine, no snapshot explains them either", r.Others),
+		{"idle", "connections without traffic", len(r.Idle), func(yield func(flowLine) bool) {
+			for i := range r.Idle {
+				if !yield(newIdleLine(&r.Idle[i], d)) {
+					return
+				}
+			}
+		}},
+		of("explained", "flows with their programs", r.Explained),
+		of("portless", "what snapshots do not have: no TCP and no UDP socket", r.Portless),
 	}
 	return slices.DeleteFunc(all, func(g flowGroup) bool { return len(c.Only) > 0 && !slices.Contains(c.Only, g.name) })
 }
@@ -121,22 +136,24 @@ func (c connectionsCompareCmd) print(a *app, d *flows.Dump, r *flows.Report) err
 	if !c.table() {
 		out, err := newLines(a.stdout, c.CSV, flowLine{})
 		for _, g := range groups {
-			for _, l := range g.lines {
-				if err == nil {
-					err = out.print(l)
+			for l := range g.lines {
+				if err != nil {
+					return err
 				}
+				l.filter()
+				err = out.print(l)
 			}
 		}
 		return err
 	}
 	for _, g := range groups {
-		if len(g.lines) == 0 && g.name != "unexplained" {
+		if g.count == 0 && g.name != "unexplained" {
 			continue
 		}
 		if err := c.printGroup(a, g); err != nil {
 			return err
 		}
-		if g.name == "unexplained" && len(g.lines) > 0 {
+		if g.name == "unexplained" && g.count > 0 {
 			if err := printFilter(a, r.Unexplained); err != nil {
 				return err
 			}
@@ -170,14 +187,9 @@ func printFilter(a *app, all []flows.Entry) error {
 
 // printGroup prints a table in which like flows are one row.
 func (c connectionsCompareCmd) printGroup(a *app, g flowGroup) error {
-	like := merge(g.lines)
-	if _, err := fmt.Fprintf(a.stdout, "%s (%d)\n", strings.ToUpper(g.title[:1])+g.title[1:], len(g.lines)); err != nil || len(like) == 0 {
+	like, count := merge(g.lines, c.Rows)
+	if _, err := fmt.Fprintf(a.stdout, "%s (%d)\n", strings.ToUpper(g.title[:1])+g.title[1:], g.count); err != nil || len(like) == 0 {
 		return err
-	}
-	more := 0
-	if c.Rows > 0 && len(like) > c.Rows {
-		more = len(like) - c.Rows
-		like = like[:c.Rows]
 	}
 	rows := [][]string{{"PROTO", "LOCAL", "REMOTE", "NAME", "FLOWS", "FIRST", "LAST", "SENT", "RECEIVED", "PROGRAM", "WHY"}}
 	for i := range like {
@@ -186,7 +198,7 @@ func (c connectionsCompareCmd) printGroup(a *app, g flowGroup) error {
 	if err := table(a.stdout, rows); err != nil {
 		return err
 	}
-	if more > 0 {
+	if more := count - len(like); more > 0 {
 		_, _ = fmt.Fprintf(a.stdout, "… and %d more rows (--rows 0 shows all)\n", more)
 	}
 	_, err := fmt.Fprintln(a.stdout)
