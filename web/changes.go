@@ -40,6 +40,7 @@ type changesView struct {
 	Filters   filters
 	Entries   []entryRow
 	Older     string // query of the page before; empty: there is none
+	Newest    string // query of the first page; empty: this is it
 	Recording string
 }
 
@@ -289,6 +290,9 @@ func (p *pages) listEntries(ctx context.Context, q url.Values, v *changesView) e
 	all, err := p.cfg.Connections.Newest(ctx, before, entriesPerPage+1)
 	if err != nil {
 		return err
+	}
+	if before > 0 {
+		v.Newest = chosenQuery(q, "before", "")
 	}
 	for i := range all {
 		if i == entriesPerPage {

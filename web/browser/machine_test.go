@@ -255,6 +255,8 @@ func TestComparing(t *testing.T) {
 	b.click(`a[aria-label="from 2"]`)
 	b.shows("machine was started again between them")
 	b.picture("restart")
+	eval[bool](b, `[...document.querySelectorAll(".pager a")].find((a) => a.innerText === "Newest").click(); true`)
+	b.until(`!!document.querySelector('[aria-label="from 25"]') && !location.search.includes("before")`)
 	b.run(chromedp.SetValue(css(`input[name=a][type=datetime-local]`), h.machine.stored[11].Time.Add(time.Minute).Format("2006-01-02T15:04")))
 	eval[bool](b, `document.querySelector("input[name=b][type=datetime-local]").value = ""; true`)
 	b.click(`input[name=b][type=datetime-local] ~ button, label:has(input[name=b][type=datetime-local]) + button`)
