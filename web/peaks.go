@@ -12,8 +12,10 @@ const (
 	// fewPeaks is how many slots have one that is a peak, which is cut off when it
 	// is more than twice as high as what is drawn, and that is at least a tenth of
 	// it: the rest could not be seen beside a backup, but must not look as large.
+	// What is less than unseen of a peak is not seen beside a tenth of it either.
 	fewPeaks  = 20
 	mostOfCut = 10
+	unseen    = 1.0 / 400
 	// peakText is how much of the width the text of a peak may take.
 	peakText = 200
 )
@@ -32,7 +34,7 @@ func top(slots []slot, d traffic.Direction) float64 {
 	}
 	slices.Sort(sums)
 	most, usual := sums[len(sums)-1], sums[len(sums)-1-len(sums)/fewPeaks]
-	if cut := max(1.25*usual, most/mostOfCut); cut < most/2 {
+	if cut := max(1.25*usual, most/mostOfCut); cut < most/2 && usual > unseen*most {
 		return cut
 	}
 	return most

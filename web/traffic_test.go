@@ -205,12 +205,12 @@ func TestAreas(t *testing.T) {
 func TestPeaks(t *testing.T) {
 	from := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	key := traffic.Key{Interface: "eth0", Protocol: traffic.TLS, Direction: traffic.In}
-	draw := func(peaks ...int) (svg, words string) {
+	draw := func(high uint64, peaks ...int) (svg, words string) {
 		rounds := make([]traffic.Round, 96)
 		for i := range rounds {
 			bytes := uint64(900 * 100)
 			if slices.Contains(peaks, i) {
-				bytes *= uint64(100 + i)
+				bytes *= high + uint64(i)
 			}
 			rounds[i] = traffic.Round{Start: from.Add(time.Duration(i) * 15 * time.Minute), Length: 15 * time.Minute, Counted: 15 * time.Minute, Counts: map[traffic.Key]traffic.Count{key: {Packets: 1, Bytes: bytes}}}
 		}
@@ -219,15 +219,18 @@ func TestPeaks(t *testing.T) {
 		words = a.cutWords()
 		return string(a.draw("x")), words
 	}
-	if svg, words := draw(); strings.Contains(svg, "peak") || words != "" {
+	if svg, words := draw(100); strings.Contains(svg, "peak") || words != "" {
 		t.Errorf("without a peak: %s", words)
 	}
-	if svg, words := draw(10, 11, 60); !strings.Contains(words, "(in)") || !strings.Contains(svg, `<text class="peak" x="12.0%" y="26" text-anchor="start">↑ 11.1 kB/s</text>`) ||
+	if svg, words := draw(100, 10, 11, 60); !strings.Contains(words, "(in)") || !strings.Contains(svg, `<text class="peak" x="12.0%" y="26" text-anchor="start">↑ 11.1 kB/s</text>`) ||
 		!strings.Contains(svg, `text-anchor="middle">↑ 16.0 kB/s</text>`) || strings.Count(svg, "peak") != 2 || !strings.Contains(svg, ">1.0 kB/s<") || strings.Contains(svg, " -") {
 		t.Errorf("with peaks: %s in %s", words, svg)
 	}
-	if svg, _ := draw(1, 2, 3, 4, 5, 6); strings.Contains(svg, "peak") {
+	if svg, _ := draw(100, 1, 2, 3, 4, 5, 6); strings.Contains(svg, "peak") {
 		t.Error("what is often so is no peak")
+	}
+	if svg, _ := draw(1000, 10); strings.Contains(svg, "peak") {
+		t.Error("a peak is cut off, and the rest is not to be seen all the same")
 	}
 }
 
