@@ -70,12 +70,12 @@ func (w *Watcher) Problem() string {
 func (w *Watcher) Run(ctx context.Context) error {
 	defer w.end()
 	for delay := minRetry; ctx.Err() == nil; {
-		began := time.Now()
-		if err := w.follow(ctx); ctx.Err() == nil {
-			w.wonder(err.Error())
-		}
-		if time.Since(began) > maxRetry {
+		err := w.follow(ctx)
+		if w.Problem() == "" { // it had answered
 			delay = minRetry
+		}
+		if ctx.Err() == nil {
+			w.wonder(err.Error())
 		}
 		select {
 		case <-ctx.Done():

@@ -302,6 +302,29 @@ func TestWatcherReconnects(t *testing.T) {
 	w.want(true, "the bus has come back")
 }
 
+// logind that begins anew is asked soon, however long it was not there before.
+func TestWatcherSoon(t *testing.T) {
+	s := startSystem(t)
+	l := s.startLogind()
+	l.begin("1", "seat0", nil)
+	w := startWatcher(t, s.address)
+	w.want(true, "the start")
+	for range 3 {
+		if _, err := l.bus.ReleaseName(login); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "logind has gone", func() bool { there, _ := w.Attended(); return !there })
+		gone := time.Now()
+		if _, err := l.bus.RequestName(login, 0); err != nil {
+			t.Fatal(err)
+		}
+		w.want(true, "logind has come back")
+		if took := time.Since(gone); took > 3*time.Second {
+			t.Errorf("it was asked after %s", took)
+		}
+	}
+}
+
 func TestWatcherWithoutBus(t *testing.T) {
 	w := startWatcher(t, "unix:path=/nonexistent/bus")
 	eventually(t, "a problem", func() bool { return strings.Contains(w.Problem(), "/nonexistent/bus") })
