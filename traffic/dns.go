@@ -18,6 +18,8 @@ const (
 	maxLabel    = 63
 	maxRcode    = 11 // RFC 8490
 
+	maxPiece = 16 // by 256 bytes: the length of a message that is sent in pieces
+
 	maxQueryRecords = 3 // of IXFR, EDNS and TSIG
 
 	opcodeNone     = 3 // assigned to nobody
@@ -58,11 +60,11 @@ func isDNS(b []byte, length int, onPort bool) bool {
 		return m.answer || m.records > 0 || m.opcode == opcodeStateful
 	case m.questions == 0:
 		return m.answer && m.rcode != 0 && isBare(b, length)
-	case m.questions > 1:
-		return false
 	case onPort:
 		_, ok := readName(b, false)
 		return ok
+	case m.questions > 1:
+		return false
 	case !m.answer && m.opcode == 0 && m.records > maxQueryRecords:
 		return false
 	}
@@ -94,6 +96,9 @@ func isQuestion(b []byte, length int, more bool) bool {
 // isDNSOverTCP is isDNS of a segment that begins with a message and its length
 // (RFC 7766, section 8), or, on the port of DNS, with one of them.
 func isDNSOverTCP(b []byte, length int, onPort bool) bool {
+	if onPort && length < 2+dnsHeader && length != 2 {
+		return len(b) > 0 && b[0] < maxPiece // the first of it: nobody's words begin so
+	}
 	if len(b) < 2 {
 		return false
 	}
