@@ -105,8 +105,18 @@ func TestTrafficCommand(t *testing.T) {
 	}
 	has(try(exitFailed, "--since", "2020-01-01", "--until", "2020-01-02"), "no traffic was recorded from 2020-01-01", "what there is begins at "+when(start))
 	has(try(exitFailed, "--since", "1h", "--until", "2h"), "is not before")
+	has(try(exitFailed, "--since", "2200-01-01"), "--since 2200-01-01 00:00:00 is not in the past")
 	has(try(exitUsage, "--since", "soon"), "want how long ago")
 	has(try(exitUsage, "--top", "0"), "want at least 1; see porchlight traffic --help")
+	overwritten, err := os.OpenFile(filepath.Join(dir, traffic.File), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer overwritten.Close()
+	if _, err := overwritten.WriteAt(bytes.Repeat([]byte{0xab}, 8192), 4096); err != nil {
+		t.Fatal(err)
+	}
+	has(try(exitFailed), "reading "+dir, "the file is damaged; move it away")
 	if err := os.WriteFile(filepath.Join(dir, traffic.File), []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
 	}

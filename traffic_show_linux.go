@@ -45,7 +45,11 @@ func (c trafficCmd) Run(a *app) error {
 	if since.IsZero() {
 		since = until.Add(-shownTraffic)
 	}
-	if !since.Before(until) {
+	switch {
+	case since.Before(until):
+	case c.Until.text == "":
+		return fmt.Errorf("--since %s is not in the past", when(since))
+	default:
 		return fmt.Errorf("--since %s is not before --until %s", when(since), when(until))
 	}
 	first, last, err := store.Span(a.ctx)
@@ -53,15 +57,15 @@ func (c trafficCmd) Run(a *app) error {
 		return a.noTraffic()
 	}
 	if err != nil {
-		return err
+		return moveAway(err)
 	}
 	if !last.After(since) || !first.Before(until) {
 		return fmt.Errorf("no traffic was recorded from %s to %s; what there is begins at %s and ends at %s", when(since), when(until), when(first), when(last))
 	}
 	if c.table() {
-		return c.show(a, store, since, until)
+		return moveAway(c.show(a, store, since, until))
 	}
-	return c.print(a, store, since, until)
+	return moveAway(c.print(a, store, since, until))
 }
 
 // noTraffic says where there is none, and how it gets there.
