@@ -29,8 +29,8 @@ func connect(ctx context.Context, bus string) (conn *dbus.Conn, err error) {
 		// dbus-daemon looks the user up, and its way to systemd's dynamic users
 		// is closed (SYSTEMD_NSS_DYNAMIC_BYPASS). systemd takes a user of the
 		// service's name if there is one.
-		return nil, fmt.Errorf("connecting to the system bus: it refuses user %d, whom it does not know: for the service run "+
-			"`systemctl stop porchlight; useradd --system porchlight; systemctl start porchlight`; a container needs a user of its machine", os.Geteuid())
+		return nil, fmt.Errorf("connecting to the system bus: it refuses user %[1]d, whom it does not know: for the service run "+
+			"`systemctl stop porchlight; useradd --system porchlight; systemctl start porchlight`, for a container `useradd --system --uid %[1]d porchlight` on its host", os.Geteuid())
 	}
 	return nil, fmt.Errorf("connecting to the system bus: %w", err)
 }
