@@ -35,7 +35,7 @@ func checkTraffic(mode string, raw error, missing []string, held bool, logind fu
 	}
 	if err := logind(); err != nil {
 		return append(found, warn(check, fmt.Sprintf("PORCHLIGHT_TRAFFIC is attended, and no traffic is counted: logind does not say whether someone is at this machine (%v).", err),
-			"Run this where systemd-logind or elogind runs (in a container with /run/dbus/system_bus_socket of the host), or set PORCHLIGHT_TRAFFIC=always."))
+			"It takes systemd-logind or elogind, in a container /run/dbus/system_bus_socket of the host, and a user that the bus knows. Without these set PORCHLIGHT_TRAFFIC=always."))
 	}
 	if held { // as another user, perhaps, whom the bus may refuse
 		return append(found, ok(check, "What passes this machine's interfaces is counted while someone is at it. logind says to this program who is; if it does not to the Porchlight that runs, that one says so, below."))
