@@ -17,12 +17,15 @@ type Filter struct {
 	Wide      string `json:"wide,omitempty"` // in words: what it chooses more; empty: nothing
 }
 
-// maxTerms bounds a filter: the kernel takes programs of up to 4096
-// instructions (BPF_MAXINSNS), and a connection over IPv6 needs 70.
-const maxTerms = 50
+// A filter is bounded: the kernel takes programs of up to 4096 instructions
+// (BPF_MAXINSNS). A connection over IPv6 needs 70, a port of any host 6.
+const (
+	maxTerms = 50
+	maxPorts = 8 * maxTerms
+)
 
 // ErrTooMany is returned for a filter that nobody could use.
-var ErrTooMany = fmt.Errorf("a filter for more than %d connections is too long for the kernel: choose fewer", maxTerms)
+var ErrTooMany = fmt.Errorf("a filter for more than %d connections, or %d ports, is too long for the kernel: choose fewer", maxTerms, maxPorts)
 
 // flow is a set of packets: those between two ends. What is zero may be any.
 type flow struct {
@@ -53,18 +56,31 @@ func (c *Connection) flow() flow {
 // longer for the many that there cannot be one for.
 func filterOf(all []Connection, of func(*Connection) flow) (Filter, error) {
 	flows := map[flow]bool{}
+	room := maxPorts
 	for _, whole := range []bool{true, false} { // ports first
 		for i := range all {
 			f := of(&all[i])
-			if isWhole := !f.local.IsValid() && !f.remote.IsValid(); isWhole != whole || f.remote.IsValid() && f.within(flows) {
+			if f.ofPort() != whole || f.remote.IsValid() && f.within(flows) || flows[f] {
 				continue
 			}
-			if flows[f] = true; len(flows) > maxTerms {
+			if room -= f.cost(); room < 0 {
 				return Filter{}, ErrTooMany
 			}
+			flows[f] = true
 		}
 	}
 	return join(slices.Collect(maps.Keys(flows)))
+}
+
+// ofPort reports whether all packets of a port are meant, wherever it is.
+func (f flow) ofPort() bool { return !f.local.IsValid() && !f.remote.IsValid() }
+
+// cost is how much of maxPorts it takes.
+func (f flow) cost() int {
+	if f.ofPort() {
+		return 1
+	}
+	return maxPorts / maxTerms
 }
 
 // within reports whether all of a connection's packets are chosen by that of a
@@ -79,15 +95,15 @@ func FilterForHosts(hosts []netip.Addr) (Filter, error) {
 	for _, h := range hosts {
 		flows[flow{remote: h.WithZone("").Unmap()}] = true
 	}
+	if len(flows) > maxTerms {
+		return Filter{}, ErrTooMany
+	}
 	return join(slices.Collect(maps.Keys(flows)))
 }
 
 func join(flows []flow) (Filter, error) {
-	switch {
-	case len(flows) == 0:
+	if len(flows) == 0 {
 		return Filter{}, errors.New("there is nothing to make a filter for")
-	case len(flows) > maxTerms:
-		return Filter{}, ErrTooMany
 	}
 	slices.SortFunc(flows, func(x, y flow) int {
 		return cmp.Or(strings.Compare(x.protocol, y.protocol), x.local.Compare(y.local), cmp.Compare(x.lport, y.lport), x.remote.Compare(y.remote), cmp.Compare(x.rport, y.rport))
@@ -110,7 +126,7 @@ func (f flow) tcpdump() string {
 	switch {
 	case f.protocol == "":
 		return "host " + f.remote.String()
-	case !f.local.IsValid() && !f.remote.IsValid():
+	case f.ofPort():
 		return fmt.Sprintf("%s port %d", f.protocol, f.lport)
 	}
 	way := func(from, to string) string {
@@ -139,7 +155,7 @@ func (f flow) wireshark() string {
 	switch {
 	case f.protocol == "":
 		return fmt.Sprintf("%s.addr == %s", ip(f.remote), f.remote)
-	case !f.local.IsValid() && !f.remote.IsValid():
+	case f.ofPort():
 		return fmt.Sprintf("%s.port == %d", f.protocol, f.lport)
 	}
 	way := func(from, to string) string {

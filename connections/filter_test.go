@@ -106,6 +106,30 @@ func TestLongFilter(t *testing.T) {
 	if _, err := FilterFor(more); !errors.Is(err, ErrTooMany) {
 		t.Error(err)
 	}
+	// Ports take less, and those of a mixture no more than that leaves.
+	port := func(i int) Connection {
+		c := Connection{Protocol: TCP, State: Listen, Local: netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(1+i*131))}
+		if i%3 == 0 {
+			c.Protocol, c.State = UDP, Unconnected
+		}
+		return c
+	}
+	var ports []Connection
+	for i := range maxPorts {
+		ports = append(ports, port(i))
+	}
+	for name, some := range map[string][]Connection{"ports": ports, "a mixture": append(ports[:maxPorts/2:maxPorts/2], all[:maxTerms/2]...)} {
+		f, err := FilterForMany(some)
+		if err != nil || f.Wide != "" {
+			t.Fatalf("%s: %v, %q", name, err, f.Wide)
+		}
+		if n := compiled(t, f.Tcpdump); n > most {
+			t.Errorf("%s: %d make %d instructions", name, len(some), n)
+		}
+		if _, err := FilterFor(append(some, port(maxPorts))); !errors.Is(err, ErrTooMany) {
+			t.Errorf("%s and one more: %v", name, err)
+		}
+	}
 	if _, err := FilterFor(nil); err == nil {
 		t.Error("a filter of nothing")
 	}

@@ -15,7 +15,7 @@ func TestFilterForMany(t *testing.T) {
 		for i := range n {
 			c := Connection{Protocol: TCP}
 			for end, text := range map[*netip.AddrPort]string{&c.Local: local, &c.Remote: remote} {
-				*end = netip.MustParseAddrPort(strings.NewReplacer("PORT", fmt.Sprint(50000+i), "HOST", fmt.Sprint(i+1), "WELL", fmt.Sprint(1000+i)).Replace(text))
+				*end = netip.MustParseAddrPort(strings.NewReplacer("PORT", fmt.Sprint(50000+i), "198.18.HOST", fmt.Sprintf("198.18.%d.%d", i/256, i%256), "HOST", fmt.Sprint(i+1), "WELL", fmt.Sprint(1000+i)).Replace(text))
 			}
 			all = append(all, c)
 		}
@@ -38,8 +38,8 @@ func TestFilterForMany(t *testing.T) {
 		"of a server":    {some(60, "192.0.2.1:22", "192.0.2.HOST:PORT"), "tcp and ((src host 192.0.2.1 and src port 22) or (dst host 192.0.2.1 and dst port 22))", "the same services", false},
 		"of many":        {some(60, "192.0.2.1:PORT", "192.0.2.9:WELL"), "host 192.0.2.9", "the same hosts", false},
 		"of many hosts":  {some(60, "192.0.2.1:PORT", "192.0.2.HOST:443"), "tcp port 443", "the same ports", false},
-		"of too many":    {some(60, "192.0.2.1:PORT", "192.0.2.HOST:WELL"), "", "", true},
-		"many listeners": {listeners(60), "", "", true},
+		"of too many":    {some(maxPorts+1, "192.0.2.1:PORT", "198.18.HOST:WELL"), "", "", true},
+		"many listeners": {listeners(maxPorts + 1), "", "", true},
 		// A listener is with no host.
 		"a listener too": {append(some(60, "192.0.2.1:PORT", "192.0.2.9:WELL"), listeners(1)...), "(host 192.0.2.9) or (tcp port 2000)", "the same hosts", false},
 	} {
