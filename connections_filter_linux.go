@@ -96,12 +96,7 @@ func (c connectionsFilterCmd) connections(a *app) ([]connections.Connection, err
 		}
 		return s.Connections, nil
 	}
-	store, err := a.snapshots(false)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = store.Close() }()
-	s, err := store.Load(a.ctx, c.Snapshot)
+	s, err := a.snapshot(c.Snapshot)
 	if err != nil {
 		return nil, err
 	}

@@ -69,6 +69,16 @@ func (a *app) snapshots(mayMake bool) (*connections.Store, error) {
 	return store, moveAway(err)
 }
 
+// snapshot reads a stored one.
+func (a *app) snapshot(number int64) (*connections.Snapshot, error) {
+	store, err := a.snapshots(false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = store.Close() }()
+	return store.Load(a.ctx, number)
+}
+
 // sudoHint is for who finds nothing in a data directory of their own.
 func sudoHint() string {
 	if os.Geteuid() == 0 {
@@ -128,12 +138,7 @@ type connectionsShowCmd struct {
 
 // Run lists the connections of a stored snapshot.
 func (c connectionsShowCmd) Run(a *app) error {
-	store, err := a.snapshots(false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	s, err := store.Load(a.ctx, c.Number)
+	s, err := a.snapshot(c.Number)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"encoding/binary"
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,9 +23,6 @@ import (
 //
 // Numbers are varints.
 const form = 1
-
-// errDamaged is what any unreadable form is.
-var errDamaged = errors.New("the stored round is damaged")
 
 // maxMillis bounds times that are read, to what a time.Duration can hold.
 const maxMillis = 1 << 42
@@ -79,11 +75,14 @@ func appendTalkers(b []byte, list []Talker) []byte {
 	return b
 }
 
-// decode reads what encode made into r. The error is errDamaged.
+// decode reads what encode made into r. The error is compact.ErrDamaged.
 func (r *Round) decode(stored []byte) error {
 	b, err := compact.Inflate(stored)
-	if err != nil || len(b) == 0 || b[0] != form {
-		return errors.Join(errDamaged, err)
+	if err != nil {
+		return err
+	}
+	if len(b) == 0 || b[0] != form {
+		return compact.ErrDamaged
 	}
 	s := storedReader{compact.Reader{B: b[1:]}}
 	r.Counted, r.Dropped = s.duration(), s.Uint()
@@ -93,7 +92,7 @@ func (r *Round) decode(stored []byte) error {
 		r.Ports = append(r.Ports, Port{s.Text(), s.port(), s.Text(), s.duration()})
 	}
 	if !s.Done() {
-		return errDamaged
+		return compact.ErrDamaged
 	}
 	return nil
 }

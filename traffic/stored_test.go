@@ -81,7 +81,7 @@ func FuzzStoredRound(f *testing.F) {
 		for _, stored := range [][]byte{b, packed} {
 			var r, again Round
 			if err := r.decode(stored); err != nil {
-				if !errors.Is(err, errDamaged) {
+				if !errors.Is(err, compact.ErrDamaged) {
 					t.Error(err)
 				}
 				continue
