@@ -14,6 +14,7 @@ import (
 	"porchlight/capture"
 	"porchlight/connections"
 	"porchlight/flows"
+	"porchlight/presence"
 )
 
 type connectionsCompareCmd struct {
@@ -129,9 +130,9 @@ func far(all, chosen []connections.Entry, dump *flows.Dump) []string {
 	for _, e := range chosen {
 		switch {
 		case e.Time.Before(dump.From):
-			nearest = append(nearest, fmt.Sprintf("snapshot %d was taken %s before it", e.Number, words(dump.From.Sub(e.Time))))
+			nearest = append(nearest, fmt.Sprintf("snapshot %d was taken %s before it", e.Number, presence.Words(dump.From.Sub(e.Time))))
 		case e.Time.After(dump.To):
-			nearest = append(nearest, fmt.Sprintf("snapshot %d was taken %s after it", e.Number, words(e.Time.Sub(dump.To))))
+			nearest = append(nearest, fmt.Sprintf("snapshot %d was taken %s after it", e.Number, presence.Words(e.Time.Sub(dump.To))))
 		default:
 			return nil
 		}
@@ -141,14 +142,6 @@ func far(all, chosen []connections.Entry, dump *flows.Dump) []string {
 		text += fmt.Sprintf("; those that are stored (%d) are from %s to %s", len(all), when(all[0].Time), when(all[len(all)-1].Time))
 	}
 	return append(append([]string{text}, nearest...), "PORCHLIGHT_CONNECTIONS_INTERVAL=30s has the running Porchlight store one every 30 seconds")
-}
-
-// words is a length of time for people.
-func words(d time.Duration) string {
-	if d > 48*time.Hour {
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
-	}
-	return d.Round(time.Second).String()
 }
 
 // ownAddresses are those of this machine now; what cannot be listed is none.

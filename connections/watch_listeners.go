@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"porchlight/presence"
 )
 
 // listenersNow takes in the ports that are waited on.
@@ -209,7 +211,7 @@ func (l *look) before(p *present) string {
 	if !l.begun {
 		return "; it did not when Porchlight last looked"
 	}
-	return "; it did not " + span(l.now.Uptime-l.uptime) + " ago"
+	return "; it did not " + presence.Words(l.now.Uptime-l.uptime) + " ago"
 }
 
 // remember keeps the sockets for the next look, and who has had one for a
@@ -250,7 +252,7 @@ func (l *look) closings() {
 		case l.mayReturn(k):
 			continue
 		case !k.quiet && l.afford():
-			l.tell(ListenerClosed, &k.conn, notListens(&k.conn, l.now.Partial)+fmt.Sprintf("; it was not there for %s, in %d looks", span(l.Clock-k.seen), k.missed))
+			l.tell(ListenerClosed, &k.conn, notListens(&k.conn, l.now.Partial)+fmt.Sprintf("; it was not there for %s, in %d looks", presence.Words(l.Clock-k.seen), k.missed))
 		}
 		delete(l.listeners, key)
 		l.changed = true

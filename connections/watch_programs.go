@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"strings"
+
+	"porchlight/presence"
 )
 
 // programsNow takes in the programs that are online: that have a connection with
@@ -34,7 +36,7 @@ func (l *look) newProgram(name string, c *Connection) {
 	listens := c.Waiting() && l.listeners[waiter(c)] != nil
 	learnt := l.Clock >= l.ProgramsFrom || l.ProgramLooks >= learnProgramLooks
 	if learnt && !listens && l.may(name) {
-		l.tell(NewProgramOnline, c, talks(c)+"; it had nothing to do with others in the "+span(l.Clock)+" that were watched")
+		l.tell(NewProgramOnline, c, talks(c)+"; it had nothing to do with others in the "+presence.Words(l.Clock)+" that were watched")
 	}
 	if len(l.Programs) >= mostKnown {
 		l.forgetOldest()

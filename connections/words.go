@@ -3,7 +3,6 @@ package connections
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // who says whose a socket is. partial: not all processes were seen.
@@ -48,17 +47,4 @@ func talks(c *Connection) string {
 		text += " (" + c.Device + ")"
 	}
 	return text
-}
-
-// span is a length of time in words.
-func span(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
-	}
-	return fmt.Sprintf("%d days", int(d.Round(24*time.Hour).Hours()/24))
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"porchlight/presence"
 )
 
 // why says in words why a flow is not explained.
@@ -98,12 +100,6 @@ func span(d time.Duration) string {
 		return "less than a millisecond"
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.3g s", d.Seconds())
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%.0f h", d.Hours())
 	}
-	return fmt.Sprintf("%.0f days", d.Hours()/24)
+	return presence.Words(d)
 }
