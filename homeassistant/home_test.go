@@ -19,7 +19,7 @@ import (
 const variable = "PORCHLIGHT_TEST_HOMEASSISTANT"
 
 // patience is how long to wait for what comes at once on an idle machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // home is a virtual LAN where Home Assistant, a broker and Porchlight share a
 // machine. It lasts for all scenarios of one release.
@@ -94,7 +94,7 @@ func newHome(t *testing.T, root, release string) *home {
 		}
 	}
 	begun := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	ha, err := Start(ctx, Options{
 		Root: root, Release: release, Host: h.obs.Host, Dir: dir,

@@ -29,7 +29,7 @@ import (
 
 // patience is how long a page may take to show something, on a machine that does
 // other things as well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var chromium context.Context
 
