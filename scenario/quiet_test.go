@@ -14,6 +14,9 @@ import (
 // Messages are caused by those who come and go; to be heard causes none. The
 // figures go to the benchmark, too.
 func TestQuietDay(t *testing.T) {
+	if raceEnabled {
+		t.Skip("scripts/test plays it without the race detector, under which it takes minutes")
+	}
 	t.Parallel()
 	day := daytest.Play(t, 1)
 	f := day.Figures()
