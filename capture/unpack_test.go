@@ -33,13 +33,14 @@ func TestUnpackLong(t *testing.T) {
 		content = append(content, pcapRecord(little, seconds, 0, string(rest[:n]))...)
 		rest = rest[n:]
 	}
+	gz, zst := zipped(content), zstandard(t, content)
 	packed := map[string][]byte{
-		"gzip":          zipped(content),
-		"zstd":          zstandard(t, content),
+		"gzip":          gz,
+		"zstd":          zst,
 		"zstd, in two":  append(zstandard(t, content[:100]), zstandard(t, content[100:])...),
 		"gzip, in two":  append(zipped(content[:100]), zipped(content[100:])...),
-		"zstd, cut off": zstandard(t, content)[:maxStep],
-		"gzip, cut off": zipped(content)[:maxStep],
+		"zstd, cut off": zst[:maxStep],
+		"gzip, cut off": gz[:maxStep],
 	}
 	for name, file := range packed {
 		f, err := open(file)
