@@ -39,6 +39,8 @@ type Recorder struct {
 	watch  *Watcher
 	tries  int // in vain, to learn from the store what is usual
 
+	recalled map[uint64]bool // inodes of sockets of the last look whose process was that of the one before
+
 	mu       sync.Mutex
 	latest   *Snapshot
 	problems [3]string // by what they are about; empty: none
@@ -156,6 +158,7 @@ func (r *Recorder) look(ctx context.Context, due bool) (again bool) {
 			r.Log.Info("not all of this machine's connections can be seen", "missing", text)
 		}
 	}
+	r.recalled = s.recall(r.Latest(), r.recalled)
 	if due { // it gets its number
 		r.keep(ctx, s)
 	}
