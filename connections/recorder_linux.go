@@ -61,6 +61,9 @@ const (
 	// patience is at how many looks a store is tried that cannot be read, before
 	// all is learned anew.
 	patience = 3
+	// slowLook is when a look that does not end is told: to read what /proc says of
+	// a process can wait for that process.
+	slowLook = time.Minute
 )
 
 var errNoStore = errors.New("there are no stored snapshots to be had")
@@ -147,7 +150,11 @@ func (r *Recorder) Run(ctx context.Context) error {
 // look takes a snapshot, stores it if it is one of those that were due, and
 // tells what is new.
 func (r *Recorder) look(ctx context.Context, due bool) (again bool) {
+	slow := time.AfterFunc(slowLook, func() {
+		r.problem(looking, "this machine's connections cannot be seen: a look at them does not end. See whether ps hangs too: then a process does, or the disk it runs from")
+	})
 	s, err := r.Take(r.Names(ctx))
+	slow.Stop()
 	if err != nil {
 		r.problem(looking, "this machine's connections cannot be seen: "+err.Error())
 		return false

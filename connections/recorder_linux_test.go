@@ -223,6 +223,33 @@ func TestRecorderFileRemoved(t *testing.T) {
 	}
 }
 
+// A look that does not end is told, while it lasts.
+func TestRecorderHangs(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a, log := newActing(), &bytes.Buffer{}
+		c := a.config(dir, log)
+		hangs := make(chan struct{})
+		c.Take = func(names DeviceNames) (*Snapshot, error) { <-hangs; return a.take(names) }
+		run(t, c, func(r *Recorder) {
+			time.Sleep(slowLook - time.Second)
+			if p := r.Problems(); len(p) != 0 {
+				t.Errorf("too early: %q", p)
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0], "does not end") || strings.Count(log.String(), "does not end") != 1 {
+				t.Errorf("problems: %q, the log: %s", p, log)
+			}
+			close(hangs)
+			time.Sleep(2 * time.Minute)
+			if p := r.Problems(); len(p) != 0 || r.Latest() == nil {
+				t.Errorf("afterwards: %q", p)
+			}
+		})
+	})
+}
+
 // Whatever fails, the rest goes on, and nothing is said that is not so.
 func TestRecorderFaults(t *testing.T) {
 	dir := t.TempDir()
