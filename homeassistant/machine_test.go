@@ -13,7 +13,7 @@ import (
 // thisMachine: the machine that Porchlight runs on has a device of its own. Its
 // sensors say what there is, and its event entity fires when a program opens a
 // port and when it has closed it, and at nothing else. The device goes when it is
-// looked at no more.
+// looked at no more, and when the user deletes it.
 func thisMachine(s *scene) {
 	s.set("CONNECTIONS_INTERVAL", "5s")
 	s.start()
@@ -51,11 +51,27 @@ func thisMachine(s *scene) {
 	s.stop()
 	delete(s.env, "CONNECTIONS_INTERVAL")
 	s.start()
-	s.until("the device to be gone", func() bool {
+	gone := func() bool {
 		_, there := s.registered("machine")
 		return !there
-	})
+	}
+	s.until("the device to be gone", gone)
 	s.until("its numbers to be gone", func() bool { return len(s.retained(s.topics.Machine(), s.topics.MachineConfig())) == 0 })
+
+	// Deleted in Home Assistant it stays so, while the machine is looked at.
+	s.set("CONNECTIONS_INTERVAL", "5s")
+	s.stop()
+	s.start()
+	s.machineDevice()
+	d, _ := s.registered("machine")
+	s.forgive("No device components to cleanup for machine,") // its own messages
+	s.must(s.ha.DeleteDevice(s.ctx(), d.ID, s.mqtt))
+	s.until("the device to be gone again", gone)
+	s.stop()
+	s.start()
+	s.until("its numbers to be back", func() bool { return len(s.retained(s.topics.Machine())) == 1 })
+	s.settle()
+	equal(s.t, "that it is gone after a restart", gone(), true)
 }
 
 // machineDevice waits for the device, and checks what its page shows.
