@@ -204,5 +204,10 @@ func (r *Recorder) failed(fault string) {
 func (r *Recorder) miss(missing []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, m := range missing {
+		if !slices.Contains(r.missing, m) {
+			r.cfg.Log.Warn(m)
+		}
+	}
 	r.missing = missing
 }

@@ -1,9 +1,11 @@
 package traffic
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -278,7 +280,8 @@ func TestRecorderFollowsInterfaces(t *testing.T) {
 
 func TestRecorderMissingInterface(t *testing.T) {
 	w := capturetest.NewWire(t)
-	r := startRecording(t, w, Config{Interfaces: []string{"wg0", capturetest.Near}})
+	var log bytes.Buffer
+	r := startRecording(t, w, Config{Interfaces: []string{"wg0", capturetest.Near}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	r.ready()
 	want := []string{"the traffic of wg0 is not recorded: there is no such interface"}
 	if diff := cmp.Diff(want, r.Problems()); diff != "" {
@@ -290,6 +293,10 @@ func TestRecorderMissingInterface(t *testing.T) {
 		}
 	})
 	eventually(t, "the interface is found", func() bool { return len(r.Problems()) == 0 })
+	r.stop()
+	if n := strings.Count(log.String(), want[0]); n != 1 {
+		t.Errorf("told %d times in the log:\n%s", n, &log)
+	}
 }
 
 // Without the right nothing is recorded, and that is told.
