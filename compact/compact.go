@@ -15,6 +15,9 @@ import (
 // maxUnpacked bounds what a damaged or foreign record can make of itself.
 const maxUnpacked = 64 << 20
 
+// usually is how many times longer a record is than what is stored of it.
+const usually = 4
+
 // ErrDamaged is what any unreadable record is.
 var ErrDamaged = errors.New("what is stored is damaged")
 
@@ -63,14 +66,15 @@ func inflate(stored []byte, most int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	defer inflaters.Put(r)
-	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(min(usually*len(stored), most) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(r, int64(most)+1)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if len(b) > most {
+	if b.Len() > most {
 		return nil, ErrDamaged
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // Reader takes values off bytes. After the first that is not there it has

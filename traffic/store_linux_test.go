@@ -441,7 +441,7 @@ func TestYear(t *testing.T) {
 	whole := size(Merge(hours))
 	const full = 4.0 / 3 // rows leave a part of each page free
 	spans := func(d, of time.Duration) float64 { return float64(d / of) }
-	bytes := full * (spans(usualAges.hours, time.Minute)*minute + spans(usualAges.days-usualAges.hours, time.Hour)*hour + spans(365*day-usualAges.days, day)*whole)
+	bytes := full * (spans(usualAges.hours, time.Minute)*minute + spans(usualAges.days, time.Hour)*hour + spans(365*day-usualAges.days, day)*whole)
 	t.Logf("a minute takes %.0f bytes, an hour %.0f, a day %.0f: a year %.1f MB", minute, hour, whole, bytes/1e6)
 	if bytes > 200e6 {
 		t.Error("that is too much")

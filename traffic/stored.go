@@ -88,7 +88,9 @@ func (r *Round) decode(stored []byte) error {
 	r.Counted, r.Dropped = s.duration(), s.Uint()
 	r.Counts = s.counts()
 	r.Hosts, r.Devices = s.talkers(), s.talkers()
-	for range s.Count() {
+	ports := s.Count()
+	r.Ports = make([]Port, 0, min(ports, maxPorts))
+	for range ports {
 		r.Ports = append(r.Ports, Port{s.Text(), s.port(), s.Text(), s.duration()})
 	}
 	if !s.Done() {
@@ -138,7 +140,9 @@ func (s *storedReader) counts() map[Key]Count {
 }
 
 func (s *storedReader) talkers() (list []Talker) {
-	for range s.Count() {
+	n := s.Count()
+	list = make([]Talker, 0, min(n, mergedTalkers))
+	for range n {
 		var addr netip.Addr
 		if err := addr.UnmarshalBinary([]byte(s.Text())); err != nil {
 			s.Fail()
