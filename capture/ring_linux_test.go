@@ -32,6 +32,15 @@ func openRing(t *testing.T, w *capturetest.Wire, snap int) (r *Ring) {
 	return r
 }
 
+// ringAndFar opens a ring, and a socket on the far end of its wire.
+func ringAndFar(t *testing.T, snap int) (w *capturetest.Wire, r *Ring, farFD int) {
+	t.Helper()
+	w = capturetest.NewWire(t)
+	farFD = w.Socket(capturetest.Far, unix.ETH_P_ALL)
+	t.Cleanup(func() { _ = unix.Close(farFD) })
+	return w, openRing(t, w, snap), farFD
+}
+
 // hear has the ring hear the interfaces of these names.
 func hear(t *testing.T, w *capturetest.Wire, r *Ring, names ...string) {
 	t.Helper()
@@ -136,10 +145,7 @@ func TestRing(t *testing.T) {
 
 // An interface is heard from when it is chosen until it is not.
 func TestRingHear(t *testing.T) {
-	w := capturetest.NewWire(t)
-	farFD := w.Socket(capturetest.Far, unix.ETH_P_ALL)
-	defer func() { _ = unix.Close(farFD) }()
-	r := openRing(t, w, 64)
+	w, r, farFD := ringAndFar(t, 64)
 	for i, names := range [][]string{{}, {capturetest.Near}, {capturetest.Far, capturetest.Near}, {capturetest.Far}, {}} {
 		hear(t, w, r, names...)
 		send(t, farFD, ethernet(EtherTypeARP, []byte{byte(i)}))
@@ -157,10 +163,7 @@ func TestRingHear(t *testing.T) {
 
 // The filter fits the kernel for as many interfaces as it may have.
 func TestRingHearMany(t *testing.T) {
-	w := capturetest.NewWire(t)
-	farFD := w.Socket(capturetest.Far, unix.ETH_P_ALL)
-	defer func() { _ = unix.Close(farFD) }()
-	r := openRing(t, w, 64)
+	w, r, farFD := ringAndFar(t, 64)
 	var near int
 	w.Do(func() { near = w.Link(capturetest.Near).Attrs().Index })
 	for _, behind := range []int{0, MaxHeard - 1, MaxHeard} { // the last is too many
@@ -214,10 +217,7 @@ func TestRingTunnel(t *testing.T) {
 // What there is no room for is counted, and nothing else. The kernel hands over
 // a block before it is full when the machine is too busy to send.
 func TestRingDrops(t *testing.T) {
-	w := capturetest.NewWire(t)
-	farFD := w.Socket(capturetest.Far, unix.ETH_P_ALL)
-	defer func() { _ = unix.Close(farFD) }()
-	r := openRing(t, w, 128)
+	w, r, farFD := ringAndFar(t, 128)
 	hear(t, w, r, capturetest.Near)
 	frame := ethernet(EtherTypeIPv4, make([]byte, 200))
 	const sent = 40_000

@@ -44,16 +44,23 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestTicks: a day of 23 or 25 hours is divided evenly, and each day of a week
-// has its own name.
-func TestTicks(t *testing.T) {
+// inBerlin has the test run where clocks are put forward and back.
+func inBerlin(t *testing.T) *time.Location {
+	t.Helper()
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
 	}
 	local := time.Local
 	time.Local = berlin
-	defer func() { time.Local = local }()
+	t.Cleanup(func() { time.Local = local })
+	return berlin
+}
+
+// TestTicks: a day of 23 or 25 hours is divided evenly, and each day of a week
+// has its own name.
+func TestTicks(t *testing.T) {
+	berlin := inBerlin(t)
 	for _, test := range []struct {
 		day  string
 		span int

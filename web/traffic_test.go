@@ -294,13 +294,7 @@ func TestTrafficAPI(t *testing.T) {
 // Days are those of the calendar, also those of 23 and 25 hours: the one before is
 // another one, and between the two nothing is missing.
 func TestTrafficSpans(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	local := time.Local
-	time.Local = berlin
-	defer func() { time.Local = local }()
+	berlin := inBerlin(t)
 	for _, now := range []time.Time{
 		time.Date(2026, 3, 31, 12, 5, 0, 0, berlin), time.Date(2026, 10, 27, 12, 5, 0, 0, berlin),
 	} {
@@ -324,13 +318,7 @@ func TestTrafficSpans(t *testing.T) {
 // TestClocksChange: in a month in which they do each row is a day all the same, of
 // 23 hours or 25, and nothing is lost.
 func TestClocksChange(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	local := time.Local
-	time.Local = berlin
-	defer func() { time.Local = local }()
+	berlin := inBerlin(t)
 	for _, now := range []time.Time{time.Date(2026, 4, 10, 12, 5, 0, 0, berlin), time.Date(2026, 11, 10, 12, 5, 0, 0, berlin)} {
 		m := &meter{}
 		for at := now.AddDate(0, 0, -40); at.Before(now); at = at.Add(10 * time.Minute) {
