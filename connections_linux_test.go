@@ -125,7 +125,8 @@ func connectionsCommands(t *testing.T) {
 		t.Errorf("status %d, %s", status, errs)
 	}
 	emptied(t, filepath.Join(dir, "connections.db"))
-	if out := try(exitFailed, "show", "2"); !strings.Contains(out, "snapshot is damaged") || strings.Count(out, "\n") != 1 {
+	has(try(exitFailed, "show", "1"), "reading snapshot 1: the stored snapshot is damaged")
+	if out := try(exitFailed, "show", "2"); !strings.Contains(out, "reading snapshot 2: snapshot 1, which it builds on: the stored snapshot is damaged") || strings.Count(out, "\n") != 1 {
 		t.Errorf("want one line: %s", out)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "connections.db"), []byte("no database"), 0o600); err != nil {

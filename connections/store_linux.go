@@ -157,7 +157,10 @@ func load(ctx context.Context, tx *sql.Tx, number, whole int64) (*packed, error)
 			return nil, errDamaged
 		}
 		if p, err = decode(data, p); err != nil {
-			return nil, fmt.Errorf("snapshot %d: %w", n, err)
+			if n != number {
+				err = fmt.Errorf("snapshot %d, which it builds on: %w", n, err)
+			}
+			return nil, err
 		}
 	}
 	if err := rows.Err(); err != nil {
