@@ -66,17 +66,22 @@ func TestPagesAreFast(t *testing.T) {
 		pages.ServeHTTP(w, r)
 	}))
 	took := func(url string) (body []byte, d time.Duration) {
-		begin := labtest.CPU(t)
-		resp, err := http.Get("http://" + addr + url)
-		if err != nil {
-			t.Fatal(err)
+		for tries := 0; ; tries++ {
+			begin := labtest.CPU(t)
+			resp, err := http.Get("http://" + addr + url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err = io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			d = labtest.CPU(t) - begin
+			switch {
+			case err == nil && resp.StatusCode == http.StatusOK:
+				return body, d
+			case err != nil || resp.StatusCode != http.StatusServiceUnavailable || tries == 10: // others had the machine for seconds
+				t.Fatalf("%s: status %d, %v", url, resp.StatusCode, err)
+			}
 		}
-		defer resp.Body.Close()
-		body, err = io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s: status %d, %v", url, resp.StatusCode, err)
-		}
-		return body, labtest.CPU(t) - begin
 	}
 	defer http.DefaultClient.CloseIdleConnections()
 	for _, query := range []string{"/", "/timeline", "/timeline?span=week", "/timeline?span=month", "/devices/02005e100007", "/events", "/health", "/api/v1/devices", "/api/v1/events"} {
