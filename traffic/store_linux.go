@@ -212,7 +212,7 @@ func floor(t int64, span time.Duration) int64 {
 // ended.
 func (s *Store) Last(ctx context.Context, until time.Time) (start, end time.Time, err error) {
 	var from, to int64
-	err = s.db.QueryRowContext(ctx, "SELECT start, ends"+inDetail+" ORDER BY start DESC, id DESC LIMIT 1", math.MinInt64, until.UnixMilli()).Scan(&from, &to)
+	err = s.db.QueryRowContext(ctx, "SELECT start, ends"+inDetail+" ORDER BY start DESC, id DESC LIMIT 1", int64(math.MinInt64), until.UnixMilli()).Scan(&from, &to)
 	if errors.Is(err, sql.ErrNoRows) {
 		return start, end, ErrEmpty
 	}
