@@ -163,7 +163,9 @@ func (o *ownEar) readMACs() {
 			macs[m] = i.Name
 		}
 	}
-	o.macs.Store(&macs)
+	if was := o.macs.Swap(&macs); was == nil || !maps.Equal(*was, macs) {
+		o.log.Debug("what this machine's own interfaces say is not taken for a device's", "interfaces", slices.Sorted(maps.Values(macs)))
+	}
 }
 
 // problems says which interfaces answer for each other's addresses.

@@ -121,7 +121,7 @@ func TestTwoInterfacesOnOneSegment(t *testing.T) {
 	h.lab.Attach(h.obs.Host, "lan1", lab.WithAddr(h.lab.Static(31)))
 	h.env["INTERFACES"] = "lan0,lan1"
 	phone := h.lab.Client("phone")
-	h.begin()
+	p := h.begin()
 	h.problem("lan0 and lan1 are both on 10.77.0.0/26", "ARP flux", "arp_ignore=1")
 	report := func() string {
 		p, _ := h.run("doctor")
@@ -134,6 +134,7 @@ func TestTwoInterfacesOnOneSegment(t *testing.T) {
 	h.sub.awaitEvent(presence.Arrived, macOf(phone))
 
 	third := h.lab.Attach(h.obs.Host, "wlan0", lab.WithAddr(h.lab.Static(32)))
+	p.says(`interfaces="[lan0 lan1 wlan0]"`)
 	_, err := third.Announce()
 	h.lab.Must(err)
 	h.lab.Must(h.obs.Do(func() error { return os.WriteFile("/proc/sys/net/ipv4/conf/all/arp_ignore", []byte("1"), 0) }))
