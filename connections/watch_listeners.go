@@ -34,7 +34,9 @@ func (l *look) listenersNow() {
 			delete(gone, k)
 			seen[k] = true
 		} else if l.unsure(p) {
-			continue
+			if p.program != "" && p.outside {
+				l.unsureOf[p.conn.Inode] = *p.conn
+			}
 		} else if k := l.open(p); k != nil {
 			seen[k] = true
 		}

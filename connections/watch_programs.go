@@ -2,7 +2,9 @@ package connections
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"porchlight/presence"
@@ -15,33 +17,59 @@ func (l *look) programsNow() {
 	for i := range l.now.Connections {
 		own[l.now.Connections[i].Local.Addr()] = true
 	}
+	serving := map[string]bool{}
+	for key, k := range l.listeners {
+		serving[key.program] = serving[key.program] || k.outside
+	}
+	for _, inode := range slices.Sorted(maps.Keys(l.doubtful)) {
+		c := l.doubtful[inode]
+		if _, still := l.unsureOf[inode]; !still && !serving[c.Program()] {
+			l.program(c.Program(), &c, false) // a client's, after all
+		}
+	}
+	l.doubtful = l.unsureOf
+	for _, c := range l.unsureOf {
+		serving[c.Program()] = true
+	}
 	for i := range l.now.Connections {
 		c := &l.now.Connections[i]
 		name := c.Program()
 		if c.Waiting() {
 			name = waiter(c).program
 		}
-		if name == "" || !c.online(own) {
-			continue
+		if name != "" && c.online(own) {
+			l.program(name, c, serving[name])
 		}
-		if _, usual := l.Programs[name]; !usual {
-			l.newProgram(name, c)
-		}
-		l.Programs[name] = l.Clock
 	}
 }
 
-// newProgram tells of one, unless it is one that listens: that is told as such.
-func (l *look) newProgram(name string, c *Connection) {
-	listens := c.Waiting() && l.listeners[waiter(c)] != nil
+// program takes in one that is online, and tells of it if it is not usual: of one
+// that serves only when it calls others, as it is told as a listener.
+func (l *look) program(name string, c *Connection, serves bool) {
 	learnt := l.Clock >= l.ProgramsFrom || l.ProgramLooks >= learnProgramLooks
-	if learnt && !listens && l.may(name) {
-		l.tell(NewProgramOnline, c, talks(c)+"; it had nothing to do with others in the "+presence.Words(l.Clock)+" that were watched")
+	if _, usual := l.Programs[name]; !usual {
+		if learnt && serves && !l.goesOut(c) {
+			return
+		}
+		before := "it had nothing to do with others"
+		if serves {
+			before = "it called no others"
+		}
+		if learnt && l.may(name) {
+			l.tell(NewProgramOnline, c, talks(c)+"; "+before+" in the "+presence.Words(l.Clock)+" that were watched")
+		}
+		if len(l.Programs) >= mostKnown {
+			l.forgetOldest()
+		}
+		l.changed = true
 	}
-	if len(l.Programs) >= mostKnown {
-		l.forgetOldest()
-	}
-	l.changed = true
+	l.Programs[name] = l.Clock
+}
+
+// goesOut reports whether a program that listens has this connection on its own
+// account, rather than as the one that was called.
+func (l *look) goesOut(c *Connection) bool {
+	return c.Remote.IsValid() && l.listeners[c.listener()] == nil
 }
 
 // online reports whether others than this machine can be at the other end. own

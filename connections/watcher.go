@@ -49,9 +49,13 @@ type Watcher struct {
 	uptime  time.Duration // at the last look
 	sockets map[uint64]socket
 	askers  map[string]time.Duration // programs that choose a UDP port for each question, and when one did, by the clock
-	full    bool                     // there are more listeners than can be known
-	untold  int                      // events that there were too many of
-	untilOK time.Duration            // by the clock: when that is long ago
+	// doubtful are the sockets for UDP that at the last look could have been a
+	// listener's or a client's, by their inodes.
+	doubtful map[uint64]Connection
+
+	full    bool          // there are more listeners than can be known
+	untold  int           // events that there were too many of
+	untilOK time.Duration // by the clock: when that is long ago
 }
 
 // listener is a port that a program waits on, with however many sockets.
@@ -113,7 +117,7 @@ func NewWatcher(baseline []byte) (*Watcher, error) {
 // may be opening a port or be a client who asks something: another look in a
 // moment tells.
 func (w *Watcher) Look(s *Snapshot) (events []Event, again bool) {
-	l := &look{Watcher: w, now: s, ports: map[port][]listener{}}
+	l := &look{Watcher: w, now: s, ports: map[port][]listener{}, unsureOf: map[uint64]Connection{}}
 	l.advance()
 	l.listenersNow()
 	l.closings()
@@ -133,6 +137,7 @@ type look struct {
 	now      *Snapshot
 	learning bool // all listeners that are there are usual
 	ports    map[port][]listener
+	unsureOf map[uint64]Connection // see doubtful
 	events   []Event
 	again    bool
 }
