@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,17 +34,23 @@ func (f form) table() bool { return !f.JSON && !f.CSV }
 type connectionsNowCmd struct {
 	form
 	chosenConnections
-	Watch bool          `short:"w" help:"Go on with what opens, closes and changes."`
-	Every time.Duration `default:"1s" placeholder:"TIME" help:"How often to look with --watch."`
+	Watch bool           `short:"w" help:"Go on with what opens, closes and changes."`
+	Every *time.Duration `placeholder:"TIME" help:"How often to look with --watch (1s)."`
 }
 
-// leastEvery is how often --watch may look.
-const leastEvery = 100 * time.Millisecond
+// usualEvery is how often --watch looks, and leastEvery how often it may.
+const (
+	usualEvery = time.Second
+	leastEvery = 100 * time.Millisecond
+)
 
 // Validate is called by kong.
 func (c connectionsNowCmd) Validate() error {
-	if c.Every < leastEvery {
-		return fmt.Errorf("--every %s: want at least %s", c.Every, leastEvery)
+	switch {
+	case c.Every != nil && !c.Watch:
+		return errors.New("--every goes with --watch")
+	case c.Every != nil && *c.Every < leastEvery:
+		return fmt.Errorf("--every %s: want at least %s", *c.Every, leastEvery)
 	}
 	return nil
 }
@@ -158,7 +165,11 @@ func (c connectionsNowCmd) watch(look *looker, before *connections.Snapshot) err
 	} else {
 		err = out.diff(before.Time, connections.Diff{Opened: before.Connections})
 	}
-	tick := time.NewTicker(c.Every)
+	every := usualEvery
+	if c.Every != nil {
+		every = *c.Every
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for err == nil {
 		select {

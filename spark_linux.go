@@ -2,12 +2,9 @@ package main
 
 import (
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/term"
 )
 
 // spark draws values over time in one line.
@@ -62,10 +59,8 @@ func (s spark) line(values []float64) string {
 // columns is how wide what is printed may be.
 func columns(w io.Writer, environ []string) int {
 	const usual = 80
-	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return width
-		}
+	if width := terminalWidth(w); width > 0 {
+		return width
 	}
 	if width, err := strconv.Atoi(variable(environ, "COLUMNS")); err == nil && width > 0 {
 		return width

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"porchlight/presence"
 )
@@ -34,12 +38,74 @@ func printJSON[T any](w io.Writer, all []T, line func(T) any) error {
 	return nil
 }
 
+// table prints rows, the first of them with the headings. On a terminal they are
+// made to fit, if they can be.
 func table(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	if width := terminalWidth(w); width > 0 {
+		rows = fit(rows, width)
+	}
+	t := tabwriter.NewWriter(w, 0, 4, gap, ' ', 0)
 	for _, row := range rows {
 		if _, err := fmt.Fprintln(t, strings.TrimRight(strings.Join(row, "\t"), "\t ")); err != nil {
 			return err
 		}
 	}
 	return t.Flush()
+}
+
+const (
+	gap = 2 // between columns
+	// leastLast is what is left of a last column that is cut.
+	leastLast = 16
+)
+
+// terminalWidth is how many columns of characters w has; 0: it is no terminal.
+func terminalWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	return 0
+}
+
+// fit leaves out columns that have a heading only, and then cuts the last one, if
+// rows are wider than that many characters.
+func fit(rows [][]string, width int) [][]string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows[1:] {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	total := -gap
+	var full []int
+	for i, heading := range rows[0] {
+		if widths[i] > 0 {
+			full = append(full, i)
+		}
+		widths[i] = max(widths[i], utf8.RuneCountInString(heading))
+		total += widths[i] + gap
+	}
+	if total <= width || len(full) == 0 {
+		return rows
+	}
+	last := width
+	for _, i := range full[:len(full)-1] {
+		last -= widths[i] + gap
+	}
+	fitting := make([][]string, len(rows))
+	for n, row := range rows {
+		for i, column := range full {
+			if column >= len(row) {
+				break
+			}
+			cell := []rune(row[column])
+			if i == len(full)-1 && last >= leastLast && len(cell) > last {
+				cell = append(cell[:last-1], '…')
+			}
+			fitting[n] = append(fitting[n], string(cell))
+		}
+	}
+	return fitting
 }

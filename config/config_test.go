@@ -57,6 +57,7 @@ func TestDefaults(t *testing.T) {
 	}
 	for name, environ := range map[string][]string{
 		"nothing set":  nil,
+		"switched off": {"PORCHLIGHT_CONNECTIONS_INTERVAL=off", "PORCHLIGHT_LAST_SEEN_INTERVAL=never"},
 		"empty values": {"PORCHLIGHT_NODE=", "PORCHLIGHT_AWAY_MAX=", "PORCHLIGHT_MQTT_URL=", "PORCHLIGHT_INTERFACES=", "PORCHLIGHT_WEB_PASSWORD_FILE="},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,6 +207,7 @@ func TestFaults(t *testing.T) {
 		"size of nothing":            {[]string{"HISTORY_MAX_SIZE=MB"}, `HISTORY_MAX_SIZE="MB": want a size such as 256MB or 1GB`},
 		"size, too small":            {[]string{"HISTORY_MAX_SIZE=1000"}, `HISTORY_MAX_SIZE="1000": want a size between 8MB and 100GB`},
 		"size, too big":              {[]string{"HISTORY_MAX_SIZE=NaNGB"}, `HISTORY_MAX_SIZE="NaNGB": want a size such as 256MB or 1GB`},
+		"never swept":                {[]string{"SWEEP_INTERVAL=never"}, `SWEEP_INTERVAL="never": want between 1s and 168h`},
 		"looked at too often":        {[]string{"CONNECTIONS_INTERVAL=500ms"}, `CONNECTIONS_INTERVAL="500ms": want between 1s and 24h`},
 		"snapshots kept too briefly": {[]string{"CONNECTIONS_KEEP=1m"}, `CONNECTIONS_KEEP="1m": want between 1h and 876000h`},
 		"kept too briefly":           {[]string{"HISTORY_KEEP=1h"}, `HISTORY_KEEP="1h": want between 24h and 876000h`},

@@ -15,7 +15,7 @@ import (
 
 // parsers are for the types that the library cannot read, or not as we want.
 var parsers = map[reflect.Type]env.ParserFunc{
-	reflect.TypeFor[time.Duration](): func(v string) (any, error) { return ParseDuration(v) },
+	reflect.TypeFor[time.Duration](): func(v string) (any, error) { return parseSetting(v) },
 	reflect.TypeFor[Rate]():          func(v string) (any, error) { return parseRate(v) },
 	reflect.TypeFor[Size]():          func(v string) (any, error) { return parseSize(v) },
 	reflect.TypeFor[url.URL]():       func(v string) (any, error) { return parseURL(v) },
@@ -35,6 +35,14 @@ var wants = map[reflect.Type]string{
 }
 
 var errParse = errors.New("not of this form")
+
+// parseSetting reads a duration, or "off" or "never", which are none.
+func parseSetting(s string) (time.Duration, error) {
+	if s == "off" || s == "never" {
+		return 0, nil
+	}
+	return ParseDuration(s)
+}
 
 // ParseDuration reads what time.ParseDuration reads, and days: "7d", "1d12h",
 // "1.5d".
