@@ -28,6 +28,7 @@ func (l *look) programsNow() {
 		}
 	}
 	l.doubtful = l.unsureOf
+	called := map[uint64]bool{}
 	for _, c := range l.unsureOf {
 		serving[c.Program()] = true
 	}
@@ -37,26 +38,28 @@ func (l *look) programsNow() {
 		if c.Waiting() {
 			name = waiter(c).program
 		}
-		if name != "" && c.online(own) {
-			l.program(name, c, serving[name])
+		if name == "" || !c.online(own) {
+			continue
+		}
+		l.program(name, c, serving[name])
+		if _, usual := l.Programs[name]; !usual && c.Remote.IsValid() && len(called) < mostSockets {
+			called[c.Inode] = true
 		}
 	}
+	l.called = called
 }
 
 // program takes in one that is online, and tells of it if it is not usual: of one
-// that serves only when it calls others, as it is told as a listener.
+// that serves only when it calls others, as it is told as a listener. What called it
+// may last longer than the listener.
 func (l *look) program(name string, c *Connection, serves bool) {
 	learnt := l.Clock >= l.ProgramsFrom || l.ProgramLooks >= learnProgramLooks
 	if _, usual := l.Programs[name]; !usual {
-		if learnt && serves && !l.goesOut(c) {
+		if learnt && (serves && !l.goesOut(c) || l.called[c.Inode]) {
 			return
 		}
-		before := "it had nothing to do with others"
-		if serves {
-			before = "it called no others"
-		}
 		if learnt && l.may(name) {
-			l.tell(NewProgramOnline, c, talks(c)+"; "+before+" in the "+presence.Words(l.Clock)+" that were watched")
+			l.tell(NewProgramOnline, c, talks(c)+"; it called no others in the "+presence.Words(l.Clock)+" that were watched")
 		}
 		if len(l.Programs) >= mostKnown {
 			l.forgetOldest()

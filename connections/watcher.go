@@ -52,6 +52,9 @@ type Watcher struct {
 	// doubtful are the sockets for UDP that at the last look could have been a
 	// listener's or a client's, by their inodes.
 	doubtful map[uint64]Connection
+	// called are the connections by which programs that are told as listeners only
+	// were called, as of the last look, by their inodes.
+	called map[uint64]bool
 
 	full    bool          // there are more listeners than can be known
 	untold  int           // events that there were too many of
@@ -156,6 +159,8 @@ func (l *look) advance() {
 			k.seen, k.missed, k.back = l.Clock, 0, false
 		}
 		clear(l.sockets)
+		clear(l.doubtful)
+		clear(l.called)
 	}
 	if first || sighted {
 		l.ProgramsFrom, l.ProgramLooks = l.Clock+learnPrograms, 0

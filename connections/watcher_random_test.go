@@ -86,6 +86,12 @@ func TestAnything(t *testing.T) {
 					got = append(got, fmt.Sprint(key))
 				}
 			}
+			for _, c := range m.ends {
+				serves := slices.ContainsFunc(slices.Collect(maps.Values(m.w.listeners)), func(k *known) bool { return k.outside && k.program == c.Program() })
+				if _, usual := m.w.Programs[c.Program()]; !usual && !serves && c.online(nil) {
+					t.Errorf("%s is online, and neither known for that nor a listener", c.Program())
+				}
+			}
 			slices.Sort(want)
 			slices.Sort(got)
 			if diff := cmp.Diff(slices.Compact(want), got); diff != "" {

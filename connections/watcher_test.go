@@ -289,6 +289,11 @@ func TestPrograms(t *testing.T) {
 	// or as a client's when it is closed by then.
 	m.udp("z", "gamed", "0.0.0.0:5000").expect().expect("listener_opened gamed udp 5000").expect()
 	m.udp("q", "asks", "0.0.0.0:5001").expect().close("q").expect("new_program_online asks udp 0").expect()
+	// Who is still called has not begun to call when the port is closed.
+	m.tcp("once", "ncat", "0.0.0.0:4447").expect("listener_opened ncat tcp 4447")
+	caller := Connection{Protocol: TCP, State: Established, Local: netip.MustParseAddrPort("192.168.1.2:4447"), Remote: netip.MustParseAddrPort("192.168.1.50:50002")}
+	m.close("once").socket("caller", "ncat", caller).expect().expect("listener_closed ncat tcp 4447").expect().expect()
+	m.to("ncat calls", "ncat", "192.0.2.1:80").expect("new_program_online ncat tcp 80").close("caller", "ncat calls").expect()
 	m.udp("given", "dig", "0.0.0.0:40001").expect("new_program_online dig udp 0").expect()
 	// Process 1 has its socket alone while the service is started again.
 	ssh := m.ends["ssh"]
@@ -492,7 +497,7 @@ func TestWhy(t *testing.T) {
 	why("")
 	why("nc (user anna) listens no more on TCP port 4444 of all addresses; it was not there for 60 s, in 2 looks")
 	m.to("out", "curl", "203.0.113.7:443")
-	why("curl (user anna) has a connection to 203.0.113.7 port 443 by TCP; it had nothing to do with others in the 17 min that were watched")
+	why("curl (user anna) has a connection to 203.0.113.7 port 443 by TCP; it called no others in the 17 min that were watched")
 	m.now.Partial = true
 	m.restart().tcp("d", "nc", "0.0.0.0:4446")
 	why("a program of user anna, which cannot be seen from here, listens on TCP port 4446 of all addresses; it did not when Porchlight last looked")
