@@ -1,7 +1,10 @@
 package traffic
 
 import (
+	"context"
+	"database/sql"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +79,29 @@ func TestHoursBeside(t *testing.T) {
 	}
 	if more := len(all(t, s)) - n; more > believed || levels(hour) < 10 {
 		t.Errorf("%d rows more, %d hours without rounds", more, levels(hour))
+	}
+}
+
+// Whoever reads while the rounds beside an hour go has each packet once.
+func TestHoursLetGoMeanwhile(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	s.ages = ages{hours: 100 * day, days: 100 * day}
+	const step, n = 20 * time.Minute, 180
+	addEvery(t, s, noon, step, n)
+	var letting sync.WaitGroup
+	letting.Go(func() {
+		for i := 0; i < 50 && !t.Failed(); i++ {
+			if err := s.db.Within(t.Context(), func(ctx context.Context, tx *sql.Tx) error { return letGo(ctx, tx, noon.Add(n*step)) }); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	defer letting.Wait()
+	for range 50 {
+		got, err := s.Buckets(t.Context(), noon.Add(-30*time.Minute), noon.Add((n+2)*step), time.Hour)
+		if err != nil || amount(got).Packets != n {
+			t.Fatalf("%d packets of %d: %v", amount(got).Packets, n, err)
+		}
 	}
 }
 

@@ -125,22 +125,10 @@ const (
 	ofAnHour = " FROM rounds WHERE level = 4 AND ends > ?1 AND start >= ?1 AND start < ?1 + 3600000"
 )
 
-// rows calls visit for each row that the SQL chooses, the oldest first. An error of
-// visit ends it, and is returned as it is.
-func (s *Store) rows(ctx context.Context, visit func(*row) error, chosen string, args ...any) error {
-	var visited error
-	err := s.read(ctx, func(w *row) error {
-		visited = visit(w)
-		return visited
-	}, chosen, args...)
-	if visited == nil {
-		s.reading(&err)
-	}
-	return err
-}
-
-func (s *Store) read(ctx context.Context, visit func(*row) error, chosen string, args ...any) error {
-	rows, err := s.db.QueryContext(ctx, "SELECT id, level, start, ends, data"+chosen+" ORDER BY start, id", args...)
+// read calls visit for each row that the SQL chooses, the oldest first. An error of
+// visit ends it.
+func read(ctx context.Context, tx *sql.Tx, visit func(*row) error, chosen string, args ...any) error {
+	rows, err := tx.QueryContext(ctx, "SELECT id, level, start, ends, data"+chosen+" ORDER BY start, id", args...)
 	if err != nil {
 		return err
 	}
@@ -162,7 +150,29 @@ func (s *Store) read(ctx context.Context, visit func(*row) error, chosen string,
 // by the day. Those of a time that came twice, as after the clock was set back, are
 // all there. An error of visit ends it, and is returned as it is.
 func (s *Store) Each(ctx context.Context, since, until time.Time, visit func(*Round) error) error {
-	return s.rows(ctx, func(w *row) error { return visit(w.round()) }, inDetail, since.UnixMilli(), until.UnixMilli())
+	var visited error
+	err := s.within(ctx, func(tx *sql.Tx) error {
+		return read(ctx, tx, func(w *row) error {
+			visited = visit(w.round())
+			return visited
+		}, inDetail, since.UnixMilli(), until.UnixMilli())
+	})
+	if visited != nil {
+		return visited
+	}
+	return err
+}
+
+// within has do read the rows as they are at one moment, whatever is merged
+// meanwhile.
+func (s *Store) within(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err == nil {
+		defer func() { _ = tx.Rollback() }()
+		err = do(tx)
+	}
+	s.reading(&err)
+	return err
 }
 
 // reading says what failed.
@@ -177,17 +187,22 @@ func (s *Store) reading(err *error) {
 // and ports that is what Merge leaves.
 func (s *Store) Buckets(ctx context.Context, since, until time.Time, step time.Duration) ([]Round, error) {
 	b := NewBuckets(since, until, step)
+	err := s.within(ctx, func(tx *sql.Tx) error { return b.fill(ctx, tx) })
+	return b.Rounds(), err
+}
+
+// fill adds what is stored.
+func (b *Buckets) fill(ctx context.Context, tx *sql.Tx) error {
 	add := func(w *row) error {
 		b.Add(w.round())
 		return nil
 	}
-	span := []any{since.UnixMilli(), until.UnixMilli()}
+	span := []any{b.since.UnixMilli(), b.until.UnixMilli()}
 	if b.step < time.Hour {
-		err := s.rows(ctx, add, inDetail, span...)
-		return b.Rounds(), err
+		return read(ctx, tx, add, inDetail, span...)
 	}
 	var divided []int64 // hours that are in several buckets, or in part outside
-	err := s.rows(ctx, func(w *row) error {
+	err := read(ctx, tx, func(w *row) error {
 		if w.level == besideHour && b.divides(time.UnixMilli(w.start), time.UnixMilli(w.ends)) {
 			divided = append(divided, floor(w.start, time.Hour))
 			return nil
@@ -196,10 +211,10 @@ func (s *Store) Buckets(ctx context.Context, since, until time.Time, step time.D
 	}, inFew, span...)
 	for _, start := range divided {
 		if err == nil {
-			err = s.rows(ctx, add, ofAnHour, start)
+			err = read(ctx, tx, add, ofAnHour, start)
 		}
 	}
-	return b.Rounds(), err
+	return err
 }
 
 // floor is the begin of the span of that length that a time is in, in milliseconds.
