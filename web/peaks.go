@@ -1,7 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -49,27 +51,23 @@ func (a *areas) isCut(s *slot, d traffic.Direction) bool {
 	return s.sum[d]*a.scale > room
 }
 
-// cuts writes how high the peaks are that are cut off: one text for those that
-// follow each other, if there is room for it.
+// cuts writes how high the peaks are that are cut off: of those for which there is
+// no room beside each other the highest.
 func (a *areas) cuts() {
 	for _, d := range []traffic.Direction{traffic.In, traffic.Out} {
-		free := 0.0 // from where on
-		var highest *slot
+		var peaks, told []*slot
 		for i := range a.slots {
-			s := &a.slots[i]
-			if a.isCut(s, d) {
-				if highest == nil || s.sum[d] > highest.sum[d] {
-					highest = s
-				}
-				if i+1 < len(a.slots) {
-					continue
-				}
+			if a.isCut(&a.slots[i], d) {
+				peaks = append(peaks, &a.slots[i])
 			}
-			if highest != nil && a.middle(highest) >= free {
-				a.peak(highest, d)
-				free = a.middle(highest) + peakText
+		}
+		slices.SortStableFunc(peaks, func(x, y *slot) int { return cmp.Compare(y.sum[d], x.sum[d]) })
+		for _, s := range peaks {
+			if slices.ContainsFunc(told, func(o *slot) bool { return math.Abs(a.middle(o)-a.middle(s)) < peakText }) {
+				continue
 			}
-			highest = nil
+			told = append(told, s)
+			a.peak(s, d)
 		}
 	}
 }

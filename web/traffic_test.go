@@ -226,6 +226,9 @@ func TestPeaks(t *testing.T) {
 		!strings.Contains(svg, `text-anchor="middle">↑ 16.0 kB/s</text>`) || strings.Count(svg, "peak") != 2 || !strings.Contains(svg, ">1.0 kB/s<") || strings.Contains(svg, " -") {
 		t.Errorf("with peaks: %s in %s", words, svg)
 	}
+	if svg, _ := draw(100, 10, 13, 14, 95); !strings.Contains(svg, "↑ 11.4 kB/s") || !strings.Contains(svg, "↑ 19.5 kB/s") || strings.Count(svg, "peak") != 2 {
+		t.Errorf("of those that are near each other the highest is told: %s", svg)
+	}
 	if svg, _ := draw(100, 1, 2, 3, 4, 5, 6); strings.Contains(svg, "peak") {
 		t.Error("what is often so is no peak")
 	}
