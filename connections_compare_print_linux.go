@@ -181,7 +181,9 @@ func printFilter(a *app, all []flows.Entry) error {
 	if f.Wide != "" {
 		_, _ = fmt.Fprintf(a.stderr, "porchlight: the filter for the unexplained flows: %s\n", f.Wide)
 	}
-	_, err = fmt.Fprintf(a.stdout, "tcpdump    %s\nwireshark  %s\n\n", f.Tcpdump, f.Wireshark)
+	if err = showFilter(a, f); err == nil {
+		_, err = fmt.Fprintln(a.stdout)
+	}
 	return err
 }
 

@@ -38,7 +38,13 @@ func (c connectionsFilterCmd) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.stdout, []connections.Filter{f}, func(f connections.Filter) any { return f })
 	}
-	return table(a.stdout, [][]string{{"tcpdump", f.Tcpdump}, {"wireshark", f.Wireshark}})
+	return showFilter(a, f)
+}
+
+// showFilter prints both filters whole, however long the lines are.
+func showFilter(a *app, f connections.Filter) error {
+	_, err := fmt.Fprintf(a.stdout, "tcpdump    %s\nwireshark  %s\n", f.Tcpdump, f.Wireshark)
+	return err
 }
 
 func (c connectionsFilterCmd) filter(a *app) (connections.Filter, error) {

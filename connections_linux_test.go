@@ -101,6 +101,12 @@ func connectionsCommands(t *testing.T) {
 	has(try(exitDone, "list", "--json"), `{"number":1,`, `{"number":2,`, `"connections":1,"listeners":1`)
 	has(try(exitDone, "filter", "--port", port), "tcp and ((src host 127.0.0.1 and src port "+port+")", "tcp.srcport == "+port)
 	has(try(exitDone, "filter", "--port", port, "--snapshot", "2", "--json"), `{"tcpdump":"tcp and`)
+	// A filter is of no use when it is cut.
+	if out := onTerminal(t, 80, func(terminal *os.File) {
+		run(&app{t.Context(), terminal, terminal, []string{"PORCHLIGHT_DATA_DIR=" + dir}}, []string{"connections", "filter", "--port", port, "--snapshot", "2"})
+	}); out != try(exitDone, "filter", "--port", port, "--snapshot", "2") {
+		t.Errorf("on a terminal: %q", out)
+	}
 	has(try(exitFailed, "filter", "--port", "1"), "there is no such connection")
 	has(try(exitDone, "filter", "--diff"), "tcp and ((src host 127.0.0.1 and src port "+port+")", "tcp.srcport == "+port)
 	has(try(exitDone, "filter", "--diff", "2", "1", "--port", port, "--json"), `{"tcpdump":"tcp and`)
