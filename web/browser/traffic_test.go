@@ -129,6 +129,9 @@ func TestTraffic(t *testing.T) {
 	if said := eval[string](b, `document.getElementById("said").textContent`); said != first || !strings.Contains(first, "00:00 to ") {
 		t.Errorf("the arrow keys lead to %q, and %q is said", first, said)
 	}
+	if !eval[bool](b, `document.getElementById("areas").dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft", altKey: true, bubbles: true, cancelable: true}))`) {
+		t.Error("the way back of the browser is taken")
+	}
 	b.run(chromedp.SetValue(css(`select[name=interface]`), "docker0"))
 	eval[bool](b, `document.querySelector("select[name=interface]").dispatchEvent(new Event("input", {bubbles: true}))`)
 	b.until(`document.querySelectorAll("#protocols tbody tr").length === 1`)

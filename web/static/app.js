@@ -110,7 +110,8 @@
 		if (picture) tell(picture, event.target.closest("rect"));
 	});
 	document.addEventListener("keydown", (event) => {
-		const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+		const alone = !event.altKey && !event.ctrlKey && !event.metaKey; // else it is the browser's
+		const step = alone && { ArrowLeft: -1, ArrowRight: 1 }[event.key];
 		const picture = event.target.closest?.(".areas, .bars");
 		if (!step || !picture) return;
 		event.preventDefault();
