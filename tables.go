@@ -70,7 +70,8 @@ func terminalWidth(w io.Writer) int {
 }
 
 // fit leaves out columns that have a heading only, and then cuts the last one, if
-// rows are wider than that many characters.
+// rows are wider than that many characters. A reason is never cut: it is there to be
+// read.
 func fit(rows [][]string, width int) [][]string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows[1:] {
@@ -90,7 +91,7 @@ func fit(rows [][]string, width int) [][]string {
 	if total <= width || len(full) == 0 {
 		return rows
 	}
-	last := width
+	last, reason := width, strings.Contains(rows[0][full[len(full)-1]], "WHY")
 	for _, i := range full[:len(full)-1] {
 		last -= widths[i] + gap
 	}
@@ -101,7 +102,7 @@ func fit(rows [][]string, width int) [][]string {
 				break
 			}
 			cell := []rune(row[column])
-			if i == len(full)-1 && last >= leastLast && len(cell) > last {
+			if i == len(full)-1 && last >= leastLast && len(cell) > last && !reason {
 				cell = append(cell[:last-1], '…')
 			}
 			fitting[n] = append(fitting[n], string(cell))

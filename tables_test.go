@@ -38,6 +38,11 @@ func TestFit(t *testing.T) {
 			t.Errorf("%d: %s", width, diff)
 		}
 	}
+	why := [][]string{{"STATE", "VENDOR", "WHY"}, {"home", "", "ARP reply from 192.0.2.7"}}
+	want := [][]string{{"STATE", "WHY"}, {"home", "ARP reply from 192.0.2.7"}}
+	if diff := cmp.Diff(want, fit(why, 25)); diff != "" {
+		t.Errorf("a reason: %s", diff)
+	}
 	if empty := rows[:1]; !cmp.Equal(empty, fit(empty, 10)) {
 		t.Error("headings alone are headings")
 	}
