@@ -28,10 +28,10 @@ func (l *look) programsNow() {
 		}
 	}
 	l.doubtful = l.unsureOf
-	called := map[uint64]bool{}
 	for _, c := range l.unsureOf {
 		serving[c.Program()] = true
 	}
+	called := map[uint64]bool{}
 	for i := range l.now.Connections {
 		c := &l.now.Connections[i]
 		name := c.Program()
