@@ -122,6 +122,22 @@ func (l *logind) emit(path dbus.ObjectPath, name string, values ...any) {
 	}
 }
 
+// leave lets go of logind's name on the bus.
+func (l *logind) leave() {
+	l.t.Helper()
+	if _, err := l.bus.ReleaseName(login); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// comeBack takes it again.
+func (l *logind) comeBack() {
+	l.t.Helper()
+	if _, err := l.bus.RequestName(login, 0); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 // begin begins a session: someone logs in.
 func (l *logind) begin(id, seat string, p map[string]any) {
 	l.t.Helper()
@@ -286,13 +302,9 @@ func TestWatcherReconnects(t *testing.T) {
 			return !there && strings.Contains(w.Problem(), why)
 		})
 	}
-	if _, err := first.bus.ReleaseName(login); err != nil {
-		t.Fatal(err)
-	}
+	first.leave()
 	lost(login)
-	if _, err := first.bus.RequestName(login, 0); err != nil {
-		t.Fatal(err)
-	}
+	first.comeBack()
 	w.want(true, "logind has come back")
 	s.stop()
 	lost("the system bus has ended")
@@ -310,14 +322,10 @@ func TestWatcherSoon(t *testing.T) {
 	w := startWatcher(t, s.address)
 	w.want(true, "the start")
 	for range 3 {
-		if _, err := l.bus.ReleaseName(login); err != nil {
-			t.Fatal(err)
-		}
+		l.leave()
 		eventually(t, "logind has gone", func() bool { there, _ := w.Attended(); return !there })
 		gone := time.Now()
-		if _, err := l.bus.RequestName(login, 0); err != nil {
-			t.Fatal(err)
-		}
+		l.comeBack()
 		w.want(true, "logind has come back")
 		if took := time.Since(gone); took > 3*time.Second {
 			t.Errorf("it was asked after %s", took)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"porchlight/config"
 )
 
 // checkSame is about a Porchlight that runs with other settings than those that
@@ -39,7 +41,7 @@ func checkSame(environ []string, pid int, running []byte, service bool) []Findin
 func settingsIn(environ []string) map[string]string {
 	found := map[string]string{}
 	for _, entry := range environ {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "PORCHLIGHT_") && name != "PORCHLIGHT_DATA_DIR" && value != "" {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, config.Prefix) && name != config.Prefix+"DATA_DIR" && value != "" {
 			found[name] = value
 		}
 	}
