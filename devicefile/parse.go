@@ -190,7 +190,7 @@ func (p *parser) device(n *yaml.Node) {
 	var d presence.Declaration
 	hasMAC, hasReach := false, false
 	p.fields(n, func(key, value *yaml.Node) {
-		hasReach = hasReach || key.Value == "reach"
+		hasReach = hasReach || key.Value == "reach" && !isNull(value)
 		switch key.Value {
 		case "mac":
 			hasMAC = true

@@ -135,6 +135,7 @@ func TestParseFaults(t *testing.T) {
 		{"reached at too many", mac + "    reach: [ping 10.0.0.1, ping 10.0.0.2, ping 10.0.0.3, ping 10.0.0.4, ping 10.0.0.5]\n", "line 3: reach: want at most 4"},
 		{"neither MAC nor name", "devices:\n  - reach: ping 10.1.2.3\n", "line 2: name: is missing: a device without a mac needs one"},
 		{"reached nowhere", "devices:\n  - {name: x, reach: []}\n", "line 2: mac: is missing"},
+		{"reached by a field without a value", "devices:\n  - {name: x, reach: }\n", "line 2: mac: is missing"},
 		{"reached twice", "devices:\n  - {name: x, reach: ping 10.1.2.3}\n  - {name: y, reach: \"tcp 10.1.2.3:22\"}\n", "line 3: reach: 10.1.2.3 has an entry in line 2 already"},
 		{"a MAC twice in one device", "devices:\n  - macs:\n    - 02:00:5e:10:00:01\n    - 02:00:5e:10:00:01\n", "line 4: macs: 02:00:5e:10:00:01 has an entry in line 3 already"},
 		{"a MAC in two devices", mac + "  - mac: 02:00:5e:10:00:02\n    macs: [02:00:5e:10:00:01]\n", "line 4: macs: 02:00:5e:10:00:01 has an entry in line 2 already"},
@@ -217,6 +218,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("devices: [{mac: 02:00:5e:10:00:01, away_after: 90, groups: Kids}]"))
 	f.Add([]byte("devices:\n- &a {mac: 02:00:5e:10:00:01, name: \"\\u0007\"}\n- {<<: *a}\n"))
 	f.Add([]byte("a: &a [*a, *a]"))
+	f.Add([]byte("devices: [{name: NAS, reach: ping 10.1.2.3}, {name: x, reach: }]"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		list, err := Parse(content)
 		if err != nil {
