@@ -51,7 +51,7 @@ func followed(n *yaml.Node, c *presence.Change) string {
 			return want
 		}
 	}
-	if f == (presence.Follow{}) {
+	if f = f.Clean(); f == (presence.Follow{}) {
 		return want
 	}
 	c.Follow = &f

@@ -67,6 +67,9 @@ func mergeLists(list []presence.Declaration, devices []Known) (merged []presence
 	places := map[presence.MAC]int{}
 	for i, d := range merged {
 		places[d.MAC] = i
+		for _, m := range d.MACs {
+			places[m] = i
+		}
 	}
 	for _, k := range devices {
 		i, found := places[k.MAC]
@@ -156,14 +159,33 @@ func mergeText(content []byte, devices []Known, outcomes []Outcome) ([]byte, err
 // deviceList returns the node of the list in a file that has no faults.
 func deviceList(doc *yaml.Node) *yaml.Node { return doc.Content[0].Content[1] }
 
-// macLine returns the line of a device's MAC, and the column of its fields.
+// macField returns the field of an entry that has m, mac or macs, and the last
+// line of its value; nil: the entry is of another device.
+func macField(entry *yaml.Node, m presence.MAC) (key *yaml.Node, end int) {
+	for i := 0; i+1 < len(entry.Content); i += 2 {
+		key, values := entry.Content[i], entry.Content[i+1:i+2]
+		switch key.Value {
+		case "mac":
+		case "macs":
+			values = values[0].Content
+		default:
+			continue
+		}
+		for _, value := range values {
+			if got, err := presence.ParseMAC(value.Value); err == nil && got == m {
+				return key, values[len(values)-1].Line
+			}
+		}
+	}
+	return nil, 0
+}
+
+// macLine returns the line after which a device's name can stand, and the column
+// of its fields.
 func macLine(list *yaml.Node, m presence.MAC) (line, column int) {
 	for _, entry := range list.Content {
-		for i := 0; i+1 < len(entry.Content); i += 2 {
-			key, value := entry.Content[i], entry.Content[i+1]
-			if got, err := presence.ParseMAC(value.Value); key.Value == "mac" && err == nil && got == m {
-				return value.Line, key.Column
-			}
+		if key, end := macField(entry, m); key != nil {
+			return end, key.Column
 		}
 	}
 	return 0, 0
@@ -180,6 +202,13 @@ func mergeNodes(content []byte, devices []Known, outcomes []Outcome) ([]byte, er
 		*list = yaml.Node{Kind: yaml.SequenceNode, HeadComment: list.HeadComment, LineComment: list.LineComment, FootComment: list.FootComment}
 	}
 	list.Style &^= yaml.FlowStyle
+	for _, entry := range list.Content {
+		for _, n := range entry.Content {
+			if isNull(n) && n.Value == "" && entry.Style&yaml.FlowStyle != 0 {
+				n.Value = "null" // for nothing the library writes an empty text here
+			}
+		}
+	}
 	for i, k := range devices {
 		switch outcomes[i] {
 		case Named:
@@ -203,19 +232,18 @@ func mergeNodes(content []byte, devices []Known, outcomes []Outcome) ([]byte, er
 // nameEntry gives a device's entry a name, in place of an empty one.
 func nameEntry(list *yaml.Node, k Known) {
 	for _, entry := range list.Content {
-		at, is := -1, false
+		if key, _ := macField(entry, k.MAC); key == nil {
+			continue
+		}
+		at := -1
 		for i := 0; i+1 < len(entry.Content); i += 2 {
-			key, value := entry.Content[i], entry.Content[i+1]
-			got, err := presence.ParseMAC(value.Value)
-			is = is || key.Value == "mac" && err == nil && got == k.MAC
-			if key.Value == "name" {
+			if entry.Content[i].Value == "name" {
 				at = i
 			}
 		}
-		switch {
-		case is && at >= 0:
+		if at >= 0 {
 			entry.Content[at+1] = scalar(k.Name)
-		case is:
+		} else {
 			entry.Content = append(entry.Content, scalar("name"), scalar(k.Name))
 		}
 	}

@@ -44,6 +44,21 @@ func TestMerge(t *testing.T) {
 			[]Outcome{Named, Added, Unchanged},
 		},
 		{
+			"with fields that say nothing", "devices:\n  - {kind: , mac: 02:00:5e:10:00:01, groups: ~}\n  - {mac: 00:16:3e:00:00:03}\n  - {mac: 02:00:5e:10:00:02, name: Ben}\n",
+			"devices:\n  - {kind: null, mac: '02:00:5e:10:00:01', groups: ~, name: Anna's phone}\n  - {mac: '00:16:3e:00:00:03'}\n  - {mac: '02:00:5e:10:00:02', name: Ben}\n",
+			[]Outcome{Named, Unchanged, Unchanged},
+		},
+		{
+			"several MACs of one device", "devices:\n  - macs: [00:16:3e:00:00:03, 02:00:5e:10:00:02] # Ben\n    kind: phone\n  - mac: 00:16:3e:00:00:04\n    macs:\n      - 00:16:3e:00:00:05 # by cable\n      - 02:00:5e:10:00:01\n",
+			"devices:\n  - macs: [00:16:3e:00:00:03, 02:00:5e:10:00:02] # Ben\n    name: \"yes\"\n    kind: phone\n  - mac: 00:16:3e:00:00:04\n    macs:\n      - 00:16:3e:00:00:05 # by cable\n      - 02:00:5e:10:00:01\n    name: Anna's phone\n",
+			[]Outcome{Named, Named, Unchanged},
+		},
+		{
+			"a list of MACs over several lines", "devices:\n  - macs: [\n      02:00:5e:10:00:01,\n      00:16:3e:00:00:03,\n    ]\n  - mac: 02:00:5e:10:00:02\n    name: Ben\n",
+			"devices:\n  - macs: ['02:00:5e:10:00:01', '00:16:3e:00:00:03']\n    name: Anna's phone\n  - mac: 02:00:5e:10:00:02\n    name: Ben\n",
+			[]Outcome{Named, Unchanged, Unchanged},
+		},
+		{
 			"all known", "devices: [{mac: 02:00:5e:10:00:01, name: A}, {mac: 02:00:5e:10:00:02, name: B}, {mac: 00:16:3e:00:00:03}]\n...\n",
 			"devices: [{mac: 02:00:5e:10:00:01, name: A}, {mac: 02:00:5e:10:00:02, name: B}, {mac: 00:16:3e:00:00:03}]\n...\n",
 			[]Outcome{Unchanged, Unchanged, Unchanged},
@@ -77,7 +92,7 @@ func FuzzMerge(f *testing.F) {
 	for _, s := range []string{
 		"", "devices: []", "devices:\n  - mac: 02:00:5e:10:00:01\n    name:\n", "devices: [{mac: 02:00:5e:10:00:02}]\n# end\n...\n",
 		"\ufeffdevices:\n- {mac: 02:00:5e:10:00:02, notes: \"a\\nb\"}\n", "? devices\n: - mac: 02:00:5e:10:00:01\n", "{devices: [{mac: 02:00:5e:10:00:01}]}",
-		"? devices", "devices: [\r{mac: 02:00:5e:10:00:01}]", "devices:\r- mac: 02:00:5e:10:00:01\r",
+		"? devices", "devices:\n  - macs: [02:00:5e:10:00:02, 02:00:5e:10:00:01]\n", "devices: [\r{mac: 02:00:5e:10:00:01}]", "devices:\r- mac: 02:00:5e:10:00:01\r",
 	} {
 		f.Add([]byte(s), "Anna's phone: #1")
 	}

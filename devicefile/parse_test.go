@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestParse(t *testing.T) {
 		{"what is followed", `devices:
 - {mac: 02:00:5e:10:00:01, follow: {host_name: Annas-iPhone, client_id: "01:02", fingerprint: "1,3,6"}}
 - {mac: 02:00:5e:10:00:02, follow: yes}`, []presence.Declaration{
-			{MAC: first, Change: presence.Change{Follow: &presence.Follow{HostName: "Annas-iPhone", ClientID: "01:02", Fingerprint: "1,3,6"}}},
+			{MAC: first, Change: presence.Change{Follow: &presence.Follow{HostName: "Annas-iPhone", ClientID: "0102", Fingerprint: "1,3,6"}}},
 			{MAC: second, Change: presence.Change{Follow: &presence.Follow{Same: true}}},
 		}},
 		{"what is not followed, and one name told apart", `devices:
@@ -148,6 +149,8 @@ func TestParseFaults(t *testing.T) {
 		{"to follow anything", mac + "    follow: maybe\n", `line 3: follow: want true, or any of host_name, client_id and fingerprint, such as {host_name: Annas-iPhone}, not "maybe"`},
 		{"to follow a list", mac + "    follow: [a]\n", "line 3: follow: want true"},
 		{"to follow nothing", mac + "    follow: {}\n", "line 3: follow: want true"},
+		{"one client id for two, written in two ways", mac + "    follow: {client_id: '01:0A'}\n  - mac: 02:00:5e:10:00:02\n    follow: {client_id: 010a}\n", "line 4: follow: the client id or fingerprint is what the device in line 2 follows already"},
+		{"to follow nothing that can be heard", mac + "    follow: {client_id: ':'}\n", "line 3: follow: want true"},
 		{"to follow an empty name", mac + "    follow: {host_name: ''}\n", "line 3: follow: want true"},
 		{"to follow something else", mac + "    follow: {vendor: x}\n", "line 3: follow: want true"},
 		{"to follow control characters", mac + `    follow: {host_name: "a\u0007"}`, "line 3: follow: host_name: want no control characters"},
@@ -218,6 +221,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("devices: [{mac: 02:00:5e:10:00:01, away_after: 90, groups: Kids}]"))
 	f.Add([]byte("devices:\n- &a {mac: 02:00:5e:10:00:01, name: \"\\u0007\"}\n- {<<: *a}\n"))
 	f.Add([]byte("a: &a [*a, *a]"))
+	f.Add([]byte("devices: [{macs: [02:00:5e:10:00:01, 02005e100002], follow: {host_name: x, client_id: '01:02'}, notes: !!str }, {mac: 02:00:5e:10:00:03, follow: no, icon: mdi:car, kind: car, track: ~}]"))
 	f.Add([]byte("devices: [{name: NAS, reach: ping 10.1.2.3}, {name: x, reach: }]"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		list, err := Parse(content)
@@ -229,18 +233,39 @@ func FuzzParse(f *testing.F) {
 		}
 		seen := map[presence.MAC]bool{}
 		for _, d := range list {
-			if !d.MAC.Station() || seen[d.MAC] {
-				t.Errorf("device %s", d.MAC)
+			for _, m := range append([]presence.MAC{d.MAC}, d.MACs...) {
+				if !m.Station() || seen[m] {
+					t.Errorf("device %s", m)
+				}
+				seen[m] = true
 			}
-			seen[d.MAC] = true
+			if len(d.MACs) > presence.MaxMACs {
+				t.Errorf("%d MACs", len(d.MACs))
+			}
 			if d.Name != nil && *d.Name != presence.CleanText(*d.Name, presence.MaxName) {
 				t.Errorf("name %q", *d.Name)
+			}
+			if d.Notes != nil && *d.Notes != presence.CleanText(*d.Notes, presence.MaxNotes) {
+				t.Errorf("notes %q", *d.Notes)
+			}
+			if d.Icon != nil && !presence.ValidIcon(*d.Icon) || d.Kind != nil && !slices.Contains(presence.DeviceKinds(), *d.Kind) {
+				t.Errorf("icon %v, kind %v", d.Icon, d.Kind)
 			}
 			if d.AwayAfter != nil && *d.AwayAfter != 0 && (*d.AwayAfter < presence.MinAwayAfter || *d.AwayAfter > presence.MaxAwayAfter) {
 				t.Errorf("away after %s", *d.AwayAfter)
 			}
-			if d.Groups != nil && len(*d.Groups) > presence.MaxDeviceGroups {
+			if d.Groups != nil && (len(*d.Groups) > presence.MaxDeviceGroups || slices.Contains(*d.Groups, "")) {
 				t.Errorf("groups %q", *d.Groups)
+			}
+			if d.Follow != nil && *d.Follow != d.Follow.Clean() {
+				t.Errorf("follow %+v", *d.Follow)
+			}
+			if d.Reach != nil {
+				for _, r := range *d.Reach {
+					if again, ok := presence.ParseReach(r.String()); !ok || again != r || len(*d.Reach) > presence.MaxReach {
+						t.Errorf("reach %s", r)
+					}
+				}
 			}
 		}
 	})

@@ -60,8 +60,8 @@ type Follow struct {
 // maxIdentity bounds the texts of a Follow as dhcpwatch bounds what is heard.
 const maxIdentity = 255
 
-// clean returns f as it can match what is heard.
-func (f Follow) clean() Follow {
+// Clean returns f as it can match what is heard; of what cannot, nothing is left.
+func (f Follow) Clean() Follow {
 	blank := func(drop string) func(rune) rune {
 		return func(r rune) rune {
 			if strings.ContainsRune(drop, r) {
@@ -74,8 +74,8 @@ func (f Follow) clean() Follow {
 		return Follow{Same: true}
 	}
 	f.HostName = CleanText(f.HostName, MaxName)
-	f.ClientID = strings.ToLower(CleanText(strings.Map(blank(" :-."), f.ClientID), maxIdentity))
-	f.Fingerprint = CleanText(strings.Map(blank(" "), f.Fingerprint), maxIdentity)
+	f.ClientID = strings.Map(blank(" :-."), CleanText(strings.ToLower(f.ClientID), maxIdentity))
+	f.Fingerprint = strings.Map(blank(" "), CleanText(f.Fingerprint, maxIdentity))
 	return f
 }
 

@@ -173,7 +173,7 @@ func readFollow(value []byte, c *Change) string {
 	if json.Unmarshal(value, &f.Same) != nil {
 		dec := json.NewDecoder(bytes.NewReader(value))
 		dec.DisallowUnknownFields()
-		if dec.Decode(&f) != nil || f.clean() == (Follow{}) {
+		if dec.Decode(&f) != nil || f.Clean() == (Follow{}) {
 			return want
 		}
 	}

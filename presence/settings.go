@@ -167,7 +167,7 @@ func (c *Change) apply(s Settings) Settings {
 	}
 	if c.Follow != nil {
 		s.Follow = nil
-		if f := c.Follow.clean(); f != (Follow{}) {
+		if f := c.Follow.Clean(); f != (Follow{}) {
 			s.Follow = &f
 		}
 	}
