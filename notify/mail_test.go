@@ -205,6 +205,7 @@ func TestOwnTemplatesInMail(t *testing.T) {
 func FuzzMailText(f *testing.F) {
 	f.Add("New device: Küche", "text\n.\n", "<p>html</p>", "porch@example.org", "Tür")
 	f.Add("a\r\nBcc: x@y", "--\r\n\r\n", strings.Repeat("x", 2000), "a@b\r\nBcc: c@d", "a\r\nBcc: c@d")
+	f.Add("=?utf-8?q?=1b[31m?= left =?utf-8?b?4oCu?=", "=20\n \n", "\xff", "\"a b\"@c", "=?utf-8?q?x?=")
 	f.Fuzz(func(t *testing.T, title, text, html, from, name string) {
 		c := &smtp.Config{FromAddress: from, FromName: name, ToAddresses: []string{"ann@example.org"}}
 		if checkMail(c) != nil {

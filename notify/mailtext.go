@@ -10,6 +10,7 @@ import (
 	"mime/quotedprintable"
 	"net/mail"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,8 +87,19 @@ func mailText(c *smtp.Config, m rendered, now time.Time) ([]byte, error) {
 // subject encodes a title as words of ASCII (RFC 2047), a line each.
 func subject(title string) string {
 	title = presence.CleanText(title, maxTitle)
-	return strings.ReplaceAll(mime.QEncoding.Encode("utf-8", title), "?= =?", "?=\r\n =?")
+	words := mime.QEncoding.Encode("utf-8", title)
+	if words != title || !strings.Contains(title, "=?") {
+		return strings.ReplaceAll(words, "?= =?", "?=\r\n =?")
+	}
+	// A name that looks encoded would be decoded, to what nobody has cleaned.
+	var lines []string
+	for part := range slices.Chunk([]byte(title), 20) { // a word has at most 75 characters
+		lines = append(lines, "=?utf-8?q?"+looksEncoded.Replace(string(part))+"?=")
+	}
+	return strings.Join(lines, "\r\n ")
 }
+
+var looksEncoded = strings.NewReplacer("=", "=3D", "?", "=3F", "_", "=5F", " ", "_")
 
 // messageID is the same each time that a message is sent.
 func messageID(id, from string) string {

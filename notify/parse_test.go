@@ -109,6 +109,36 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// TestQuietInTheNightOfTheChange: what is held back is not tried again at once,
+// and over and over, when the clock is put forward or back.
+func TestQuietInTheNightOfTheChange(t *testing.T) {
+	for zone, nights := range map[string][]time.Time{
+		"America/New_York":    {time.Date(2026, 3, 8, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)},
+		"Europe/Berlin":       {time.Date(2026, 3, 28, 18, 0, 0, 0, time.UTC), time.Date(2026, 10, 24, 18, 0, 0, 0, time.UTC)},
+		"Australia/Lord_Howe": {time.Date(2026, 4, 4, 0, 0, 0, 0, time.UTC), time.Date(2026, 10, 3, 0, 0, 0, 0, time.UTC)},
+		"America/Sao_Paulo":   {time.Date(2018, 11, 3, 18, 0, 0, 0, time.UTC)}, // at midnight
+	} {
+		place, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, hours := range []string{"22:00-02:30", "22:00-01:30", "00:15-02:15", "23:00-00:30", "22:00-07:00", "02:30-01:45"} {
+			q, err := ParseQuiet(hours)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, night := range nights {
+				for at := range 24 * 60 {
+					now := night.Add(time.Duration(at) * time.Minute).In(place)
+					if until := q.until(now); !until.IsZero() && (!until.After(now) || until.Sub(now) > 25*time.Hour) {
+						t.Fatalf("%s in %s at %s: until %s", hours, zone, now, until)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestParseServices(t *testing.T) {
 	list, err := ParseServices("phone=ntfy://ntfy.sh/my-topic, generic://127.0.0.1:8080/hook?a=1,2\n smtp://u:p@mail.example:587/?from=a@example.org&to=b@example.org,c@example.org generic://10.0.0.1/")
 	if err != nil {

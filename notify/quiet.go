@@ -42,6 +42,11 @@ func (q Quiet) until(t time.Time) time.Time {
 	case q.from > q.to && at >= q.from:
 		days = 1
 	}
-	// By the wall clock, so that summer time does not move the end.
-	return time.Date(t.Year(), t.Month(), t.Day()+days, int(q.to/time.Hour), int(q.to%time.Hour/time.Minute), 0, 0, t.Location())
+	// By the wall clock, so that summer time does not move the end. In the night of
+	// the change there can be no such time, or it was there already.
+	end := time.Date(t.Year(), t.Month(), t.Day()+days, int(q.to/time.Hour), int(q.to%time.Hour/time.Minute), 0, 0, t.Location())
+	for !end.After(t) {
+		end = end.Add(30 * time.Minute)
+	}
+	return end
 }
