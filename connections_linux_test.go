@@ -99,6 +99,15 @@ func connectionsCommands(t *testing.T) {
 	has(try(exitDone, "show", "2"), "127.0.0.1:"+port)
 	has(try(exitFailed, "show", "7"), "there is no such snapshot")
 	has(try(exitDone, "list", "--json"), `{"number":1,`, `{"number":2,`, `"connections":1,"listeners":1`)
+	for _, args := range [][]string{{"-n", "1"}, {"--since", "1w", "--last", "1"}} {
+		if out := try(exitDone, append([]string{"list", "--json"}, args...)...); !strings.HasPrefix(out, `{"number":2,`) || strings.Count(out, "\n") != 1 {
+			t.Errorf("%q: %s", args, out)
+		}
+	}
+	if out := try(exitDone, "list", "--json", "--until", "yesterday"); out != "" {
+		t.Errorf("of before yesterday: %s", out)
+	}
+	has(try(exitUsage, "list", "--last=-1"), "--last -1: want a number of snapshots")
 	has(try(exitDone, "filter", "--port", port), "tcp and ((src host 127.0.0.1 and src port "+port+")", "tcp.srcport == "+port)
 	has(try(exitDone, "filter", "--port", port, "--snapshot", "2", "--json"), `{"tcpdump":"tcp and`)
 	// A filter is of no use when it is cut.

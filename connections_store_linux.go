@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -97,6 +98,16 @@ func moveAway(err error) error {
 
 type connectionsListCmd struct {
 	form
+	span
+	Last int `short:"n" placeholder:"N" help:"Only the N newest."`
+}
+
+// Validate is called by kong.
+func (c connectionsListCmd) Validate() error {
+	if c.Last < 0 {
+		return fmt.Errorf("--last %d: want a number of snapshots", c.Last)
+	}
+	return nil
 }
 
 // Run lists the stored snapshots.
@@ -106,15 +117,29 @@ func (c connectionsListCmd) Run(a *app) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
+	since, until, err := c.times()
+	if err != nil {
+		return err
+	}
 	all, err := store.List(a.ctx)
 	if err != nil {
 		return err
 	}
+	first := map[int64]bool{} // after a restart of the machine
+	for i := 1; i < len(all); i++ {
+		first[all[i].Number] = all[i-1].Boot != all[i].Boot
+	}
+	all = slices.DeleteFunc(all, func(e connections.Entry) bool {
+		return e.Time.Before(since) || !until.IsZero() && !e.Time.Before(until)
+	})
+	if c.Last > 0 {
+		all = all[max(0, len(all)-c.Last):]
+	}
 	if c.table() {
 		rows := [][]string{{"NUMBER", "TIME", "CONNECTIONS", "LISTENERS", "SIZE", ""}}
-		for i, e := range all {
+		for _, e := range all {
 			note := ""
-			if i > 0 && all[i-1].Boot != e.Boot {
+			if first[e.Number] {
 				note = "the first after a restart of the machine"
 			}
 			rows = append(rows, []string{strconv.FormatInt(e.Number, 10), when(e.Time), strconv.Itoa(e.Connections), strconv.Itoa(e.Listeners), bytesText(uint64(e.Bytes)), note})

@@ -6,7 +6,7 @@ import (
 )
 
 func FuzzParseDuration(f *testing.F) {
-	for _, s := range []string{"30s", "7d", "1d12h", "0.5d", "-1d", "d", "1e300d", "1d9223372036s"} {
+	for _, s := range []string{"30s", "7d", "1d12h", "2w1.5d", "0.5d", "-1d", "d", "1e300d", "1d9223372036s"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

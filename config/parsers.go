@@ -44,23 +44,29 @@ func parseSetting(s string) (time.Duration, error) {
 	return ParseDuration(s)
 }
 
-// ParseDuration reads what time.ParseDuration reads, and days: "7d", "1d12h",
-// "1.5d".
+// ParseDuration reads what time.ParseDuration reads, and weeks and days: "2w",
+// "7d", "1d12h", "1.5d".
 func ParseDuration(s string) (time.Duration, error) {
-	days, rest, found := strings.Cut(s, "d")
+	return parseLong(s, "w", 7*24*time.Hour, func(s string) (time.Duration, error) {
+		return parseLong(s, "d", 24*time.Hour, time.ParseDuration)
+	})
+}
+
+// parseLong reads how many of a unit there are, if any, and the rest by rest.
+func parseLong(s, name string, unit time.Duration, rest func(string) (time.Duration, error)) (time.Duration, error) {
+	number, left, found := strings.Cut(s, name)
 	if !found {
-		return time.ParseDuration(s)
+		return rest(s)
 	}
-	n, err := strconv.ParseFloat(days, 64)
-	const day = 24 * time.Hour
-	if err != nil || !(math.Abs(n) < float64(math.MaxInt64/day)) {
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(math.Abs(n) < float64(math.MaxInt64/unit)) {
 		return 0, errParse
 	}
-	d := time.Duration(n * float64(day))
-	if rest == "" {
+	d := time.Duration(n * float64(unit))
+	if left == "" {
 		return d, nil
 	}
-	more, err := time.ParseDuration(rest)
+	more, err := rest(left)
 	if err != nil || more < 0 || d < 0 || d+more < d {
 		return 0, errParse
 	}
