@@ -104,6 +104,7 @@ func TestTrafficCommand(t *testing.T) {
 		t.Errorf("%q, %v", rows, err)
 	}
 	has(try(exitFailed, "--since", "2020-01-01", "--until", "2020-01-02"), "no traffic was recorded from 2020-01-01", "what there is begins at "+when(start))
+	has(try(exitDone, "--since", "0001-02-01", "--until", "9998-01-01"), "Traffic of this machine from "+when(start), "120 packets")
 	has(try(exitFailed, "--since", "1h", "--until", "2h"), "is not before")
 	has(try(exitFailed, "--since", "2200-01-01"), "--since 2200-01-01 00:00:00 is not in the past")
 	has(try(exitUsage, "--since", "soon"), "want how long ago")

@@ -25,8 +25,13 @@ func (c trafficCmd) Validate() error {
 	return nil
 }
 
-// shownTraffic is how far back the command looks if nothing is said.
-const shownTraffic = time.Hour
+const (
+	// shownTraffic is how far back the command looks if nothing is said.
+	shownTraffic = time.Hour
+	// mostTraffic is the longest time that is shown as such: longer than any is
+	// kept. Of a longer one what there is.
+	mostTraffic = 101 * 365 * 24 * time.Hour
+)
 
 // Run shows what passed this machine's interfaces.
 func (c trafficCmd) Run(a *app) error {
@@ -61,6 +66,14 @@ func (c trafficCmd) Run(a *app) error {
 	}
 	if !last.After(since) || !first.Before(until) {
 		return fmt.Errorf("no traffic was recorded from %s to %s; what there is begins at %s and ends at %s", when(since), when(until), when(first), when(last))
+	}
+	if until.Sub(since) > mostTraffic {
+		if since.Before(first) {
+			since = first
+		}
+		if until.After(last) {
+			until = last
+		}
 	}
 	if c.table() {
 		return moveAway(c.show(a, store, since, until))

@@ -16,8 +16,18 @@ type Buckets struct {
 // shorter. When there would be more than 2,000, they are longer than step.
 func NewBuckets(since, until time.Time, step time.Duration) *Buckets {
 	span := max(until.Sub(since), 0)
-	step = max(step, (span+maxBuckets-1)/maxBuckets, 1)
-	return &Buckets{since.UTC(), until.UTC(), step, make([]sum, (span+step-1)/step)}
+	step = max(step, parts(span, maxBuckets), 1)
+	return &Buckets{since.UTC(), until.UTC(), step, make([]sum, parts(span, step))}
+}
+
+// parts is how many parts of that length a span has, the last of which may be
+// shorter. Both may be as long as they can be.
+func parts(span, length time.Duration) time.Duration {
+	n := span / length
+	if span%length > 0 {
+		n++
+	}
+	return n
 }
 
 // Add adds a round to the buckets of its time. One that is in several, or in part
@@ -30,7 +40,7 @@ func (b *Buckets) Add(r *Round) {
 	until := min(r.Start.Add(r.Length).Sub(b.since), b.until.Sub(b.since))
 	offset := b.since.Sub(r.Start) // from the round's time to that of the buckets
 	for i := from / b.step; from < until; i++ {
-		next := min((i+1)*b.step, until)
+		next := i*b.step + min(b.step, until-i*b.step)
 		b.sums[i].add(r, share{uint64(from + offset), uint64(next + offset), uint64(r.Length)})
 		from = next
 	}

@@ -180,4 +180,18 @@ func TestBucket(t *testing.T) {
 	if got := Bucket(rounds, noon, noon, time.Hour); len(got) != 0 {
 		t.Errorf("%d buckets of no time", len(got))
 	}
+	for _, c := range []struct {
+		since, until time.Time
+		step         time.Duration
+		want         int
+	}{
+		{noon, noon.Add(4 * time.Hour), math.MaxInt64, 1},
+		{time.Time{}, noon.AddDate(7000, 0, 0), -1, maxBuckets}, // longer than a duration can be
+		{time.Time{}, noon.AddDate(7000, 0, 0), math.MaxInt64, 1},
+		{noon.Add(-1 << 62), noon.Add(1<<62 - 1), 1 << 62, 2},
+	} {
+		if got := Bucket(rounds, c.since, c.until, c.step); len(got) != c.want {
+			t.Errorf("%d buckets of %s from %s to %s, want %d", len(got), c.step, c.since, c.until, c.want)
+		}
+	}
 }
