@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -151,8 +152,11 @@ func readAwayAfter(value []byte, c *Change) string {
 		}
 		d = time.Duration(v * float64(time.Second))
 	case string:
-		var err error
-		if d, err = time.ParseDuration(v); err != nil {
+		seconds, err := strconv.ParseUint(v, 10, 20) // of a form or a template, which have texts only
+		if d = time.Duration(seconds) * time.Second; err != nil {
+			d, err = time.ParseDuration(v)
+		}
+		if err != nil {
 			return want
 		}
 	default:

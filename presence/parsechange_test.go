@@ -3,6 +3,7 @@ package presence
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseChangeFaults(t *testing.T) {
@@ -28,18 +29,38 @@ func TestParseChangeFaults(t *testing.T) {
 	}
 }
 
+func TestParseAwayAfter(t *testing.T) {
+	for value, want := range map[string]time.Duration{
+		`90`: 90 * time.Second, `"90"`: 90 * time.Second, `"1m30s"`: 90 * time.Second, `1.5`: 1500 * time.Millisecond, `"0"`: 0, `null`: 0, `604800`: MaxAwayAfter, `"604800"`: MaxAwayAfter,
+	} {
+		c, _, err := ParseChange([]byte(`{"away_after":` + value + `}`))
+		if err != nil || c.AwayAfter == nil || *c.AwayAfter != want {
+			t.Errorf("%s: %v, %v", value, c.AwayAfter, err)
+		}
+	}
+	for _, value := range []string{`"604801"`, `"18446744073709551615"`, `"+5"`, `"9223372037"`} {
+		if c, _, err := ParseChange([]byte(`{"away_after":` + value + `}`)); err == nil {
+			t.Errorf("%s: %v", value, c.AwayAfter)
+		}
+	}
+}
+
 func FuzzParseChange(f *testing.F) {
 	f.Add([]byte(`{"name":"x","track":true,"groups":["a"],"away_after":"1m","y":1}`))
 	f.Add([]byte(`{"kind":"phone","icon":"mdi:car","important":null,"ignore_arp_replies":true,"notes":"x"}`))
+	f.Add([]byte(`{"follow":{"host_name":"x","client_id":"01:02 \u200b"},"away_after":90.5,"nudge":null,"groups":["a","a",""],"name":"\ud83d"}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c, unknown, err := ParseChange(payload)
 		if err != nil && strings.ContainsAny(err.Error(), "\n\r") {
 			t.Error(err)
 		}
+		if err == nil && c.Follow != nil && c.Follow.Clean() != c.Follow.Clean().Clean() {
+			t.Errorf("follow %+v", *c.Follow)
+		}
 		if c.Name != nil && len(*c.Name) > 63 || c.Groups != nil && len(*c.Groups) > MaxDeviceGroups || len(unknown) > 8 {
 			t.Error("not bounded")
 		}
-		if c.AwayAfter != nil && (*c.AwayAfter < 0 || *c.AwayAfter > MaxAwayAfter) {
+		if c.AwayAfter != nil && *c.AwayAfter != 0 && (*c.AwayAfter < MinAwayAfter || *c.AwayAfter > MaxAwayAfter) {
 			t.Error(*c.AwayAfter)
 		}
 	})

@@ -22,6 +22,9 @@ func (p *pages) setDevice(w http.ResponseWriter, r *http.Request) {
 		p.fault(w, r, http.StatusBadRequest, "Nothing was changed", errors.New("the form is too long, or not a form"))
 		return
 	}
+	if r.PostForm.Get("groups") == groupsText(&d) {
+		r.PostForm.Del("groups") // nothing was said of them: a guest's are not the user's, and a name can have commas
+	}
 	c, err := changeOf(r.PostForm)
 	if err != nil {
 		p.fault(w, r, http.StatusUnprocessableEntity, "Nothing was changed", err)
@@ -119,11 +122,11 @@ func changeOf(form url.Values) (presence.Change, error) {
 			}
 		case name == "name" || name == "notes":
 			fields[name] = value
+		case name == "groups":
+			fields[name] = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' })
 		case value == "yes" || value == "no":
 			fields[name] = value == "yes"
 		case name == "follow" && value == keep:
-		case name == "groups":
-			fields[name] = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' })
 		case name == "track" || name == "nudge" || name == "follow" || name == "away_after" && value == "":
 			fields[name] = nil
 		default:

@@ -22,6 +22,10 @@ func TestSetDevice(t *testing.T) {
 		"mine":           {url.Values{"name": {""}, "known": {"yes"}}, "[name known]", ""},
 		"a name of yes":  {url.Values{"name": {"yes"}}, "[name]", ""},
 		"groups":         {url.Values{"groups": {"Kids, Tablets,,"}}, "[groups]", ""},
+		"a group of no":  {url.Values{"groups": {"no"}}, "[groups]", ""},
+		"the same ones":  {url.Values{"groups": {"Guests, of ours, too"}, "name": {"Ben"}}, "[name]", ""},
+		"no groups":      {url.Values{"groups": {""}}, "[groups]", ""},
+		"in seconds":     {url.Values{"away_after": {"90"}}, "[away_after]", ""},
 		"by policy":      {url.Values{"track": {""}}, "[track]", ""},
 		"followed":       {url.Values{"follow": {"yes"}}, "[follow]", ""},
 		"not followed":   {url.Values{"follow": {""}}, "[follow]", ""},
@@ -39,6 +43,7 @@ func TestSetDevice(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := family(time.Now())
+			h.devices[3].Groups = []string{"Guests, of ours", "too"}
 			w := post(handler(t, Config{Source: h, Commands: h}), "/devices/001132aabb01", test.form)
 			var want []string
 			status := http.StatusSeeOther

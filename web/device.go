@@ -169,11 +169,14 @@ func followOf(set *presence.Follow) options {
 	return list
 }
 
+// groupsText is the groups of a device as the form has them.
+func groupsText(d *presence.Device) string { return strings.Join(d.Groups, ", ") }
+
 func formOf(d *presence.Device) deviceForm {
 	plain := *d
 	plain.Name, plain.Icon = "", ""
 	f := deviceForm{
-		Name: d.Name, Icon: d.Icon, Groups: strings.Join(d.Groups, ", "), Notes: d.Notes,
+		Name: d.Name, Icon: d.Icon, Groups: groupsText(d), Notes: d.Notes,
 		DefaultName: plain.DisplayName(), DefaultIcon: discovery.Icon(&plain), Learned: presence.Words(d.AwayAfter),
 		Known: d.Known, Important: d.Important, NoReplies: d.IgnoreARPReplies,
 		Fixed: map[string]bool{},
