@@ -11,6 +11,11 @@ import (
 const (
 	magicGzip = "\x1f\x8b"         // RFC 1952, section 2.3.1
 	magicZstd = "\x28\xb5\x2f\xfd" // RFC 8878, section 3.1.1
+
+	// A frame without content, as pzstd writes one before each other, begins with one
+	// of the 16 bytes from skipFrom on, and these (RFC 8878, section 3.1.2).
+	magicSkip = "\x2a\x4d\x18"
+	skipFrom  = 0x50
 )
 
 // maxWindow is how much memory a zstd file may claim to be unpacked, in bytes:
@@ -23,7 +28,7 @@ func (f *File) unpack(r *bufio.Reader) (io.Reader, error) {
 	switch {
 	case len(magic) >= 2 && string(magic[:2]) == magicGzip:
 		return gzip.NewReader(r)
-	case string(magic) == magicZstd:
+	case isZstd(magic):
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
@@ -33,4 +38,8 @@ func (f *File) unpack(r *bufio.Reader) (io.Reader, error) {
 		return z, nil
 	}
 	return r, nil
+}
+
+func isZstd(magic []byte) bool {
+	return string(magic) == magicZstd || len(magic) == 4 && magic[0]&^15 == skipFrom && string(magic[1:]) == magicSkip
 }

@@ -35,12 +35,13 @@ func TestUnpackLong(t *testing.T) {
 	}
 	gz, zst := zipped(content), zstandard(t, content)
 	packed := map[string][]byte{
-		"gzip":          gz,
-		"zstd":          zst,
-		"zstd, in two":  append(zstandard(t, content[:100]), zstandard(t, content[100:])...),
-		"gzip, in two":  append(zipped(content[:100]), zipped(content[100:])...),
-		"zstd, cut off": zst[:maxStep],
-		"gzip, cut off": gz[:maxStep],
+		"gzip":           gz,
+		"zstd":           zst,
+		"zstd, in two":   append(zstandard(t, content[:100]), zstandard(t, content[100:])...),
+		"zstd, by pzstd": append([]byte("\x5f"+magicSkip+"\x04\x00\x00\x00size"), zst...),
+		"gzip, in two":   append(zipped(content[:100]), zipped(content[100:])...),
+		"zstd, cut off":  zst[:maxStep],
+		"gzip, cut off":  gz[:maxStep],
 	}
 	for name, file := range packed {
 		f, err := open(file)

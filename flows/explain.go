@@ -102,6 +102,9 @@ func (e *Explainer) Report(now *connections.Snapshot) *Report {
 			r.Unexplained = append(r.Unexplained, x.Entry)
 		}
 	}
+	if len(e.local) > 0 && len(r.Others) > 0 && len(r.Explained)+len(r.Unexplained) == 0 {
+		r.Notes = append(r.Notes, "no flow is of this machine, by all addresses that it has and the snapshots have: the dump is another machine's, or --local tells an address that this one had")
+	}
 	e.alike(r)
 	r.sort()
 	e.idle(r)
@@ -267,11 +270,7 @@ const moment = 250 * time.Millisecond
 // livedThrough is how many snapshots were taken while a flow lasted, of TCP until
 // an end began to close it.
 func (e *Explainer) livedThrough(f *Flow) int {
-	end := f.Last
-	if !f.closing.IsZero() {
-		end = f.closing
-	}
 	first, _ := slices.BinarySearchFunc(e.times, f.First.Add(moment), time.Time.Compare)
-	last, _ := slices.BinarySearchFunc(e.times, end.Add(-moment), time.Time.Compare)
+	last, _ := slices.BinarySearchFunc(e.times, f.end().Add(-moment), time.Time.Compare)
 	return max(0, last-first)
 }

@@ -137,6 +137,8 @@ func TestExplain(t *testing.T) {
 		"by a UDP client":                 {[]sent{{40, udp, me + ":40000", you + ":7", 0}}, "explained: udp 192.0.2.1:40000 192.0.2.9:7 socket chat - 3; by the socket on its port"},
 		"closed":                          {[]sent{{20, tcp, me + ":50001", you + ":443", syn}}, "explained: tcp 192.0.2.1:50001 192.0.2.9:443 connection - - 2; closed before a snapshot could have its program; seen with the same remote end: firefox (107)"},
 		"nobody had it":                   {[]sent{{10, tcp, me + ":60000", you + ":443", syn}, {70, tcp, me + ":60000", you + ":443", ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:443; NO SOCKET had it in the 2 snapshots taken while it lasted: a raw socket, a forged address, or another network namespace"},
+		"reset, and it goes on":           {[]sent{{10, tcp, me + ":60000", you + ":443", ack}, {10, tcp, you + ":443", me + ":60000", rst}, {69, tcp, me + ":60000", you + ":443", ack}, {70, tcp, me + ":60000", you + ":443", ack}, {70, tcp, you + ":443", me + ":60000", rst}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:443; NO SOCKET had it in the 2 snapshots taken while it lasted: a raw socket, a forged address, or another network namespace"},
+		"reset, with packets on the way":  {[]sent{{40, tcp, me + ":60000", you + ":443", ack}, {41, tcp, you + ":443", me + ":60000", rst}, {41.5, tcp, me + ":60000", you + ":443", ack}, {70, tcp, you + ":443", me + ":60000", rst}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:443; it lasted 1 s, and no snapshot was taken meanwhile: they are 30 s apart; seen with the same remote end: firefox (107)"},
 		"refused":                         {[]sent{{10, tcp, you + ":60000", me + ":23", syn}, {10, tcp, me + ":23", you + ":60000", rst | ack}}, "unexplained: tcp 192.0.2.1:23 192.0.2.9:60000; this machine refused it: nothing listened there"},
 		"refused by another":              {[]sent{{40, tcp, me + ":60000", you + ":23", syn}, {40, tcp, you + ":23", me + ":60000", rst | ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.9:23; it was refused; it lasted less than a millisecond, and no snapshot was taken meanwhile: they are 30 s apart"},
 		"refused within this machine":     {[]sent{{40, tcp, me + ":60000", me + ":23", syn}, {40, tcp, me + ":23", me + ":60000", rst | ack}}, "unexplained: tcp 192.0.2.1:60000 192.0.2.1:23; this machine refused it: nothing listened there"},
@@ -280,6 +282,26 @@ func TestForged(t *testing.T) {
 	r := NewExplainer(d, []netip.Addr{netip.MustParseAddr(me)}, leastReach).Report(nil)
 	if len(r.Others) != 2 || !strings.Contains(r.Others[0].Why, "forged") || strings.Contains(r.Others[1].Why, "forged") {
 		t.Errorf("%q", said(r))
+	}
+}
+
+// A dump of another machine is said to be one.
+func TestElsewhere(t *testing.T) {
+	others := sent{10, tcp, "192.0.2.66:50000", you + ":443", ack}
+	for name, test := range map[string]struct {
+		packets []sent
+		own     []netip.Addr
+		want    int
+	}{
+		"another machine's": {[]sent{others}, []netip.Addr{netip.MustParseAddr(me)}, 1},
+		"of both":           {[]sent{others, {11, tcp, me + ":50000", you + ":443", ack}}, []netip.Addr{netip.MustParseAddr(me)}, 0},
+		"not known whose":   {[]sent{others}, nil, 0},
+		"of no connections": {[]sent{{10, icmp, "192.0.2.66:0", you + ":0", 0}}, []netip.Addr{netip.MustParseAddr(me)}, 0},
+	} {
+		r := NewExplainer(dumpOf(test.packets...), test.own, leastReach).Report(nil)
+		if len(r.Notes) != test.want {
+			t.Errorf("%s: %q", name, r.Notes)
+		}
 	}
 }
 

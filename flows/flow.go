@@ -24,6 +24,7 @@ type Flow struct {
 	protocol protocol
 	opener   opener       // of TCP
 	closing  time.Time    // of TCP: the first packet that ends it; zero: none
+	reset    [2]bool      // of TCP: From and To were told that it is over
 	acked    [2]bool      // of TCP: From and To went on after the first packets
 	replies  uint8        // the bits of TCP that each packet of To has
 	dhcp     bool         // it has DHCP's form
@@ -69,8 +70,18 @@ func (f *Flow) add(p *packet, at time.Time, length int) {
 
 // tcp notes what a packet says of the connection.
 func (f *Flow) tcp(flags uint8, forth bool, at time.Time) {
-	if flags&(fin|rst) != 0 && f.closing.IsZero() {
-		f.closing = at
+	from, to := 0, 1
+	if !forth {
+		from, to = to, from
+	}
+	switch {
+	case flags&(fin|rst) != 0:
+		f.reset[to] = f.reset[to] || flags&rst != 0
+		if f.closing.IsZero() {
+			f.closing = at
+		}
+	case flags&syn == 0 && f.reset[from] && at.Sub(f.closing) > onTheWay:
+		f.closing = time.Time{} // it goes on
 	}
 	if flags&syn != 0 && f.opener == unknown {
 		f.opener = byTo
@@ -79,12 +90,22 @@ func (f *Flow) tcp(flags uint8, forth bool, at time.Time) {
 		}
 	}
 	if flags&(syn|rst|ack) == ack {
-		if forth {
-			f.acked[0] = true
-		} else {
-			f.acked[1] = true
-		}
+		f.acked[from] = true
 	}
+}
+
+// onTheWay is for how long an end may send that has not heard yet that the other
+// one reset the connection. Who goes on for longer took the reset for a forged one
+// (RFC 9293, section 3.10.7.4), or has no socket that it could end.
+const onTheWay = time.Second
+
+// end is when the socket of a flow may have gone: of TCP when an end began to close
+// it.
+func (f *Flow) end() time.Time {
+	if f.closing.IsZero() {
+		return f.Last
+	}
+	return f.closing
 }
 
 // anew reports whether a packet opens another connection between the two ends: the

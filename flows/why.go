@@ -75,11 +75,12 @@ func (e *Explainer) missed(v *verdict) string {
 	case v.Meanwhile > 0:
 		return fmt.Sprintf("NO SOCKET had it in the %s taken while it lasted: a raw socket, a forged address, or another network namespace", count(v.Meanwhile, "snapshot"))
 	}
-	lasted := span(f.Last.Sub(f.First))
-	next, _ := slices.BinarySearchFunc(e.times, f.First.Add(f.Last.Sub(f.First)/2), time.Time.Compare)
+	length := f.end().Sub(f.First)
+	lasted := span(length)
+	next, _ := slices.BinarySearchFunc(e.times, f.First.Add(length/2), time.Time.Compare)
 	switch {
 	case next == 0:
-		return fmt.Sprintf("it lasted %s, and the first snapshot was taken %s later", lasted, span(e.times[0].Sub(f.Last)))
+		return fmt.Sprintf("it lasted %s, and the first snapshot was taken %s later", lasted, span(e.times[0].Sub(f.end())))
 	case next == len(e.times):
 		return fmt.Sprintf("it lasted %s, and the last snapshot was taken %s before", lasted, span(f.First.Sub(e.times[next-1])))
 	}
