@@ -47,6 +47,9 @@ func stateOf(protocol string, number uint8) State {
 	return "UNKNOWN"
 }
 
+// heardFIN reports whether the remote end has said that it sends no more.
+func (s State) heardFIN() bool { return s == "CLOSE-WAIT" || s == "LAST-ACK" || s == "CLOSING" }
+
 // Connection is a socket of this machine.
 type Connection struct {
 	Protocol string // TCP or UDP

@@ -103,8 +103,11 @@ func (t table) connection(s *netlink.Socket, info *netlink.TCPInfo, names ifaces
 		switch {
 		case info.Bytes_sent > 0: // since Linux 4.19
 			c.Sent = info.Bytes_sent - min(info.Bytes_retrans, info.Bytes_sent)
-		case c.Sent == 1: // the SYN
+		case c.Sent <= 2: // the SYN and the FIN
 			c.Sent = 0
+		}
+		if c.State.heardFIN() && c.Received > 0 {
+			c.Received-- // the kernel counts it
 		}
 		c.Retransmitted, c.RTT = info.Bytes_retrans, uint64(info.Rtt)
 	}

@@ -323,6 +323,15 @@ func TestCounters(t *testing.T) {
 			return err
 		}
 		defer func() { _ = idle.Close() }()
+		// Who said no more than that.
+		ended, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = ended.Close() }()
+		if err := ended.(*net.TCPConn).CloseWrite(); err != nil {
+			return err
+		}
 		s, err := Take(nil)
 		if err != nil {
 			return err
@@ -335,22 +344,28 @@ func TestCounters(t *testing.T) {
 				if c.Sent != 12345 || c.Received != 0 || c.RTT == 0 || c.RTT > 1e6 {
 					t.Errorf("the sender: %+v", c.Counters)
 				}
-			case idle.LocalAddr().String():
+			case idle.LocalAddr().String(), ended.LocalAddr().String():
 				found++
 				if c.Sent != 0 || c.Received != 0 {
 					t.Errorf("who said nothing: %+v", c.Counters)
 				}
-			case in.LocalAddr().String():
-				if c.Remote.String() == out.LocalAddr().String() {
-					found++
-					if c.Received != 12345 || c.Sent != 0 {
-						t.Errorf("the receiver: %+v", c.Counters)
-					}
+			case l.Addr().String():
+				want := uint64(0)
+				switch c.Remote.String() {
+				case out.LocalAddr().String():
+					want = 12345
+				case ended.LocalAddr().String():
+				default:
+					continue
+				}
+				found++
+				if c.Received != want || c.Sent != 0 {
+					t.Errorf("the receiver, %s: %+v", c.State, c.Counters)
 				}
 			}
 		}
-		if found != 3 {
-			t.Errorf("found %d of 3", found)
+		if found != 5 {
+			t.Errorf("found %d of 5", found)
 		}
 		return nil
 	})
