@@ -93,6 +93,7 @@ func connectionsCommands(t *testing.T) {
 	if out := try(exitDone, "diff", "2", "now", "--json"); strings.Contains(out, `"change"`) {
 		t.Errorf("nothing changed: %s", out)
 	}
+	has(try(exitDone, "diff", "now"), "nothing has changed between snapshot 2 and now")
 	has(try(exitDone, "diff", "2", "now"), "nothing has changed between snapshot 2 and now")
 	has(try(exitDone, "diff", "0s", "now"), "0s: that is snapshot 2, of ", "between snapshot 2 and now")
 	has(try(exitDone, "diff", "yesterday", "0s"), "yesterday: that is snapshot 1, of ", "new listener")

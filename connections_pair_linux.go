@@ -10,7 +10,7 @@ import (
 
 // pair are two snapshots on the command line.
 type pair struct {
-	A which `arg:"" optional:"" help:"The first: its number, or a time such as 2h (ago), yesterday or 18:30; without it the last but one."`
+	A which `arg:"" optional:"" help:"The first: its number, or a time such as 2h (ago), yesterday or 18:30; without it the last but one; now alone: what changed since the last."`
 	B which `arg:"" optional:"" help:"The second: its number, a time, or now; without it the last."`
 }
 
@@ -105,8 +105,11 @@ func (p *pair) fill(newest []connections.Entry) error {
 	case n == 1 && !p.given():
 		return fmt.Errorf("it takes two snapshots, and only %[1]d is stored: porchlight connections snapshot stores another, porchlight connections diff %[1]d now says what changed since", newest[0].Number)
 	}
-	if !p.given() {
+	switch {
+	case !p.given():
 		p.A.number = newest[1].Number
+	case p.A.now && !p.B.given(): // since the last one
+		p.A, p.B = which{number: newest[0].Number}, p.A
 	}
 	if !p.B.given() {
 		p.B.number = newest[0].Number
