@@ -90,8 +90,10 @@ var (
 
 // field is the form of a column's or an element's name that is compared.
 func field(name string) string {
-	return strings.NewReplacer(" ", "", "_", "", "-", "", "'", "").Replace(strings.ToLower(strings.TrimSpace(name)))
+	return unwritten.Replace(strings.ToLower(strings.TrimSpace(name)))
 }
+
+var unwritten = strings.NewReplacer(" ", "", "_", "", "-", "", "'", "")
 
 // record is one entry by the names of its fields.
 type record map[string]string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"porchlight/presence"
@@ -150,6 +151,31 @@ func TestParseFaults(t *testing.T) {
 	} {
 		if got, err := Parse([]byte(c.content)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %d entries, %v, want %q", name, len(got.Entries), err, c.want)
+		}
+	}
+}
+
+// TestLongLists: what is no list is told in time that grows as its length does.
+func TestLongLists(t *testing.T) {
+	for name, c := range map[string]struct{ head, piece string }{
+		"cells": {"", "a,b,c\n"}, "a value in pieces": {"<item><mac>", "a<!---->"}, "a value over and over": {"<item>", "<mac>ab</mac>"},
+	} {
+		fastest := func(n int) time.Duration {
+			content := []byte(c.head + strings.Repeat(c.piece, n/len(c.piece)))
+			best := time.Hour
+			for range 3 {
+				began := time.Now()
+				if _, err := Parse(content); err == nil {
+					t.Fatal("it is a list")
+				}
+				best = min(best, time.Since(began))
+			}
+			return best
+		}
+		const length, times = 256 << 10, 8
+		a, b := fastest(length), fastest(times*length)
+		if b > 3*times*max(a, time.Millisecond) { // quadratic would be 64 times
+			t.Errorf("%s: %d bytes took %s, %d took %s", name, length, a, times*length, b)
 		}
 	}
 }

@@ -79,8 +79,13 @@ func isHeader(cells []string) bool {
 
 // macAt returns which cell is a MAC, -1: none is.
 func macAt(cells []string) int {
+	const shortest = len("00163e000001") // an error for each cell of a long file takes its time
 	return slices.IndexFunc(cells, func(cell string) bool {
-		_, err := presence.ParseMAC(strings.Trim(strings.TrimSpace(cell), `"`))
+		cell = strings.Trim(strings.TrimSpace(cell), `"`)
+		if len(cell) < shortest {
+			return false
+		}
+		_, err := presence.ParseMAC(cell)
 		return err == nil
 	})
 }

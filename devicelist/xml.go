@@ -14,6 +14,10 @@ import (
 // maxDepth is how deep elements may be in each other; nmap's are six deep.
 const maxDepth = 32
 
+// maxValue is after how many bytes no more is added to a field: it may come in
+// any number of pieces.
+const maxValue = 1 << 10
+
 // xml reads NirSoft's and nmap's lists. Entities beyond the five of XML are an
 // error, so nothing expands.
 func (c *collector) xml(text string) error {
@@ -47,7 +51,7 @@ func (c *collector) xml(text string) error {
 				open = ""
 			}
 		case xml.CharData:
-			if entry != nil && wanted(open) {
+			if entry != nil && wanted(open) && len(entry[open]) < maxValue {
 				entry[open] += string(t)
 			}
 		case xml.EndElement:

@@ -48,7 +48,7 @@ func ParseReach(s string) (r Reach, ok bool) {
 		ok = r.Port != 0
 	}
 	r.Addr = r.Addr.Unmap()
-	ok = err == nil && (ok || way == "ping") && hostAddr(r.Addr) && !r.Addr.IsLinkLocalUnicast()
+	ok = err == nil && (ok || way == "ping") && hostAddr(r.Addr) && r.Addr.Zone() == "" && !r.Addr.IsLinkLocalUnicast()
 	if !ok {
 		return Reach{}, false
 	}

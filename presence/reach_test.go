@@ -25,6 +25,7 @@ func TestParseReach(t *testing.T) {
 		"ping 255.255.255.255":        "",
 		"ping 224.0.0.251":            "",
 		"ping fe80::1%eth0":           "",
+		"ping fd00::3%eth0":           "",
 		"ping 169.254.1.1":            "",
 		"10.1.2.3":                    "",
 		"":                            "",
@@ -40,6 +41,7 @@ func TestParseReach(t *testing.T) {
 func FuzzParseReach(f *testing.F) {
 	f.Add("ping 10.1.2.3")
 	f.Add("tcp [fd00::3]:443")
+	f.Add("ping ::ffff:10.1.2.3%eth0")
 	f.Fuzz(func(t *testing.T, s string) {
 		r, ok := ParseReach(s)
 		if again, same := ParseReach(r.String()); ok && (!same || again != r || !hostAddr(r.Addr)) {
