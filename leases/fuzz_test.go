@@ -42,6 +42,7 @@ func isHosts(p parser) bool { _, is := p.(*hosts); return is }
 
 func FuzzDnsmasq(f *testing.F) {
 	f.Add(dnsmasqText)
+	f.Add("1795190400 00:16:3e:00:00:01 ::ffff:192.168.1.50 * *\n0 1 fe80::1%eth0 k\n18446744073709551616 06-00:16:3e:00:00:01 10.0.0.1 a.b ff\n")
 	f.Fuzz(func(t *testing.T, text string) { fuzz(t, newDnsmasq(), text) })
 }
 
@@ -67,5 +68,6 @@ func FuzzDhcpd(f *testing.F) {
 
 func FuzzHosts(f *testing.F) {
 	f.Add(hostsText)
+	f.Add("::ffff:10.0.0.1 a\n10.0.0.1 b\nfe80::1%eth0 c\n\ufeff10.0.0.2 \u202e.lan #\n")
 	f.Fuzz(func(t *testing.T, text string) { fuzz(t, newHosts(), text) })
 }

@@ -175,6 +175,7 @@ func FuzzParseClaim(f *testing.F) {
 	f.Add([]byte(`{"run":"abc","host":"nas","since":"2026-05-01T12:00:00Z","ask":true}`))
 	f.Add([]byte(`{"ask":true}`))
 	f.Add([]byte("rubbish"))
+	f.Add([]byte(`{"run":"\u200b","host":"\ud83d","since":"9999-12-31T23:59:59-23:59","home_assistant":null}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c, ok := parseClaim(payload)
 		if !ok {

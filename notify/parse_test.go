@@ -294,6 +294,7 @@ func FuzzParseServices(f *testing.F) {
 
 func FuzzParseRules(f *testing.F) {
 	f.Add("new, gone:45m/Front door>phone!")
+	f.Add("gone:168h0m0.1s/02:00:5e:10:00:01>!,left/>phone,machine/nginx!!,,listener_opened")
 	f.Fuzz(func(t *testing.T, text string) {
 		rules, err := ParseRules(text)
 		if len(rules) > maxRules || err != nil && len(rules) > 0 {

@@ -45,6 +45,7 @@ func TestParseMerge(t *testing.T) {
 func FuzzParseMerge(f *testing.F) {
 	f.Add([]byte(`{"merge":["02:00:5e:00:00:01","02005e000002"]}`))
 	f.Add([]byte(`{"split":"02005e000001"}`))
+	f.Add([]byte(`{"merge":[null,"",{}],"merge":null,"Split":["0200.5e00.0001"]}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		merge, split, err := ParseMerge(payload)
 		if len(merge) > MaxMACs || len(split) > MaxMACs || len(merge) > 0 && len(split) > 0 || err != nil && len(merge)+len(split) > 0 {

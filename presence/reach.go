@@ -47,8 +47,8 @@ func ParseReach(s string) (r Reach, ok bool) {
 		r = Reach{to.Addr(), to.Port()}
 		ok = r.Port != 0
 	}
-	r.Addr = r.Addr.Unmap()
-	ok = err == nil && (ok || way == "ping") && hostAddr(r.Addr) && r.Addr.Zone() == "" && !r.Addr.IsLinkLocalUnicast()
+	r.Addr = r.Addr.Unmap().WithZone("") // which only link-local ones need
+	ok = err == nil && (ok || way == "ping") && hostAddr(r.Addr) && !r.Addr.IsLinkLocalUnicast()
 	if !ok {
 		return Reach{}, false
 	}

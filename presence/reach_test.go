@@ -25,7 +25,7 @@ func TestParseReach(t *testing.T) {
 		"ping 255.255.255.255":        "",
 		"ping 224.0.0.251":            "",
 		"ping fe80::1%eth0":           "",
-		"ping fd00::3%eth0":           "",
+		"ping fd00::3%eth0":           "ping fd00::3",
 		"ping 169.254.1.1":            "",
 		"10.1.2.3":                    "",
 		"":                            "",

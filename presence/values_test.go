@@ -96,6 +96,8 @@ func TestMAC(t *testing.T) {
 func FuzzParseMAC(f *testing.F) {
 	f.Add("02:00:5e:10:00:01")
 	f.Add("02005e100001")
+	f.Add("0200.5e10.0001")
+	f.Add("02-00-5E-10-00-01-00-01")
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := ParseMAC(s)
 		if err != nil {
@@ -129,6 +131,7 @@ func TestCleanText(t *testing.T) {
 
 func FuzzCleanText(f *testing.F) {
 	f.Add(" my\tkettle\xff", 5)
+	f.Add("e\u0301\u200b\ufeff İ  \U000e0041", 63)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		got := CleanText(s, limit)
 		if len(got) > max(limit, 0) || !utf8.ValidString(got) || got != strings.TrimSpace(got) || CleanText(got, limit) != got {
