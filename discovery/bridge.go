@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -126,6 +127,12 @@ func interfaceKey(name string) string {
 	return b.String()
 }
 
+// bridgePlatforms are those that components of the bridge have, or have had.
+var bridgePlatforms = []string{"binary_sensor", "button", "event", "sensor"}
+
+// maxKey is longer than any key of a component.
+const maxKey = 64
+
 // platforms returns the platform of each component of a retained message.
 func platforms(payload []byte) map[string]string {
 	var m struct {
@@ -139,8 +146,9 @@ func platforms(payload []byte) map[string]string {
 	}
 	found := make(map[string]string)
 	for key, c := range m.Components {
-		// Without an id it is a removal that was sent earlier.
-		if c.UniqueID != "" && plain(key) && plain(c.Platform) {
+		// Without an id it is a removal that was sent earlier. Anyone can have written
+		// it, and Home Assistant takes no message with a platform that it has not.
+		if c.UniqueID != "" && key != "" && len(key) <= maxKey && plain(key) && slices.Contains(bridgePlatforms, c.Platform) {
 			found[key] = c.Platform
 		}
 	}

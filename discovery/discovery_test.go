@@ -361,6 +361,7 @@ func FuzzHostile(f *testing.F) {
 	for _, s := range []string{"", "phone", "\xff\xfe", "\"}{{7*7}}", strings.Repeat("ü", 300), "\u202egnp.exe", "a\x00b", "Фон", "__", "#/+"} {
 		f.Add(s, s, s)
 	}
+	f.Add("eth0", `{"components":{"sensing_wlan0":{"platform":"binary_sensor","unique_id":"x"},"":{"platform":"sensor","unique_id":"x"},"a":{"platform":"fridge","unique_id":"x"},"b":{"platform":"","unique_id":"x"}}}`, "why")
 	f.Fuzz(func(t *testing.T, hostName, vendor, why string) {
 		d := private()
 		d.HostName, d.Vendor, d.Why = hostName, vendor, why
