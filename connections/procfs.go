@@ -65,8 +65,8 @@ var containers = []struct {
 	group  *regexp.Regexp
 }{
 	{"docker", regexp.MustCompile(`(?:/docker[/-]|/system\.slice/docker-)([0-9a-f]{64})`)},
-	{"podman", regexp.MustCompile(`/libpod-(?:conmon-)?([0-9a-f]{64})`)},
-	{"containerd", regexp.MustCompile(`cri-containerd-([0-9a-f]{64})`)},
+	{"podman", regexp.MustCompile(`/libpod-(?:conmon-|payload-)?([0-9a-f]{64})`)},
+	{"containerd", regexp.MustCompile(`(?:cri-containerd|nerdctl)[-:]([0-9a-f]{64})`)},
 	{"cri-o", regexp.MustCompile(`/crio-([0-9a-f]{64})`)},
 	{"kubernetes", regexp.MustCompile(`/kubepods[^\n]*/([0-9a-f]{64})`)},
 	{"lxc", regexp.MustCompile(`/lxc(?:\.payload)?[./]([A-Za-z0-9._-]+)`)},

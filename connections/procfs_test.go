@@ -55,6 +55,8 @@ func TestContainerOf(t *testing.T) {
 		"0::/system.slice/docker-" + id + ".scope\n":                                     "docker:0123456789ab",
 		"12:pids:/docker/" + id + "\n11:cpu:/docker/" + id + "\n":                        "docker:0123456789ab",
 		"0::/machine.slice/libpod-" + id + ".scope/container\n":                          "podman:0123456789ab",
+		"0::/system.slice/pihole.service/libpod-payload-" + id + "\n":                    "podman:0123456789ab", // a Quadlet
+		"0::/system.slice/nerdctl-" + id + ".scope\n":                                    "containerd:0123456789ab",
 		"0::/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" + id + ".scope\n": "containerd:0123456789ab",
 		"0::/kubepods/burstable/pod1/" + id + "\n":                                       "kubernetes:0123456789ab",
 		"0::/lxc.payload.nas/system.slice/cron.service\n":                                "lxc:nas",
