@@ -160,7 +160,7 @@ func (c connectionsCompareCmd) print(a *app, d *flows.Dump, r *flows.Report) err
 		}
 	}
 	if r.Elsewhere > 0 {
-		_, _ = fmt.Fprintf(a.stderr, "%d more connections without traffic are of addresses that are nowhere in the dump, or within this machine, so it is of another interface\n", r.Elsewhere)
+		_, _ = fmt.Fprintf(a.stderr, "%d more connections without traffic are of addresses that are nowhere in the dump, or pass another interface than those of the dump\n", r.Elsewhere)
 	}
 	seen := 0
 	for i := range r.Unexplained {

@@ -197,6 +197,18 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// A dump of the loopback interface says nothing of other connections.
+func TestIdleBesideLoopback(t *testing.T) {
+	d := dumpOf(sent{-5, udp, me + ":1", me + ":2", 0}, sent{70, udp, me + ":1", me + ":2", 0})
+	e := NewExplainer(d, nil, leastReach)
+	for _, s := range ordinary(t) {
+		e.Add(s)
+	}
+	if r := e.Report(nil); len(r.Idle) != 0 || r.Elsewhere != 6 {
+		t.Errorf("%d elsewhere, %q", r.Elsewhere, said(r))
+	}
+}
+
 // A restart of the machine, and a clock that was set, end what snapshots say.
 func TestExplainOverARestart(t *testing.T) {
 	d := dumpOf(sent{2000, tcp, me + ":50000", you + ":443", ack}, sent{2000, udp, you + ":1", me + ":53", 0})

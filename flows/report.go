@@ -17,8 +17,8 @@ type Report struct {
 	// Idle are connections that were there during the dump, without any packet in it.
 	Idle []connections.Connection
 	// Elsewhere are how many more there were that must have been on another
-	// interface than the dump: their addresses are not in it at all, or both are
-	// this machine's and nothing else in it is within this machine.
+	// interface than the dump: their addresses are not in it at all, or they stay
+	// within this machine and nothing in it does, or the other way round.
 	Elsewhere int
 	Notes     []string
 }
@@ -55,18 +55,19 @@ func pid(p *connections.Process) int {
 // idle finds the connections without traffic: those that were in a snapshot
 // before the dump's end and in one after its beginning.
 func (e *Explainer) idle(r *Report) {
-	seen, within := map[netip.Addr]bool{}, false
+	seen, has := map[netip.Addr]bool{}, map[bool]bool{} // whether flows stay within this machine
 	for _, f := range e.dump.Flows {
 		seen[f.From.Addr()], seen[f.To.Addr()] = true, true
-		within = within || e.mine(f.From.Addr()) && e.mine(f.To.Addr())
+		has[e.mine(f.From.Addr()) && e.mine(f.To.Addr())] = true
 	}
 	for _, l := range e.lives.ordered {
 		if l.used || l.State == connections.TimeWait || l.seen.After(e.dump.To) || l.last.Before(e.dump.From) {
 			continue
 		}
-		// What stays within this machine goes over its loopback interface.
+		// What stays within this machine goes over its loopback interface, and nothing
+		// else does.
 		local, remote := l.Local.Addr().WithZone(""), l.Remote.Addr().WithZone("")
-		if !seen[local] || !within && e.mine(local) && e.mine(remote) {
+		if !seen[local] || !has[e.mine(local) && e.mine(remote)] {
 			r.Elsewhere++
 			continue
 		}
