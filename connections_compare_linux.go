@@ -89,7 +89,11 @@ func (c connectionsCompareCmd) explain(look *looker, store *connections.Store, d
 			return nil, err
 		}
 	}
-	chosen, reach := flows.Choose(c.within(all), dump.From, dump.To)
+	within := c.within(all)
+	if len(within) == 0 && len(all) > 0 && !c.Now {
+		return nil, fmt.Errorf("--from and --to leave no snapshot: those that are stored have the numbers %d to %d", all[0].Number, all[len(all)-1].Number)
+	}
+	chosen, reach := flows.Choose(within, dump.From, dump.To)
 	look.tell(far(all, chosen, dump))
 	e := flows.NewExplainer(dump, append(ownAddresses(), c.Local...), reach)
 	if len(chosen) > 0 {

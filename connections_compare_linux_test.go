@@ -22,6 +22,9 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/klauspost/compress/zstd"
+
+	"porchlight/connections"
+	"porchlight/flows"
 )
 
 // scene is known traffic of known programs.
@@ -313,7 +316,7 @@ func (s *scene) people(t *testing.T) {
 		t.Error(errs)
 	}
 	status, _, errs = command(t, s.dir, "connections", "compare", "--from", "99", s.wire.path)
-	if status != exitDone || !strings.Contains(errs, "no snapshot is from the time of the dump, ") || !strings.Contains(errs, "those that are stored (2) are from ") {
+	if status != exitFailed || !strings.Contains(errs, "--from and --to leave no snapshot: those that are stored have the numbers 1 to 2") {
 		t.Errorf("%d %s", status, errs)
 	}
 	status, out, _ = command(t, s.dir, "connections", "compare", "--csv", "--only", "unexplained", s.wire.path)
@@ -360,6 +363,33 @@ func (s *scene) people(t *testing.T) {
 	status, out, errs = command(t, t.TempDir(), "connections", "compare", "--now", s.wire.path)
 	if status != exitDone || !strings.Contains(out, "mailer (") || !strings.Contains(errs, "no snapshot is from the time of the dump") {
 		t.Errorf("of now: %d %s%s", status, out, errs)
+	}
+}
+
+// Snapshots of another time are said to be that.
+func TestFar(t *testing.T) {
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.Local)
+	all := []connections.Entry{{Number: 1, Time: noon}, {Number: 2, Time: noon.Add(time.Minute)}}
+	dump := func(from, to time.Duration) *flows.Dump {
+		return &flows.Dump{From: noon.Add(from), To: noon.Add(to), Count: flows.Count{Packets: 1}}
+	}
+	for name, test := range map[string]struct {
+		dump   *flows.Dump
+		chosen []connections.Entry
+		want   string
+	}{
+		"long before":   {dump(-2*time.Hour, -time.Hour), all[:1], "no snapshot is from the time of the dump, 2026-03-01 10:00:00 to 2026-03-01 11:00:00; those that are stored (2) are from 2026-03-01 12:00:00 to 2026-03-01 12:01:00; snapshot 1 was taken 1 h 00 min after it"},
+		"long after":    {dump(time.Hour, 2*time.Hour), all[1:], "no snapshot is from the time of the dump, 2026-03-01 13:00:00 to 2026-03-01 14:00:00; those that are stored (2) are from 2026-03-01 12:00:00 to 2026-03-01 12:01:00; snapshot 2 was taken 59 min before it"},
+		"of that time":  {dump(-time.Hour, time.Hour), all, ""},
+		"of no packets": {&flows.Dump{}, all, ""},
+	} {
+		got := far(all, test.chosen, test.dump)
+		if len(got) > 0 {
+			got = got[:len(got)-1] // the remedy
+		}
+		if text := strings.Join(got, "; "); text != test.want {
+			t.Errorf("%s: %q, want %q", name, text, test.want)
+		}
 	}
 }
 

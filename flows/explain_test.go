@@ -342,6 +342,14 @@ func TestNAT(t *testing.T) {
 	}
 }
 
+// Where no address of this machine is known, no flow is taken for its own double.
+func TestNoAddress(t *testing.T) {
+	r := NewExplainer(dumpOf(sent{10, udp, me + ":40000", you + ":443", 0}), nil, leastReach).Report(nil)
+	if want := []string{"unexplained: udp 192.0.2.1:40000 192.0.2.9:443; there is no snapshot"}; !slices.Equal(said(r), want) {
+		t.Errorf("%q", said(r))
+	}
+}
+
 func TestDHCP(t *testing.T) {
 	of := func(from, to, payload string) bool {
 		return dhcpForm(&packet{from: netip.MustParseAddrPort(from), to: netip.MustParseAddrPort(to), payload: []byte(payload)})

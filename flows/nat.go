@@ -13,9 +13,13 @@ type half struct {
 // number of them, and who looks for one does so for as many others.
 const mostAlike = 64
 
-// foreign finds the flows between others by each of their ends.
+// foreign finds the flows between others by each of their ends. Where no address of
+// this machine is known, nobody is known to be another.
 func (e *Explainer) foreign() map[half][]*Flow {
 	all := map[half][]*Flow{}
+	if len(e.local) == 0 {
+		return all
+	}
 	add := func(h half, f *Flow) {
 		if same := all[h]; len(same) < mostAlike {
 			all[h] = append(same, f)
