@@ -24,6 +24,42 @@ func (p *parser) macList(n *yaml.Node, d *presence.Declaration) {
 	}
 }
 
+// madeUp is the address of a device that is known by where it is reached only.
+func (p *parser) madeUp(n *yaml.Node, d *presence.Declaration) (m presence.MAC) {
+	switch {
+	case d.Name == nil || *d.Name == "":
+		p.fault(n, "name", "is missing: a device without a mac needs one")
+	case d.Reach == nil: // which has been told
+	case len(*d.Reach) == 0:
+		p.fault(n, "mac", "is missing")
+	default:
+		to := (*d.Reach)[0].Addr
+		m = presence.ReachMAC(to)
+		if p.lines[m] > 0 {
+			p.fault(n, "reach", "%s has an entry in line %d already", to, p.lines[m])
+		} else {
+			p.countWays(n, d.Reach)
+		}
+		p.lines[m] = n.Line
+	}
+	return m
+}
+
+// countWays tells of two devices that are reached in the same way: whoever answers
+// would make both of them home.
+func (p *parser) countWays(n *yaml.Node, ways *[]presence.Reach) {
+	if ways == nil {
+		return
+	}
+	for _, r := range *ways {
+		if other := p.ways[r]; other != nil && other != n {
+			p.fault(n, "reach", "%s is where the device in line %d is asked already", r, other.Line)
+			return
+		}
+		p.ways[r] = n
+	}
+}
+
 // followed reads true or false, or what the device is known by.
 func followed(n *yaml.Node, c *presence.Change) string {
 	const want = "want true, or any of host_name, client_id and fingerprint, such as {host_name: Annas-iPhone}"

@@ -80,7 +80,7 @@ func Parse(content []byte) ([]presence.Declaration, error) {
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return whole(0, `there is more than one YAML document in it: take out the lines "---"`)
 	}
-	p := parser{lines: map[presence.MAC]int{}, names: map[string]bool{}, claims: map[string][]claim{}}
+	p := parser{lines: map[presence.MAC]int{}, names: map[string]bool{}, claims: map[string][]claim{}, ways: map[presence.Reach]*yaml.Node{}}
 	p.root(doc.Content)
 	if len(p.faults) > 0 {
 		slices.SortStableFunc(p.faults, func(a, b Fault) int { return a.Line - b.Line })
@@ -119,6 +119,7 @@ type parser struct {
 	lines  map[presence.MAC]int // where each device begins
 	names  map[string]bool      // slugs of the groups
 	claims map[string][]claim   // what devices follow, by the host name in lower case
+	ways   map[presence.Reach]*yaml.Node
 	faults Faults
 }
 
@@ -214,6 +215,7 @@ func (p *parser) device(n *yaml.Node) {
 	})
 	switch {
 	case hasMAC:
+		p.countWays(n, d.Reach)
 	case hasReach:
 		d.MAC = p.madeUp(n, &d)
 	default:
@@ -241,25 +243,6 @@ func (p *parser) mac(n *yaml.Node, field string) presence.MAC {
 	case p.lines[m] > 0:
 		p.fault(n, field, "%s has an entry in line %d already", m, p.lines[m])
 	default:
-		p.lines[m] = n.Line
-	}
-	return m
-}
-
-// madeUp is the address of a device that is known by where it is reached only.
-func (p *parser) madeUp(n *yaml.Node, d *presence.Declaration) (m presence.MAC) {
-	switch {
-	case d.Name == nil || *d.Name == "":
-		p.fault(n, "name", "is missing: a device without a mac needs one")
-	case d.Reach == nil: // which has been told
-	case len(*d.Reach) == 0:
-		p.fault(n, "mac", "is missing")
-	default:
-		to := (*d.Reach)[0].Addr
-		m = presence.ReachMAC(to)
-		if p.lines[m] > 0 {
-			p.fault(n, "reach", "%s has an entry in line %d already", to, p.lines[m])
-		}
 		p.lines[m] = n.Line
 	}
 	return m

@@ -138,6 +138,8 @@ func TestParseFaults(t *testing.T) {
 		{"reached nowhere", "devices:\n  - {name: x, reach: []}\n", "line 2: mac: is missing"},
 		{"reached by a field without a value", "devices:\n  - {name: x, reach: }\n", "line 2: mac: is missing"},
 		{"reached twice", "devices:\n  - {name: x, reach: ping 10.1.2.3}\n  - {name: y, reach: \"tcp 10.1.2.3:22\"}\n", "line 3: reach: 10.1.2.3 has an entry in line 2 already"},
+		{"reached alike", mac + "    reach: [ping 10.1.2.3, ping 10.1.2.3]\n  - {name: x, reach: ['tcp 10.1.2.4:22', 'ping ::ffff:10.1.2.3']}\n", "line 4: reach: ping 10.1.2.3 is where the device in line 2 is asked already"},
+		{"reached alike, with MACs", mac + "    reach: tcp 10.1.2.3:22\n  - {mac: 02:00:5e:10:00:02, reach: 'tcp 10.1.2.3:22'}\n", "line 4: reach: tcp 10.1.2.3:22 is where the device in line 2 is asked already"},
 		{"a MAC twice in one device", "devices:\n  - macs:\n    - 02:00:5e:10:00:01\n    - 02:00:5e:10:00:01\n", "line 4: macs: 02:00:5e:10:00:01 has an entry in line 3 already"},
 		{"a MAC in two devices", mac + "  - mac: 02:00:5e:10:00:02\n    macs: [02:00:5e:10:00:01]\n", "line 4: macs: 02:00:5e:10:00:01 has an entry in line 2 already"},
 		{"MACs that are no list", "devices:\n  - macs: 02:00:5e:10:00:01\n", "line 2: macs: want a list such as [02:00:5e:10:00:01, 02:00:5e:10:00:02]"},
@@ -231,8 +233,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		seen := map[presence.MAC]bool{}
-		for _, d := range list {
+		seen, asked := map[presence.MAC]bool{}, map[presence.Reach]int{}
+		for i, d := range list {
 			for _, m := range append([]presence.MAC{d.MAC}, d.MACs...) {
 				if !m.Station() || seen[m] {
 					t.Errorf("device %s", m)
@@ -262,9 +264,11 @@ func FuzzParse(f *testing.F) {
 			}
 			if d.Reach != nil {
 				for _, r := range *d.Reach {
-					if again, ok := presence.ParseReach(r.String()); !ok || again != r || len(*d.Reach) > presence.MaxReach {
+					again, ok := presence.ParseReach(r.String())
+					if other, twice := asked[r]; !ok || again != r || len(*d.Reach) > presence.MaxReach || twice && other != i {
 						t.Errorf("reach %s", r)
 					}
+					asked[r] = i
 				}
 			}
 		}
