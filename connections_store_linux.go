@@ -127,7 +127,9 @@ func (c connectionsListCmd) Run(a *app) error {
 	}
 	first := map[int64]bool{} // after a restart of the machine
 	for i := 1; i < len(all); i++ {
-		first[all[i].Number] = all[i-1].Boot != all[i].Boot
+		if all[i-1].Boot != all[i].Boot {
+			first[all[i].Number] = true
+		}
 	}
 	all = slices.DeleteFunc(all, func(e connections.Entry) bool {
 		return e.Time.Before(since) || !until.IsZero() && !e.Time.Before(until)
