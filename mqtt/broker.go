@@ -43,6 +43,7 @@ type BrokerConfig struct {
 // anew at each start.
 type Broker struct {
 	server   *mochi.Server
+	takeover *takeover
 	listener *guarded
 	log      *slog.Logger
 }
@@ -71,13 +72,14 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 		Logger:                 slog.New(slog.DiscardHandler),
 		SysTopicResendInterval: int64(time.Hour / time.Second), // each stops the world to count memory
 	})
-	for _, hook := range []mochi.Hook{newDoorman(cfg, b.server), &packetIDs{server: b.server}, &turnstile{}} {
+	b.takeover = newTakeover(b.server)
+	for _, hook := range []mochi.Hook{newDoorman(cfg, b.server), b.takeover, &packetIDs{server: b.server}, &turnstile{}} {
 		if err := b.server.AddHook(hook, nil); err != nil {
 			l.Close()
 			return nil, fmt.Errorf("preparing the embedded broker: %w", err)
 		}
 	}
-	if err := b.server.AddListener(listeners.NewNet("tcp", b.listener)); err != nil {
+	if err := b.server.AddListener(entrance{listeners.NewNet("tcp", b.listener), b.takeover}); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("preparing the embedded broker: %w", err)
 	}
@@ -137,7 +139,7 @@ func (b *Broker) Dial(context.Context) (net.Conn, error) {
 		ours.Close()
 		return nil, errors.New("the embedded broker has stopped")
 	}
-	go func() { _ = b.server.EstablishConnection(ownListener, guard) }() // it logs what goes wrong
+	go func() { _ = b.takeover.serve(ownListener, guard) }() // it logs what goes wrong
 	return ours, nil
 }
 

@@ -158,11 +158,12 @@ func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(
 
 // pipeBroker is a broker without a network, for synctest.
 type pipeBroker struct {
-	server *mochi.Server
-	mu     sync.Mutex
-	conns  []*stallable
-	dials  int
-	down   bool
+	server   *mochi.Server
+	takeover *takeover
+	mu       sync.Mutex
+	conns    []*stallable
+	dials    int
+	down     bool
 }
 
 // stallable is the broker's end of a connection. After stall it reads nothing.
@@ -203,7 +204,8 @@ func newPipeBrokerWith(t *testing.T, door mochi.Hook) *pipeBroker {
 	if door == nil {
 		door = newDoorman(BrokerConfig{}, b.server)
 	}
-	for _, hook := range []mochi.Hook{door, &packetIDs{server: b.server}, &turnstile{}} {
+	b.takeover = newTakeover(b.server)
+	for _, hook := range []mochi.Hook{door, b.takeover, &packetIDs{server: b.server}, &turnstile{}} {
 		if err := b.server.AddHook(hook, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +230,7 @@ func (b *pipeBroker) dial(context.Context) (net.Conn, error) {
 	theirs := &stallable{Conn: pipe, stalled: make(chan struct{}), closed: make(chan struct{})}
 	b.conns = append(b.conns, theirs)
 	b.dials++
-	go func() { _ = b.server.EstablishConnection("pipe", theirs) }()
+	go func() { _ = b.takeover.serve("pipe", theirs) }()
 	return ours, nil
 }
 
