@@ -87,7 +87,6 @@ func (w *following) once(ctx context.Context, r *reporter) (lasted time.Duration
 	hear := make(chan struct{}) // closed when Connected has been called
 	c.client = paho.NewClient(c.options(ctx, w.dial, w.addr.username, w.addr.password).
 		SetClientID(w.id).
-		SetOrderMatters(true). // the handler never waits for the client
 		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) {
 			select {
 			case <-hear:

@@ -52,9 +52,11 @@ func TestGroups(t *testing.T) {
 		}
 
 		d := phone(1, presence.NotHome)
-		r.Update([]presence.Device{d})
-		r.SetGroups([]presence.Group{kids(presence.NotHome), parents(presence.NotHome)})
-		r.events.append(presence.Event{Type: presence.Left, ID: d.ID, Time: epoch})
+		b.together(func() {
+			r.Update([]presence.Device{d})
+			r.SetGroups([]presence.Group{kids(presence.NotHome), parents(presence.NotHome)})
+			r.events.append(presence.Event{Type: presence.Left, ID: d.ID, Time: epoch})
+		})
 		time.Sleep(time.Second)
 		synctest.Wait()
 		want = []string{"devices/001b63000001/state", "groups/kids/state", "devices/001b63000001/attributes", "event"}

@@ -158,12 +158,13 @@ func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(
 
 // pipeBroker is a broker without a network, for synctest.
 type pipeBroker struct {
-	server   *mochi.Server
-	takeover *takeover
-	mu       sync.Mutex
-	conns    []*stallable
-	dials    int
-	down     bool
+	server    *mochi.Server
+	takeover  *takeover
+	turnstile turnstile
+	mu        sync.Mutex
+	conns     []*stallable
+	dials     int
+	down      bool
 }
 
 // stallable is the broker's end of a connection. After stall it reads nothing.
@@ -205,7 +206,7 @@ func newPipeBrokerWith(t *testing.T, door mochi.Hook) *pipeBroker {
 		door = newDoorman(BrokerConfig{}, b.server)
 	}
 	b.takeover = newTakeover(b.server)
-	for _, hook := range []mochi.Hook{door, b.takeover, &packetIDs{server: b.server}, &turnstile{}} {
+	for _, hook := range []mochi.Hook{door, b.takeover, &packetIDs{server: b.server}, &b.turnstile} {
 		if err := b.server.AddHook(hook, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -232,6 +233,14 @@ func (b *pipeBroker) dial(context.Context) (net.Conn, error) {
 	b.dials++
 	go func() { _ = b.takeover.serve("pipe", theirs) }()
 	return ours, nil
+}
+
+// together has the broker take no retained message until f has returned: what f
+// sets is set at one moment for what follows a state.
+func (b *pipeBroker) together(f func()) {
+	b.turnstile.mu.Lock()
+	defer b.turnstile.mu.Unlock()
+	f()
 }
 
 // cut ends all connections.

@@ -25,8 +25,8 @@ const maxBridge = 64 << 10
 // maxInbox is how many commands may wait for Commands.
 const maxInbox = 64
 
-// inbound is what a connection has heard. The client calls receive from many
-// goroutines at once.
+// inbound is what a connection has heard, as the client tells receive, one
+// message after the other.
 type inbound struct {
 	mu         sync.Mutex
 	collecting bool

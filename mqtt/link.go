@@ -124,7 +124,12 @@ func (l *link) options(ctx context.Context) *paho.ClientOptions {
 	return l.wire.options(ctx, s.dial, user, password).
 		SetClientID(s.rivals.clientID()).
 		SetBinaryWill(s.topics.Status(), []byte(discovery.Offline), 1, true).
-		SetDefaultPublishHandler(l.receive)
+		// An acknowledgement may wait until the broker reads, and that until we do.
+		SetAutoAckDisabled(true).
+		SetDefaultPublishHandler(func(c paho.Client, m paho.Message) {
+			l.receive(c, m)
+			go m.Ack()
+		})
 }
 
 // dial makes a connection to the broker.

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -436,6 +437,24 @@ func TestCommands(t *testing.T) {
 			`merge 001b63000001 [02005e100001]`, `merge 001b63000001 [02005e100001 02005e100002]`, `split 001b63000001 [02:00:5e:10:00:01]`,
 			"scan",
 		}
+		if diff := cmp.Diff(want, r.orders.take()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// The last of two orders wins: they are carried out as they came.
+func TestCommandsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeBroker(t)
+		r := three(t, b)
+		user := b.peer(t, "user")
+		var want []string
+		for n := range maxInbox / 2 {
+			user.Publish(options.Set(id1), 0, false, fmt.Sprintf(`{"away_after":%d}`, 60+n))
+			want = append(want, fmt.Sprintf("set 001b63000001 away_after=%v", time.Duration(60+n)*time.Second))
+		}
+		synctest.Wait()
 		if diff := cmp.Diff(want, r.orders.take()); diff != "" {
 			t.Error(diff)
 		}

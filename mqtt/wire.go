@@ -32,8 +32,9 @@ type wire struct {
 
 func newWire() *wire { return &wire{lost: make(chan struct{})} }
 
-// options are the client's. Its own reconnecting, queueing and ordering are
-// off: they leave old retained states behind, and stall.
+// options are the client's. Its own reconnecting and queueing are off: they
+// leave old retained states behind. Messages are handled in the order in which
+// they come, by a handler that never waits.
 func (w *wire) options(ctx context.Context, dial func(context.Context) (net.Conn, error), user, password string) *paho.ClientOptions {
 	o := paho.NewClientOptions().
 		AddBroker("mqtt://unused"). // dialled below
@@ -41,7 +42,7 @@ func (w *wire) options(ctx context.Context, dial func(context.Context) (net.Conn
 		SetCleanSession(true).
 		SetAutoReconnect(false).
 		SetConnectRetry(false).
-		SetOrderMatters(false).
+		SetOrderMatters(true).
 		SetKeepAlive(keepAlive).
 		SetPingTimeout(pingTimeout).
 		SetConnectTimeout(dialTimeout).
