@@ -83,10 +83,10 @@ func TestNamingANewDevice(t *testing.T) {
 	b.picture("new")
 	b.barriers()
 	field := fmt.Sprintf("#name-%s", mac(2).ID())
-	b.run(chromedp.SendKeys(css(field), "Kett"))
+	b.write(field, "Kett")
 	h.hear(3, "other") // what one writes survives what happens meanwhile
 	b.shows("3 of 3 devices home")
-	b.run(chromedp.SendKeys(css(field), "le"))
+	b.write(field, "le")
 	b.click(field + " ~ button, form:has(" + field + ") button")
 	b.shows("Kettle")
 	if d, err := h.bridge.Device(t.Context(), mac(2).ID()); err != nil || d == nil || d.Name != "Kettle" {

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 			// It knows no other machine than this one.
 			chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 			chromedp.Flag("disable-component-update", true),
+			chromedp.WSURLReadTimeout(2*patience), // its first start reads all of it from a disk
 		)
 		defer cancel()
 		browser, end := chromedp.NewContext(ctx)
@@ -277,6 +278,14 @@ func (b *tab) click(selector string) {
 	}
 	b.picture("failed")
 	b.t.Fatalf("there is no %s on the page: %s", selector, b.text())
+}
+
+// write puts a text at the end of a field of a live page: once one is in it, the
+// page leaves it alone.
+func (b *tab) write(selector, text string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("(() => { const e = document.querySelector(%s); e?.focus(); return !!e && document.activeElement === e; })()", quote(selector)))
+	b.run(chromedp.KeyEvent(text))
 }
 
 func quote(s string) string {
