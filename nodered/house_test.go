@@ -29,7 +29,7 @@ const (
 	awayAfter = 5 * time.Second
 	// taken is by when what the broker kept has been taken in: the flow waits
 	// 10 s for it.
-	taken = 12 * time.Second
+	taken = 15 * time.Second
 	// soon is by when news has passed through the flows.
 	soon = time.Second
 )
