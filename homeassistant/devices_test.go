@@ -138,12 +138,15 @@ func deviceDeleted(s *scene) {
 	s.absent(goes, "after Home Assistant's restart")
 
 	s.change(goes, `{"track": true}`)
-	s.until("it to be back", func() bool { _, ok := s.registered(goes.id); return ok })
-	goes.tracker = s.entities(must(s.registered(goes.id)))["tracker"].Entity
+	s.until("it to be back", func() bool {
+		d, ok := s.registered(goes.id)
+		if ok {
+			goes.tracker = s.entities(d)["tracker"].Entity // not all entities come at once
+		}
+		return ok && goes.tracker != ""
+	})
 	s.await(goes.tracker, "home")
 }
-
-func must(d Device, _ bool) Device { return d }
 
 // deviceForgotten: a device that is remembered no more leaves no ghost.
 func deviceForgotten(s *scene) {

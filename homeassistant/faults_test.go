@@ -4,7 +4,6 @@ import (
 	"maps"
 	"os"
 	"strings"
-	"time"
 
 	"porchlight/presence"
 )
@@ -82,7 +81,7 @@ func twins(s *scene) {
 	s.leave(phone)
 	s.await(phone.tracker, "not_home")
 
-	s.must(second.Stop(10 * time.Second))
+	s.must(second.Stop(patience))
 	s.await(s.bridge("binary_sensor", "connectivity"), "on")
 	s.arrive(phone)
 }

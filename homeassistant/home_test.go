@@ -94,7 +94,7 @@ func newHome(t *testing.T, root, release string) *home {
 		}
 	}
 	begun := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	ha, err := Start(ctx, Options{
 		Root: root, Release: release, Host: h.obs.Host, Dir: dir,

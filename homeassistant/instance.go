@@ -174,7 +174,7 @@ func (i *Instance) Restart(ctx context.Context) error {
 // Stop ends it as an administrator does.
 func (i *Instance) Stop() error {
 	i.disconnect()
-	return i.cmd.Stop(30 * time.Second)
+	return i.cmd.Stop(2 * time.Minute)
 }
 
 // Kill ends it as a power cut does.

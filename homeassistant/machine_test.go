@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"porchlight/presence"
 )
@@ -36,7 +35,7 @@ func thisMachine(s *scene) {
 	s.fired(event, presence.ListenerOpened)
 	s.await(listening, strconv.Itoa(before+1))
 
-	s.must(server.Stop(10 * time.Second))
+	s.must(server.Stop(patience))
 	s.await(listening, strconv.Itoa(before))
 	s.must(s.ha.ReloadEntry(s.ctx(), s.mqtt)) // meanwhile: it fires for nothing that was before
 	s.await(listening, strconv.Itoa(before))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"porchlight/lab"
 	"porchlight/presence"
@@ -54,7 +53,7 @@ func (s *scene) stop() {
 	if s.porch == nil {
 		return
 	}
-	err := s.porch.Stop(10 * time.Second)
+	err := s.porch.Stop(patience)
 	s.porch = nil
 	if err != nil {
 		s.t.Errorf("stopping Porchlight: %v", err)

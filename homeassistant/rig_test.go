@@ -73,7 +73,7 @@ func newRig(t *testing.T, root, release, configuration string) *rig {
 	l := labtest.StartWith(t, lab.Options{NoGateway: true})
 	r := &rig{t: t, host: l.Observer("lan0", lab.WithAddr(l.Static(0))).Host, dir: t.TempDir()}
 	r.broker = labtest.Mosquitto(t, lab.MosquittoOptions{Host: r.host})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	r.ctx = ctx
 	r.must(os.CopyFS(filepath.Join(r.dir, "blueprints"), os.DirFS("../blueprints")))
@@ -113,13 +113,13 @@ func (r *rig) is(entity, want string) {
 	})
 }
 
-// calm waits until no entity has changed for a second.
+// calm waits until no entity has changed for three seconds.
 func (r *rig) calm() {
 	r.t.Helper()
 	for {
 		select {
 		case <-r.ha.Stream().Came():
-		case <-time.After(time.Second):
+		case <-time.After(3 * time.Second):
 			return
 		case <-r.ctx.Done():
 			r.t.Fatal("Home Assistant does not come to rest")

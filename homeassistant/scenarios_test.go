@@ -1,14 +1,13 @@
 package homeassistant
 
-// scenarios are played one after the other, each in a scene of its own. Half a
-// minute after discovered has enabled entities Home Assistant reloads MQTT by
-// itself, and hears no event meanwhile: who waits for one for long comes later.
+// scenarios are played one after the other, each in a scene of its own. discovered
+// is the last: half a minute after it has enabled entities Home Assistant reloads
+// MQTT by itself, and hears no event meanwhile.
 var scenarios = []struct {
 	name string
 	play func(*scene)
 }{
 	{"what Home Assistant logs is seen", logSeen},
-	{"discovery", discovered},
 	{"home and not_home", homeAndNotHome},
 	{"person, zone and GPS", peopleAndZones},
 	{"new_device fires once", newDeviceOnce},
@@ -35,4 +34,5 @@ var scenarios = []struct {
 	{"two of the same name", twins},
 	{"events forbidden by the broker", noEvents},
 	{"discovery forbidden by the broker", noDiscovery},
+	{"discovery", discovered},
 }

@@ -1,6 +1,9 @@
 package homeassistant
 
-import "time"
+import (
+	"database/sql"
+	"path/filepath"
+)
 
 // porchlightRestarted: an administrator stops Porchlight and starts it again.
 func porchlightRestarted(s *scene) { s.withoutPorchlight(s.stop) }
@@ -13,7 +16,7 @@ func porchlightKilled(s *scene) { s.withoutPorchlight(s.kill) }
 // again.
 func (s *scene) withoutPorchlight(end func()) {
 	h := s.household()
-	time.Sleep(1500 * time.Millisecond) // how far the events were sent is stored within a second
+	h.until("how far the events were sent to be stored", h.allSent)
 	h.begin()
 	end()
 	connection := h.bridge("binary_sensor", "connectivity")
@@ -32,4 +35,14 @@ func (s *scene) withoutPorchlight(end func()) {
 	} {
 		equal(h.t, "what "+entity+" was", h.states(entity, h.mark), want)
 	}
+}
+
+// allSent reports whether Porchlight's database says that all events were sent.
+func (s *scene) allSent() (all bool) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.dir, "porchlight.db")+"?mode=ro&_pragma=busy_timeout(60000)")
+	s.must(err)
+	defer db.Close()
+	s.must(db.QueryRowContext(s.ctx(), `SELECT (SELECT max(seq) FROM events) IS (SELECT seq FROM cursors WHERE consumer = 'mqtt')`).Scan(&all))
+	return all
 }
