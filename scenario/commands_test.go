@@ -253,7 +253,7 @@ func TestReplay(t *testing.T) {
 		}
 		return nil
 	})
-	h.lab.Must(tcpdump.Stop(5 * time.Second))
+	h.lab.Must(tcpdump.Stop(patience))
 
 	self := macOf(h.obs).String()
 	out := h.must("replay", file, "--self", self)

@@ -125,6 +125,21 @@ func (h *house) gauges(p *process) (g gauges) {
 	return gauges{number(`(?m)^go_goroutines (\d+)`, text), len(files), number(`VmRSS:\s+(\d+) kB`, status)}
 }
 
+// settled returns the gauges once nothing is being started any more.
+func (h *house) settled(p *process) (now gauges) {
+	h.t.Helper()
+	now = h.gauges(p)
+	eventually(h.t, "all to be started", func() error {
+		before := now
+		time.Sleep(200 * time.Millisecond) // in which it would start something
+		if now = h.gauges(p); now.goroutines != before.goroutines || now.files != before.files {
+			return fmt.Errorf("before %+v, now %+v", before, now)
+		}
+		return nil
+	})
+	return now
+}
+
 // A broker and a link that come and go leave nothing behind.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
@@ -149,7 +164,7 @@ func TestNothingLeaks(t *testing.T) {
 	clear(h.sub.latest)
 	h.sub.mu.Unlock()
 	round()
-	before := h.gauges(p)
+	before := h.settled(p)
 	for range 4 {
 		h.sub.mu.Lock()
 		clear(h.sub.latest)

@@ -87,7 +87,7 @@ func TestHostapd(t *testing.T) {
 		at := time.Now()
 		ap.Disassociate(macOf2(d))
 		if d == leaving[0] {
-			for time.Since(at) < goneAfter/2 {
+			for time.Since(at) < goneAfter/4 {
 				time.Sleep(10 * time.Millisecond) // somebody else's time
 			}
 			ap.Associate(macOf2(drops))

@@ -70,7 +70,7 @@ func TestDeviceFile(t *testing.T) {
 	before := strings.Count(p.stderr.String(), "\n")
 	write("devices:\n" + entry(first, "    name: Somebody else\n    away_after: soon\n"))
 	p.says("line 4: away_after: want a duration")
-	if lines := strings.Count(p.stderr.String(), "level=ERROR"); lines != 1 {
+	if lines := strings.Count(p.stderr.String(), "line 4: away_after"); lines != 1 {
 		t.Errorf("%d lines about it:\n%s", lines, p.stderr.String()[before:])
 	}
 	h.sub.await("the problem in the summary", func() bool { return strings.Contains(h.sub.latest[topics.Summary()], "line 4: away_after") })

@@ -20,6 +20,7 @@ func TestProxyForAll(t *testing.T) {
 	h.join(phone)
 	h.join(printer)
 	h.begin()
+	h.finds(macOf(phone).ID(), macOf(printer).ID(), macOf(h.lab.Gateway()).ID())
 
 	proxy := lab.MAC{0x00, 0x1b, 0x21, 0, 0, 0x99}
 	pop := h.lab.Population(0, lab.Behaviour{})

@@ -232,6 +232,8 @@ func (w *reality) usurp(p, of person) {
 func (w *reality) scan() { w.sub.publish(topics.Scan(), "", false) }
 
 func (w *reality) next(within time.Duration) (presence.Event, bool) { return w.sub.next(within) }
+func (w *reality) await(time.Duration) (presence.Event, bool)       { return w.sub.next(patience) }
+func (w *reality) slack() time.Duration                             { return 2 * time.Second }
 
 func (w *reality) state(p person) presence.State {
 	return presence.State(w.sub.get(topics.State(p.mac.ID())))

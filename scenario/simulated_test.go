@@ -295,6 +295,10 @@ func (w *simulation) next(within time.Duration) (presence.Event, bool) {
 	}
 }
 
+func (w *simulation) await(within time.Duration) (presence.Event, bool) { return w.next(within) }
+
+func (w *simulation) slack() time.Duration { return 0 }
+
 func (w *simulation) state(p person) (s presence.State) {
 	w.with(func() { s = w.shown[p.mac.ID()].State })
 	return s

@@ -164,7 +164,7 @@ func TestUnprivileged(t *testing.T) {
 func TestSameNode(t *testing.T) {
 	t.Parallel()
 	h, _, first := played(t, 1, nil)
-	h.env["DATA_DIR"], h.env["WEB_LISTEN"] = t.TempDir(), "127.0.0.1:8581"
+	h.env["DATA_DIR"], h.env["WEB_LISTEN"] = dataDir(t), "127.0.0.1:8581"
 	second := h.start()
 	eventually(t, "one of them to say so", func() error {
 		if !strings.Contains(first.stderr.String()+second.stderr.String(), "PORCHLIGHT_NODE") {
