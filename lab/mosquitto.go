@@ -154,7 +154,7 @@ func (b *Broker) Stop() error {
 	if b.cmd == nil {
 		return nil
 	}
-	err := b.cmd.Stop(3 * time.Second)
+	err := b.cmd.Stop(readyWithin)
 	b.cmd = nil
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"porchlight/lab"
 	"porchlight/lab/labtest"
@@ -18,7 +17,7 @@ func TestMosquitto(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := inTime(t)
 			opts := lab.MosquittoOptions{Config: "max_queued_messages 0\nset_tcp_nodelay false\n"}
-			dial := func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, time.Second) }
+			dial := func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, patience) }
 			if c.host {
 				obs := labtest.StartWith(t, lab.Options{NoGateway: true}).Observer("lan0")
 				opts.Host = obs.Host

@@ -52,6 +52,10 @@ func (n *namespace) askForMembers(bridge string) error {
 	return nil
 }
 
+// readyWithin is how long what takes a moment may take on a busy machine: the
+// kernel to let frames through a new cable, or a broker to end.
+const readyWithin = time.Minute
+
 // port is the switch's end of a cable.
 type port struct {
 	sw   *lanSwitch
@@ -84,7 +88,7 @@ func (s *lanSwitch) connect(ns *namespace, name string, mac MAC) (*port, error) 
 	if err := p.setCarrier(true); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
 	return p, p.waitReady(ctx)
 }

@@ -21,6 +21,9 @@ type Lab struct {
 	tb testing.TB
 }
 
+// patience is how long to wait for what takes a moment, seconds on a busy machine.
+const patience = time.Minute
+
 // Start raises a LAN with the default options. It skips the test when it does
 // not run as root, or when a program that the lab needs is not installed.
 func Start(tb testing.TB) *Lab {
@@ -31,7 +34,7 @@ func Start(tb testing.TB) *Lab {
 // StartWith raises a LAN.
 func StartWith(tb testing.TB, opts lab.Options) *Lab {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	l, err := lab.New(ctx, opts)
 	skipUnlessPossible(tb, err)
@@ -97,7 +100,7 @@ func (l *Lab) Population(n int, b lab.Behaviour) *lab.Population {
 // Mosquitto starts a broker that ends with the test.
 func Mosquitto(tb testing.TB, opts lab.MosquittoOptions) *lab.Broker {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	b, err := lab.Mosquitto(ctx, opts)
 	skipUnlessPossible(tb, err)
