@@ -133,13 +133,14 @@ func TestMDNSNobody(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 
-	// A port that is closed says so at once.
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	// A port that is closed says so at once. It is kept from others by a socket
+	// that hears one other port only.
+	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer conn.Close()
 	closed := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	_ = conn.Close()
 	if name, err := (&MDNS{closed}).Ask(t.Context(), loopback, "lo"); err != nil || name != "" {
 		t.Errorf("closed: %q, %v", name, err)
 	}
