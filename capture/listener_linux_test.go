@@ -225,7 +225,11 @@ func TestListenerIgnoresOwnFrames(t *testing.T) {
 		t.Errorf("heard its own frame: %q", f.Payload)
 	}
 	buf := make([]byte, 2048)
-	if n, err := unix.Read(b.far, buf); err != nil || n != 60 {
+	n, err := unix.Read(b.far, buf)
+	for tries := 0; err == unix.EAGAIN && tries < 600; tries++ { // a tenth of a second each
+		n, err = unix.Read(b.far, buf)
+	}
+	if err != nil || n != 60 {
 		t.Errorf("the far end read %d bytes, %v; want the 60 that were sent", n, err)
 	}
 }
@@ -245,6 +249,8 @@ func TestListenerSurvivesNonsense(t *testing.T) {
 	if f := b.wantFrame(); f.EtherType != 0x88b5 {
 		t.Errorf("heard %#04x", f.EtherType)
 	}
+	// Frames change their order when two processors forward them.
+	until(t, "all of them", func() bool { return b.l.Stats().Malformed >= uint64(len(nonsense)) })
 	if s := b.l.Stats(); s.Malformed != uint64(len(nonsense)) || s.Frames != 1 {
 		t.Errorf("stats %+v, want %d malformed, 1 frame", s, len(nonsense))
 	}

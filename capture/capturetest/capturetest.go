@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -72,7 +73,9 @@ func (w *Wire) Go(f func()) {
 	}()
 }
 
-// Connect makes the pair and sets both ends up. Call it within Do.
+// Connect makes the pair, sets both ends up, and waits until frames pass: until
+// the kernel, in its own time, has told its queues of the carrier, they drop them
+// in silence. Call it within Do.
 func (w *Wire) Connect() {
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: Near, MTU: 9000}, PeerName: Far}
 	if err := netlink.LinkAdd(veth); err != nil {
@@ -81,6 +84,14 @@ func (w *Wire) Connect() {
 	}
 	w.SetUp(Near, true)
 	w.SetUp(Far, true)
+	for _, end := range []string{Near, Far} {
+		for deadline := time.Now().Add(time.Minute); w.Link(end).Attrs().OperState != netlink.OperUp; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				w.t.Errorf("%s does not come up", end)
+				return
+			}
+		}
+	}
 }
 
 // SetUp sets one end up or down. Call it within Do.
