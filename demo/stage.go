@@ -17,7 +17,7 @@ import (
 const (
 	observerInterface = "lan0"
 	// A beat that takes longer than this has failed.
-	beatTimeout = 15 * time.Second
+	beatTimeout = time.Minute
 	// announceEvery is how often the camera says that it is there.
 	announceEvery = 5 * time.Second
 )
