@@ -91,9 +91,7 @@ func TestSet(t *testing.T) {
 	h.set(devices[1], `{"track": false}`)
 	h.gone(devices[1])
 
-	p.stop()
-	p = h.start()
-	h.sub.awaitTopic(topics.Status(), "online")
+	p = h.again(p)
 	h.shows(d, "20 s, as before", func(a discovery.Attributes) bool { return a.AwayAfterS == 20 && len(a.Groups) == 1 })
 	h.announced(d, `"Ann's phone"`)
 	h.gone(devices[1])
@@ -123,6 +121,7 @@ func TestRetainedCommandsAreIgnored(t *testing.T) {
 	t.Parallel()
 	h, devices, p := played(t, 1, nil)
 	p.stop()
+	h.sub.awaitTopic(topics.Status(), "offline")
 	h.sub.publish(topics.Set(idOf(devices[0])), `{"name": "Eve"}`, true)
 	h.sub.publish(topics.Scan(), "now", true)
 	p = h.start()
@@ -163,9 +162,7 @@ func TestDeletedInHomeAssistant(t *testing.T) {
 	if got := h.device(d); got.Tracked {
 		t.Error("it is tracked")
 	}
-	p.stop()
-	p = h.start()
-	h.sub.awaitTopic(topics.Status(), "online")
+	p = h.again(p)
 	h.sub.publish("homeassistant/status", "online", false) // its birth
 	p.says("Home Assistant has started")
 	h.announced(devices[1], "device_tracker")

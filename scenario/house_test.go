@@ -220,6 +220,16 @@ func (h *house) begin() *process {
 	return p
 }
 
+// again stops porchlight and starts it again; others hear that it was offline.
+func (h *house) again(p *process) *process {
+	h.t.Helper()
+	p.stop()
+	h.sub.awaitTopic(topics.Status(), "offline")
+	p = h.start()
+	h.sub.awaitTopic(topics.Status(), "online")
+	return p
+}
+
 // list waits for the first run's list.
 func (h *house) list() {
 	h.t.Helper()

@@ -66,8 +66,12 @@ func (w *reality) client(p person) *lab.Client { return w.clients[p.name] }
 func (w *reality) timeout() time.Duration { return realTimeout }
 
 func (w *reality) start() { w.running = w.house.start() }
-func (w *reality) stop()  { w.running.stop() }
 func (w *reality) kill()  { w.running.cmd.Kill() }
+
+func (w *reality) stop() {
+	w.running.stop()
+	w.sub.awaitTopic(topics.Status(), "offline")
+}
 
 func (w *reality) breakBroker() { w.broker.Kill() }
 

@@ -244,6 +244,7 @@ func TestEventsAreNotRepeated(t *testing.T) {
 	h.sub.awaitEvent(presence.Arrived, macOf(phone))
 	sent := func() int { return h.sub.count(func(m heardMessage) bool { return m.topic == topics.Event() }) }
 	p.stop()
+	h.sub.awaitTopic(topics.Status(), "offline")
 	was := sent()
 	p = h.start()
 	h.sub.awaitTopic(topics.Status(), "online")
