@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +60,7 @@ func play(what, network, addr string) error {
 	if what == "send" {
 		conn, err = unconnected(network, addr)
 	} else {
-		conn, err = net.Dial(network, addr)
+		conn, err = (&net.Dialer{KeepAlive: -1}).Dial(network, addr)
 	}
 	if err != nil {
 		return err
@@ -96,7 +97,8 @@ func unconnected(network, addr string) (net.Conn, error) {
 
 func (l loose) Write(b []byte) (int, error) { return l.WriteTo(b, l.to) }
 
-// echo answers all with what they send.
+// echo answers all with what they send. It is silent, as its callers are, when
+// there is nothing to say, however long that lasts.
 func echo(network, addr string) (stop func(), err error) {
 	if strings.HasPrefix(network, "udp") {
 		c, err := net.ListenPacket(network, addr)
@@ -117,7 +119,7 @@ func echo(network, addr string) (stop func(), err error) {
 		}()
 		return func() { _ = c.Close() }, nil
 	}
-	l, err := net.Listen(network, addr)
+	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -168,10 +168,10 @@ func TestDesktop(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	p.interrupt(t) // and all that it printed is read
 	if n := strings.Count(p.stdout.String(), "\n"); n != 3 {
 		t.Error(n, "of 3 events printed")
 	}
-	p.interrupt(t)
 	if strings.Contains(p.stderr.String(), "notification") {
 		t.Error(p.stderr.String())
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -30,10 +31,12 @@ func onTerminal(t *testing.T, columns uint16, f func(terminal *os.File)) string 
 		t.Fatal(err)
 	}
 	f(terminal)
-	b := make([]byte, 1<<16)
-	n, err := screen.Read(b)
-	if err = errors.Join(err, terminal.Close()); err != nil {
+	if err := terminal.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(string(b[:n]), "\r\n", "\n")
+	b, err := io.ReadAll(screen) // what was written comes in parts, as the kernel gets to it
+	if !errors.Is(err, unix.EIO) {
+		t.Fatal("nobody has the terminal open, and it does not end:", err)
+	}
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
 }

@@ -123,7 +123,7 @@ func TestRecorderAgainstTcpdump(t *testing.T) {
 		got[k.Direction].Add(c)
 	}
 	// It may still be writing.
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && want != got; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && want != got; time.Sleep(10 * time.Millisecond) {
 		want = inDump(t, dump, host.MAC())
 	}
 	l.Must(cmd.Signal(syscall.SIGINT))
