@@ -1,6 +1,7 @@
 package homeassistant
 
 import (
+	"fmt"
 	"time"
 
 	"porchlight/presence"
@@ -13,14 +14,18 @@ func (s *scene) firings(mark int) (fired []State) {
 	return s.firingsOf(s.bridge("event", "event"), mark)
 }
 
-// firingsOf is the same of another event entity.
+// firingsOf is the same of another event entity. Its state is a time in
+// milliseconds, in one of which two events may come.
 func (s *scene) firingsOf(entity string, mark int) (fired []State) {
 	s.t.Helper()
 	s.must(s.ha.Sync(s.ctx()))
 	last := ""
 	for _, c := range s.ha.Stream().Since(mark, entity) {
-		if _, err := time.Parse(time.RFC3339, c.To()); err == nil && c.To() != last {
-			last = c.To()
+		if _, err := time.Parse(time.RFC3339, c.To()); err != nil {
+			continue
+		}
+		if one := fmt.Sprint(c.To(), c.New.Attributes["seq"]); one != last {
+			last = one
 			fired = append(fired, *c.New)
 		}
 	}
