@@ -19,7 +19,7 @@ import (
 const variable = "PORCHLIGHT_TEST_HOMEASSISTANT"
 
 // patience is how long to wait for what comes at once on an idle machine.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // home is a virtual LAN where Home Assistant, a broker and Porchlight share a
 // machine. It lasts for all scenarios of one release.

@@ -24,7 +24,7 @@ import (
 
 const (
 	// patience is how long to wait for what comes at once on an idle machine.
-	patience = time.Minute
+	patience = 2 * time.Minute
 	// awayAfter is how long a device is silent before it is away.
 	awayAfter = 5 * time.Second
 	// taken is by when what the broker kept has been taken in: the flow waits

@@ -29,7 +29,7 @@ import (
 
 // patience is how long a page may take to show something, on a machine that does
 // other things as well.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 var chromium context.Context
 
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 			// It knows no other machine than this one.
 			chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 			chromedp.Flag("disable-component-update", true),
-			chromedp.WSURLReadTimeout(2*patience), // its first start reads all of it from a disk
+			chromedp.WSURLReadTimeout(patience), // its first start reads all of it from a disk
 		)
 		defer cancel()
 		browser, end := chromedp.NewContext(ctx)
