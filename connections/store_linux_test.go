@@ -177,24 +177,22 @@ func TestRetention(t *testing.T) {
 
 // A month of one snapshot a second is no harder to add to than a minute of them.
 func TestAddingToMany(t *testing.T) {
-	s := openStore(t, t.TempDir())
-	fastest := func() time.Duration {
-		least := time.Hour
-		for range 10 {
-			start := time.Now()
-			add1(t, s, busy(3, 1), Keep{Age: 24 * time.Hour, Size: 1 << 30})
-			least = min(least, time.Since(start))
-		}
-		return least
-	}
-	few := fastest()
-	_, err := s.db.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+	few, many := openStore(t, t.TempDir()), openStore(t, t.TempDir())
+	_, err := many.db.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
 		INSERT INTO snapshots SELECT i, i - i % ?, ?, 'b', i, 3, 1, zeroblob(100) FROM n`, fullEvery, began.UnixMilli())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if many := fastest(); many > 15*few {
-		t.Errorf("adding one takes %s, with many others %s", few, many)
+	least := map[*Store]time.Duration{few: time.Hour, many: time.Hour}
+	for range 10 { // in turns: others have the machine too
+		for _, s := range []*Store{few, many} {
+			start := time.Now()
+			add1(t, s, busy(3, 1), Keep{Age: 24 * time.Hour, Size: 1 << 30})
+			least[s] = min(least[s], time.Since(start))
+		}
+	}
+	if least[many] > 15*least[few] {
+		t.Errorf("adding one takes %s, with many others %s", least[few], least[many])
 	}
 }
 
