@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -86,30 +87,30 @@ func TestRun(t *testing.T) {
 
 // TestRunCutsOff ends although a client never finishes its request.
 func TestRunCutsOff(t *testing.T) {
-	s, err := New(Config{Listen: "127.0.0.1:0", Source: &household{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	conn, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /half"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	if took := time.Since(start); took > 2*farewell {
-		t.Errorf("the end took %v", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		cfg := Config{Source: family(time.Now()), Log: discard}
+		l, ending := &pipes{make(chan net.Conn), make(chan struct{})}, make(stopper)
+		h, err := newHandler(cfg, newGuard(cfg), ending)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newServer(cfg, newCrowd(l, discard), h, ending)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		conn := l.dial(resident)
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET / HT"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		start := time.Now()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if took := time.Since(start); took != farewell {
+			t.Errorf("the end took %v, want %v", took, farewell)
+		}
+	})
 }
