@@ -115,6 +115,9 @@ func TestEventsPager(t *testing.T) {
 }
 
 func TestTimeline(t *testing.T) {
+	local := time.Local
+	time.Local = time.UTC // where each day has 24 hours
+	t.Cleanup(func() { time.Local = local })
 	now := time.Now()
 	page := handler(t, Config{Source: family(now), History: past(t, life(now)...)})
 	w := ask(page, "/timeline?span=week")
