@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"porchlight/lab/labtest"
 	"porchlight/presence"
 )
 
@@ -97,9 +98,9 @@ func TestManyDevices(t *testing.T) {
 		for range 3 { // the machine may do other things
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			began := time.Now()
+			began := labtest.CPU(t)
 			list, err := Parse(content)
-			took = min(took, time.Since(began))
+			took = min(took, labtest.CPU(t)-began)
 			runtime.ReadMemStats(&after)
 			room = after.TotalAlloc - before.TotalAlloc
 			if err != nil || len(list) != n || *list[n-1].Name != fmt.Sprintf("Device number %d", n-1) {
