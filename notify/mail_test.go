@@ -114,9 +114,11 @@ func TestMail(t *testing.T) {
 			t.Errorf("its date is %v, %v", date, err)
 		}
 
-		for d := range 30 { // more than the hour allows
-			r.book.happen(presence.Arrived, d)
+		var crowd []presence.Event // more than the hour allows
+		for d := range 30 {
+			crowd = append(crowd, eventOf(presence.Arrived, d))
 		}
+		r.book.log(crowd...)
 		time.Sleep(2 * time.Hour)
 		stop()
 		l = read(t, n.letters()[len(n.letters())-1].data)

@@ -40,15 +40,21 @@ func newBook() *book {
 
 // happen logs an event of the device n.
 func (b *book) happen(t presence.EventType, n int) {
-	b.log(presence.Event{Type: t, ID: idOf(n), MAC: presence.MAC{4: byte(n >> 8), 5: byte(n)}, Name: fmt.Sprint("device ", n), Why: "because"})
+	b.log(eventOf(t, n))
 }
 
-// log logs an event, which gets its number and time.
-func (b *book) log(e presence.Event) {
+func eventOf(t presence.EventType, n int) presence.Event {
+	return presence.Event{Type: t, ID: idOf(n), MAC: presence.MAC{4: byte(n >> 8), 5: byte(n)}, Name: fmt.Sprint("device ", n), Why: "because"}
+}
+
+// log logs events, which get their numbers and the time, all at once.
+func (b *book) log(all ...presence.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e.Seq, e.Time = int64(len(b.events)+1), time.Now().UTC()
-	b.events = append(b.events, e)
+	for _, e := range all {
+		e.Seq, e.Time = int64(len(b.events)+1), time.Now().UTC()
+		b.events = append(b.events, e)
+	}
 	close(b.changed)
 	b.changed = make(chan struct{})
 }
