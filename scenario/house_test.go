@@ -82,7 +82,7 @@ func dataDir(t testing.TB) string {
 	if unix.Statfs(shm, &fs) != nil || fs.Bavail*uint64(fs.Bsize) < enough {
 		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp(shm, "porchlight-scenario-")
+	dir, err := os.MkdirTemp(shm, "porchlight-scenario-") //nolint:usetesting // its directories are on the disk
 	if err != nil {
 		return t.TempDir()
 	}
