@@ -90,9 +90,7 @@ func (h *household) same() {
 	equal(h.t, "the name that the user gave", h.full(h.phone.tracker).Attributes["friendly_name"], any(given))
 	for entity, never := range map[string]string{h.phone.tracker: "not_home", h.ann: "not_home", h.tablet.tracker: "home"} {
 		seen := h.states(entity, h.mark)
-		stored, err := h.ha.History(h.ctx(), entity, h.since)
-		h.must(err)
-		for _, s := range stored {
+		for _, s := range h.recorded(entity) {
 			seen = append(seen, s.State)
 		}
 		if slices.Contains(seen, never) {
@@ -103,6 +101,20 @@ func (h *household) same() {
 		h.t.Errorf("%s ran, but nobody has left; the person was %v", h.left, h.states(h.ann, h.mark))
 	}
 	equal(h.t, "how many events the event entity told", len(h.firings(h.stream)), h.fired)
+}
+
+// recorded is what the recorder has of an entity since begin, once it has what
+// the entity is now: it writes a second later.
+func (h *household) recorded(entity string) (stored []State) {
+	h.t.Helper()
+	h.until("the recorder to have what "+entity+" is", func() bool {
+		now := h.full(entity).LastChanged.Truncate(time.Millisecond)
+		var err error
+		stored, err = h.ha.History(h.ctx(), entity, h.since)
+		h.must(err)
+		return len(stored) > 0 && !stored[len(stored)-1].LastUpdated.Before(now)
+	})
+	return stored
 }
 
 // leaves is the proof that what same asserts would be seen: the person leaves.
