@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -138,15 +139,24 @@ func (b *Broker) Start(ctx context.Context) error {
 }
 
 func (b *Broker) accepts(ctx context.Context) bool {
-	err := b.inside(func() error {
-		dialer := net.Dialer{Timeout: time.Second}
-		conn, err := dialer.DialContext(ctx, "tcp", b.Addr())
-		if err != nil {
-			return err
-		}
-		return conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var conn net.Conn
+	err := b.inside(func() (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", b.Addr())
+		return err
 	})
-	return err == nil
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	// The kernel takes connections before the broker's loop runs, and a signal
+	// in between is lost: that the broker hangs up in turn shows that it runs.
+	until, _ := ctx.Deadline()
+	_ = conn.SetDeadline(until)
+	_ = conn.(*net.TCPConn).CloseWrite()
+	_, err = conn.Read(make([]byte, 1))
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // Stop ends the broker as an administrator does (SIGTERM), and waits.

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	mrand "math/rand/v2"
@@ -88,8 +89,13 @@ func (m *mosquitto) start(t testing.TB) {
 		if err != nil {
 			return false
 		}
-		c.Close()
-		return true
+		defer c.Close()
+		// The kernel takes connections before the broker's loop runs, and a
+		// signal in between is lost: that it hangs up in turn shows that it runs.
+		_ = c.SetDeadline(time.Now().Add(time.Second))
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, err = c.Read(make([]byte, 1))
+		return !errors.Is(err, os.ErrDeadlineExceeded)
 	})
 }
 
