@@ -33,7 +33,7 @@ type site struct {
 // port 22 and answers pings; the router says of 10.98.0.0/16 that its hosts, and
 // of nothing that its network, cannot be reached.
 func newSite(t *testing.T) *site {
-	s := &site{t: t, home: labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true})}
+	s := &site{t: t, routers: routers{ping: ping}, home: labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true})}
 	other := labtest.StartWith(t, lab.Options{NoGateway: true, IPv6: true, Prefix: netip.MustParsePrefix("10.78.0.0/24")})
 	s.us = s.home.Observer("lan0", lab.WithAddr(s.home.Static(0))).Host
 	s.router = s.home.Observer("r0", lab.WithAddr(s.home.Static(1))).Host
@@ -187,7 +187,7 @@ func TestRefusedByFirewall(t *testing.T) {
 	home := labtest.StartWith(t, lab.Options{NoGateway: true})
 	us := home.Observer("lan0", lab.WithAddr(home.Static(0))).Host
 	wall := home.Observer("wall0", lab.WithAddr(home.Static(1))).Host
-	s := &site{t: t, home: home, us: us}
+	s := &site{t: t, routers: routers{ping: ping}, home: home, us: us}
 	s.ip(us, "route", "add", "10.99.0.0/16", "via", home.Static(1).String())
 
 	const netUnreachable, portUnreachable = 0, 3

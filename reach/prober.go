@@ -66,7 +66,7 @@ type fault struct {
 
 // New makes a Prober; Run starts it.
 func New(cfg Config) *Prober {
-	r := &routers{}
+	r := &routers{ping: ping}
 	p := &Prober{
 		cfg: cfg, log: cfg.Log, queue: make(chan presence.Probe, queueLen),
 		ask: r.ask, learn: r.learn, cut: map[netip.Addr]fault{},

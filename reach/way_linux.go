@@ -17,17 +17,23 @@ const (
 	// routerTime is how long a router may take to answer a ping.
 	routerTime = time.Second
 	// routerFresh is how long such an answer is good for, and routerAgain how often
-	// a router is asked while all is well, to know whether it answers pings at all.
+	// a router is asked while all is well, to know whether it answers pings at all:
+	// routerTries times, as one ping may be lost.
 	routerFresh, routerAgain = time.Second, 10 * time.Minute
+	routerTries              = 3
 )
 
 // routers remembers which routers answer pings: their silence says something.
 type routers struct {
+	ping  func(context.Context, netip.Addr) error
 	mu    sync.Mutex
 	known map[netip.Addr]router
 }
 
-type router struct{ asked, answered time.Time }
+type router struct {
+	met, answered time.Time
+	silent        bool // when it was met last
+}
 
 // way returns nil when, as far as this machine can know, the way to a is open:
 // there is a route, and the router that it begins with answers. Without that
@@ -38,10 +44,10 @@ func (r *routers) way(ctx context.Context, a netip.Addr) error {
 	switch {
 	case err != nil || !first.IsValid():
 		return err
-	case !gone && r.get(first).asked.IsZero(): // it was never asked before, so its silence says nothing
-		r.ping(ctx, first)
+	case !gone && r.get(first).met.IsZero(): // so its silence says nothing
+		r.meet(ctx, first)
 		return nil
-	case !gone && (r.get(first).answered.IsZero() || r.ping(ctx, first)):
+	case !gone && (r.get(first).answered.IsZero() || r.answers(ctx, first)):
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -49,12 +55,43 @@ func (r *routers) way(ctx context.Context, a netip.Addr) error {
 	return fmt.Errorf("the router %s does not answer", first)
 }
 
-// learn finds out now and then whether the router on the way to a answers pings.
+// learn finds out now and then whether the router on the way to a, who has just
+// answered, answers pings.
 func (r *routers) learn(ctx context.Context, a netip.Addr) {
 	first, _, err := routerTo(a)
-	if err == nil && first.IsValid() && time.Since(r.get(first).asked) > routerAgain {
-		r.ping(ctx, first)
+	if err == nil && first.IsValid() {
+		r.meet(ctx, first)
 	}
+}
+
+// meet finds out whether a router answers pings, if it was not asked lately. One
+// that did and is silent twice, while others are reached through it, does no more:
+// its silence would keep all of them home.
+func (r *routers) meet(ctx context.Context, a netip.Addr) {
+	now := time.Now()
+	due := false
+	r.set(a, func(k *router) {
+		if due = k.met.IsZero() || now.Sub(k.met) > routerAgain; due {
+			k.met = now
+		}
+	})
+	if !due {
+		return
+	}
+	for range routerTries {
+		if r.answers(ctx, a) {
+			return
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	r.set(a, func(k *router) {
+		if k.silent {
+			k.answered = time.Time{}
+		}
+		k.silent = true
+	})
 }
 
 func (r *routers) get(a netip.Addr) router {
@@ -63,27 +100,30 @@ func (r *routers) get(a netip.Addr) router {
 	return r.known[a]
 }
 
-// ping reports whether a router answers, or just did.
-func (r *routers) ping(ctx context.Context, a netip.Addr) bool {
-	was := r.get(a)
-	if time.Since(was.answered) < routerFresh {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, routerTime)
-	defer cancel()
-	now := time.Now()
-	was.asked = now
-	answers := ping(ctx, a) == nil
-	if answers {
-		was.answered = now
-	}
+func (r *routers) set(a netip.Addr, change func(*router)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known == nil {
 		r.known = map[netip.Addr]router{}
 	}
-	r.known[a] = was
-	return answers
+	k := r.known[a]
+	change(&k)
+	r.known[a] = k
+}
+
+// answers reports whether a router answers a ping, or just did.
+func (r *routers) answers(ctx context.Context, a netip.Addr) bool {
+	now := time.Now()
+	if now.Sub(r.get(a).answered) < routerFresh {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, routerTime)
+	defer cancel()
+	if r.ping(ctx, a) != nil {
+		return false
+	}
+	r.set(a, func(k *router) { k.answered, k.silent = now, false })
+	return true
 }
 
 // routerTo returns the router that the way to a begins with; it is invalid when
