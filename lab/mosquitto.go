@@ -139,23 +139,23 @@ func (b *Broker) Start(ctx context.Context) error {
 }
 
 func (b *Broker) accepts(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
 	var conn net.Conn
 	err := b.inside(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, "tcp", b.Addr())
+		dialer := net.Dialer{Timeout: time.Second}
+		conn, err = dialer.DialContext(ctx, "tcp", b.Addr())
 		return err
 	})
-	if err != nil {
-		return false
-	}
+	return err == nil && hangsUp(conn)
+}
+
+// hangsUp closes a new TCP connection to a broker, and reports whether the broker
+// does, too, within a second. The kernel takes connections before the broker's
+// loop runs, and a signal in between is lost: this shows that it runs.
+func hangsUp(conn net.Conn) bool {
 	defer func() { _ = conn.Close() }()
-	// The kernel takes connections before the broker's loop runs, and a signal
-	// in between is lost: that the broker hangs up in turn shows that it runs.
-	until, _ := ctx.Deadline()
-	_ = conn.SetDeadline(until)
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
 	_ = conn.(*net.TCPConn).CloseWrite()
-	_, err = conn.Read(make([]byte, 1))
+	_, err := conn.Read(make([]byte, 1))
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 

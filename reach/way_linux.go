@@ -71,7 +71,7 @@ func (r *routers) meet(ctx context.Context, a netip.Addr) {
 	now := time.Now()
 	due := false
 	r.set(a, func(k *router) {
-		if due = k.met.IsZero() || now.Sub(k.met) > routerAgain; due {
+		if due = now.Sub(k.met) > routerAgain; due {
 			k.met = now
 		}
 	})
